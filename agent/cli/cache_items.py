@@ -64,7 +64,7 @@ def is_whole(path: Path, *, thorough: bool = False) -> bool | None:
             and (not thorough or file_sha256(file) == sha256)
             for file, (size, sha256) in expected.items()
         )
-    except (OSError, ValueError):  # a name that is none, or no permission
+    except (OSError, ValueError):  # an impossible name, or no permission
         return False
 
 

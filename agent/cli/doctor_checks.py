@@ -159,7 +159,7 @@ def disk(kind: Literal["cache", "runs"], folder: Path) -> Check:
         existing = existing.parent
     todo = f"choose another with {variable}=DIR"
     if not existing.is_dir():
-        return Check(name, "missing", f"{existing} is no folder", todo)
+        return Check(name, "missing", f"{existing} is not a folder", todo)
     if not os.access(existing, os.W_OK):
         return Check(name, "missing", f"{folder}: not writable", todo)
     free = shutil.disk_usage(existing).free

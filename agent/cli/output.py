@@ -25,8 +25,8 @@ RULE = 80
 def prepare_streams() -> None:
     """Let any text be written whatever the terminal's encoding, and also if nobody reads it.
 
-    A character that the encoding lacks becomes its escape. A closed stream, which Python gives as
-    None, becomes one that forgets.
+    A character that the encoding does not have becomes its escape. A closed stream, which Python
+    gives as None, becomes one that forgets.
     """
     for name in ("stdout", "stderr"):
         stream: Any = getattr(sys, name)
@@ -56,7 +56,7 @@ def line(text: str = "") -> None:
 
 
 def note(text: str) -> None:
-    """Write a message to standard error, on a line of its own."""
+    """Write a message and a line end to standard error."""
     sys.stderr.write(f"{printable(mask_message(text))}\n")
 
 

@@ -1,4 +1,4 @@
-"""The boundary of a run that somebody else made, or changed: what is wrong with it is one line."""
+"""The boundary of a run that another person made or changed: what is wrong with it is one line."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ...tools.errors import CorruptError
+from ..runlog.unreadable_run import unreadable_run
 
 MISSHAPEN = (
     ArithmeticError,
@@ -31,17 +32,9 @@ def readable_run(folder: Path) -> Iterator[None]:
     try:
         yield
     except MISSHAPEN as error:
-        raise _misshapen(folder, error) from error
+        raise CorruptError(unreadable_run(folder, error)) from error
     except Exception as error:
         # duckdb, which is slow to import, has its own tree of errors
         if type(error).__module__.partition(".")[0] not in ("duckdb", "_duckdb"):
             raise
-        raise _misshapen(folder, error) from error
-
-
-def _misshapen(folder: Path, error: Exception) -> CorruptError:
-    reason = " ".join(str(error).split())[:300]
-    return CorruptError(
-        f"{folder} cannot be read ({type(error).__name__}: {reason}): it was changed, or another program "
-        "wrote it; restore it from a copy"
-    )
+        raise CorruptError(unreadable_run(folder, error)) from error

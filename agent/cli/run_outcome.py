@@ -46,7 +46,7 @@ def finish(
     """
     from ..run.execute import execute_run
 
-    with going_on(folder), progress(quiet=args.quiet) as reporter:
+    with continuable(folder), progress(quiet=args.quiet) as reporter:
         result = execute_run(folder, reporter=reporter, subject=subject, limits=limits)
     show_targets(folder, as_json=args.json)
     resume = f"`hubel resume {folder.name}`"
@@ -74,8 +74,8 @@ def finish(
 
 
 @contextmanager
-def going_on(folder: Path) -> Iterator[None]:
-    """Say after an interrupt how the run of this folder goes on."""
+def continuable(folder: Path) -> Iterator[None]:
+    """After an interrupt, say how to continue the run of this folder."""
     try:
         yield
     except KeyboardInterrupt as interrupt:

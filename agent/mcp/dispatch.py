@@ -28,14 +28,12 @@ if TYPE_CHECKING:
     from ..runlog.log import RunLog
 
 INDEX, UNIT = "hubel://index", "hubel://unit/{address}"
-
-
 MAX_LOGGED = 5_000_000
 """Characters of arguments that are logged; those that instruments accept have less than half."""
 
 
 class CallGivenUp(Exception):
-    """Nobody waits for the answer of the call that runs."""
+    """The client has given up the call that runs."""
 
 
 class CallAnswer(NamedTuple):
@@ -67,7 +65,7 @@ class InstrumentDispatcher:
         """The answer of an instrument, by its tool name. An invalid call returns its error message as the answer.
 
         Args:
-            given_up: is set when nobody waits for the answer any more.
+            given_up: is set when the client gives up the call.
         """
         from ...tools import instruments
 
@@ -158,6 +156,8 @@ def describe_index(bench: InstrumentContext) -> dict[str, Any]:
     """What an index is made of, without anything about held-out text."""
     index = bench.require_index()
     shape = index.shape
+    directions = {str(layer): list(names) for layer, names in shape.directions.items()}
+    contexts = {split: index.n_contexts[split] for split in ("explore", "select")}
     return {
         "subject": {
             "name": index.subject_name,
@@ -167,9 +167,9 @@ def describe_index(bench: InstrumentContext) -> dict[str, Any]:
         "layers": shape.n_layers,
         "neurons_a_layer": shape.n_neurons,
         "heads_a_layer": shape.n_heads,
-        "directions": {str(layer): list(names) for layer, names in shape.directions.items()},
+        "directions": directions,
         "sites": sorted({site.kind for site in index.sites}),
         "corpus": {"name": index.corpus_name, "title": index.corpus_title},
         "context_length": index.context_len,
-        "contexts": {split: index.n_contexts[split] for split in ("explore", "select")},
+        "contexts": contexts,
     }

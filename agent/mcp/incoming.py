@@ -1,8 +1,8 @@
 """Messages of MCP clients, made safe before the SDK reads them.
 
-The SDK drops a message that it cannot parse, and its client waits for ever. So each message is read
+The SDK drops a message that it cannot parse, and its client waits forever. So each message is read
 here first. What cannot be read is replaced by a request of the same id for a method whose name says
-what is wrong; the SDK answers that there is no such method.
+what is wrong; the SDK answers that it does not know the method.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ _HALF = re.compile(
 
 
 def readable(message: bytes) -> bytes:
-    """A message that the SDK can parse: the same, with half characters replaced, or what stands for it."""
+    """A message that the SDK can parse.
+
+    It is the same message, with half characters replaced, or a request that says what is wrong with it.
+    """
     if not message.strip():
         return message
     if len(message) > MAX_MESSAGE:
@@ -60,15 +63,17 @@ class MessageLines:
 
 def _instead(message: bytes, what: str) -> bytes:
     """A request with the message's id for a method that says what is wrong with the message."""
-    found = _ID.search(message[:4096]) or _ID.search(message[-4096:])
-    if found is None:
-        return message[:4096]  # a notification, or no message at all: nobody waits for an answer
+    id_match = _ID.search(message[:4096]) or _ID.search(message[-4096:])
+    if id_match is None:
+        return message[:4096]  # a notification, or not a message: no client waits for an answer
     method = f"cannot read {printable(what)[:200]}"
-    return b'{"jsonrpc":"2.0","id":' + found[1] + b',"method":' + json.dumps(method).encode() + b"}"
+    return (
+        b'{"jsonrpc":"2.0","id":' + id_match[1] + b',"method":' + json.dumps(method).encode() + b"}"
+    )
 
 
 def _depth(text: str) -> int:
-    """The deepest nesting, with brackets inside of strings left out."""
+    """The deepest nesting, with brackets inside strings left out."""
     depth = deepest = 0
     for match in _STRUCTURE.finditer(text):
         if match[0] in "[{":
@@ -83,9 +88,9 @@ def _depth(text: str) -> int:
 
 def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """An object; ValueError if it has a key twice, of which readers take one or the other."""
-    made = dict(pairs)
-    if len(made) < len(pairs):
+    value = dict(pairs)
+    if len(value) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"the key {twice[:60]!r} is given twice")
-    return made
+    return value

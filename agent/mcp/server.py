@@ -42,7 +42,8 @@ def make_server(desk: InstrumentDispatcher, *, structured: bool = False) -> Serv
     """A server for one dispatcher.
 
     Args:
-        structured: whether an answer carries its JSON besides its text; a client that shows a model both pays twice.
+        structured: whether an answer has its JSON as well as its text; a client that shows a model
+            both pays twice.
     """
     answers = ProtocolHandlers(desk, structured)
     return Server(
@@ -129,7 +130,7 @@ async def serve_stdio(server: Server[Any]) -> None:
     from anyio import wrap_file
     from mcp.server.stdio import stdio_server
 
-    # As the SDK does it: nobody else may read what the client sends.
+    # As the SDK does it: nothing else in the process may read what the client sends.
     messages = os.fdopen(os.dup(0), "rb", closefd=False)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)

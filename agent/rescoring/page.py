@@ -138,17 +138,21 @@ def _section(evaluation: Evaluation) -> _SourceSection:
     targets = _plotted(evaluation)
     by_layer = [_dot(target, float(target.unit.layer)) for target in targets]
     drops = [_dot(target, target.select.value) for target in targets if target.select]
+    rows = [(row, _score_rows(row, kinds)) for row in evaluation.rows]
+    calls = sum(row.cost.calls for row in evaluation.rows)
+    tokens = sum(row.cost.input_tokens for row in evaluation.rows)
+    drop_title = "Score on holdout against score on select"
     return _SourceSection(
-        evaluation,
-        score_summaries(evaluation),
-        [(row, _score_rows(row, kinds)) for row in evaluation.rows],
-        plots.score_by_layer(by_layer, _levels(targets)),
-        plots.scatter(drops, "select r", "holdout r", "Score on holdout against score on select"),
-        plots.intervals(by_layer, KEEP),
-        _truth_plot(evaluation, targets),
-        sum(row.cost.calls for row in evaluation.rows),
-        sum(row.cost.input_tokens for row in evaluation.rows),
-        _reasons(evaluation.rows),
+        evaluation=evaluation,
+        summaries=score_summaries(evaluation),
+        rows=rows,
+        layer_plot=plots.score_by_layer(by_layer, _levels(targets)),
+        drop_plot=plots.scatter(drops, "select r", "holdout r", drop_title),
+        interval_plot=plots.intervals(by_layer, KEEP),
+        truth_plot=_truth_plot(evaluation, targets),
+        calls=calls,
+        tokens=tokens,
+        reasons=_reasons(evaluation.rows),
     )
 
 

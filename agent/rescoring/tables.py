@@ -70,15 +70,7 @@ def read_table(path: Path) -> list[Explanation]:
     if not path.exists():
         raise UsageError(f"no table at {str(path)!r}")
     names = column_names(path)
-    if not names:
-        raise UsageError(f"{path} has no rows; give one a target, with an address and a text")
-    address = _column(path, names, ADDRESS_COLUMNS)
-    sentence = _column(path, names, SENTENCE_COLUMNS)
-    explanations = []
-    for row in read_all_rows(path, (address, sentence, "predicate")):
-        claim, place = _one_line(row, sentence), row.place.removeprefix(f"{path.parent}/")
-        predicate = _one_line(row, "predicate") or _as_predicate(claim)
-        explanations.append(Explanation(_one_line(row, address), claim, predicate, place))
+    explanations = _explanations(path, names) if names else []
     if not explanations:
         raise UsageError(f"{path} has no rows; give one a target, with an address and a text")
     reject_faulty_rows(path.name, explanations, _fault)
@@ -86,6 +78,17 @@ def read_table(path: Path) -> list[Explanation]:
     repeated = [t for t, n in Counter(e.target for e in explanations).items() if n > 1]
     if repeated:
         raise UsageError(f"{path} has {min(repeated)} more than once; compare two tables instead")
+    return explanations
+
+
+def _explanations(path: Path, names: Sequence[str]) -> list[Explanation]:
+    address = _column(path, names, ADDRESS_COLUMNS)
+    sentence = _column(path, names, SENTENCE_COLUMNS)
+    explanations = []
+    for row in read_all_rows(path, (address, sentence, "predicate")):
+        claim, place = _one_line(row, sentence), row.place.removeprefix(f"{path.parent}/")
+        predicate = _one_line(row, "predicate") or _as_predicate(claim)
+        explanations.append(Explanation(_one_line(row, address), claim, predicate, place))
     return explanations
 
 

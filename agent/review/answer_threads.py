@@ -1,9 +1,9 @@
-"""A few threads that compute answers, so that a slow answer holds up no other and a crowd nobody.
+"""A few threads that compute answers, so that neither a slow answer nor a crowd holds up the others.
 
-1. Equal questions that wait are answered together: whoever asks for the list of runs while a
-   hundred others wait for it adds no work, and gets an answer that was computed after the question.
-2. Of the others, the next is that of the connection that has had the least time lately. So somebody
-   who opens the page is not behind everything that a busy program has asked before.
+1. Equal questions that wait are answered together: one more request for the list of runs, while a
+   hundred others wait for it, adds no work. The answer is always computed after the question.
+2. Of the others, the next is that of the connection that has had the least time lately. So a person
+   who opens the page need not wait for everything that a busy program has asked before.
 
 The threads are daemons: an answer that never comes must not keep the server from ending.
 """
@@ -35,7 +35,7 @@ class _Job(Generic[T]):
     waiting: list[asyncio.Future[T]] = field(default_factory=list)
 
     def run(self) -> None:
-        """Compute, and hand the value or the error to everybody who waits."""
+        """Compute, and hand the value or the error to all who wait."""
         try:
             value = self.compute()
         except Exception as error:  # noqa: BLE001 - it is raised where the answer is awaited

@@ -1,4 +1,4 @@
-"""Limits on connections, so that nobody can keep others from the page by holding on to the server.
+"""Limits on connections, so that no client can keep others from the page.
 
 A connection waits for its client while a request is incomplete, between two requests, and while an
 answer is not read. Each wait has an end, and bytes that arrive do not put it off. When there are
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
 import resource
 import sys
 import time
@@ -25,7 +24,7 @@ from .guard import HEADERS, MAX_BODY
 REQUEST_S = 10.0
 """Seconds in which a whole request must arrive, and in which part of an answer must be read."""
 KEEP_ALIVE_S = 30.0
-"""Seconds to the next request. Longer helps nobody: opening a connection here takes a millisecond."""
+"""Seconds to the next request. A longer wait saves nothing: a new connection takes 1 ms."""
 MAX_CONNECTIONS = 3000
 """A browser opens six. An open connection takes about 30 kB."""
 MAX_HEAD = 64 << 10
@@ -49,7 +48,7 @@ def raise_open_files() -> int:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
             soft = raised
-        except (OSError, ValueError):  # some systems have a lower limit that they do not tell
+        except (OSError, ValueError):  # some systems have a lower limit that they do not report
             pass
     # half for the files of runs, and for connections that were accepted but not counted yet
     return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, soft // 2)
@@ -68,7 +67,7 @@ _SECONDS = {_Wait.REQUEST: REQUEST_S, _Wait.NEXT: KEEP_ALIVE_S, _Wait.READER: RE
 
 
 class ConnectionTable:
-    """The open connections of one server, those that wait in the order in which they began to."""
+    """The open connections of one server, and those of them that wait, the longest wait first."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -86,27 +85,23 @@ class ConnectionTable:
             next(iter(waiting)).drop()
         return True
 
-    def forget(self, connection: LimitedConnection) -> None:
+    def remove(self, connection: LimitedConnection) -> None:
         """A connection has ended."""
         self.open.discard(connection)
-        self.works(connection)
+        self.end_wait(connection)
 
-    def works(self, connection: LimitedConnection) -> None:
-        """A connection does not wait for its client."""
+    def end_wait(self, connection: LimitedConnection) -> None:
+        """A connection does not wait for its client any more."""
         self.strangers.pop(connection, None)
         self.visitors.pop(connection, None)
 
 
 class LimitedConnection(H11Protocol):
-    """uvicorn's protocol with an end to each wait, a limit of bytes, and the policy on every answer.
+    """uvicorn's protocol with an end to each wait, a limit of bytes, and the policy on every answer."""
 
-    The table is an attribute of the class that `limited_connections` makes for each server.
-    """
-
-    table: ConnectionTable
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
+    def __init__(self, table: ConnectionTable, **named: Any) -> None:
+        super().__init__(**named)
+        self._table = table
         self._wait = _Wait.NOTHING
         self._timer: asyncio.TimerHandle | None = None
         self._received = 0
@@ -114,14 +109,14 @@ class LimitedConnection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         super().connection_made(transport)
-        self.table.open.add(self)
-        if not self.table.make_room():  # all are being answered: this one comes later
+        self._table.open.add(self)
+        if not self._table.make_room():  # all are being answered: this one comes later
             self._answer_plainly(503, "busy; try again in a moment")
         self._note_wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
-        self.table.forget(self)
+        self._table.remove(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -150,7 +145,7 @@ class LimitedConnection(H11Protocol):
     def drop(self) -> None:
         """Close the connection without waiting for its client."""
         self._stop_timer()
-        self.table.forget(self)
+        self._table.remove(self)
         self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:
@@ -167,28 +162,27 @@ class LimitedConnection(H11Protocol):
         headers = {
             **HEADERS,
             "content-type": "text/plain; charset=utf-8",
+            "content-length": str(len(body)),
             "cache-control": "no-store",
+            "connection": "close",
+            "retry-after": "1",
         }
-        headers |= {"content-length": str(len(body)), "connection": "close", "retry-after": "1"}
-        listed = [(name.encode(), value.encode()) for name, value in headers.items()]
-        for event in (
-            h11.Response(status_code=status, headers=listed),
-            h11.Data(data=body),
-            h11.EndOfMessage(),
-        ):
+        head = [(name.encode(), value.encode()) for name, value in headers.items()]
+        response = h11.Response(status_code=status, headers=head)
+        for event in (response, h11.Data(data=body), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
 
     def _note_wait(self) -> None:
         """Start the clock if the connection now waits for something else."""
         wait = self._waits_for()
-        if wait is self._wait or self not in self.table.open:
+        if wait is self._wait or self not in self._table.open:
             return
         self._wait = wait
         self._stop_timer()
-        self.table.works(self)
+        self._table.end_wait(self)
         if wait is not _Wait.NOTHING:
-            group = self.table.visitors if self._accepted else self.table.strangers
+            group = self._table.visitors if self._accepted else self._table.strangers
             group[self] = None
             self._timer = self.loop.call_later(_SECONDS[wait], self.drop)
 
@@ -205,15 +199,6 @@ class LimitedConnection(H11Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-def limited_connections(limit: int) -> type[LimitedConnection]:
-    """The protocol of one server, with its own table of connections."""
-
-    class Limited(LimitedConnection):
-        table = ConnectionTable(limit)
-
-    return Limited
 
 
 class AcceptErrors:
@@ -240,4 +225,4 @@ class AcceptErrors:
         now = time.monotonic()
         if now - self._printed.get(what[:200], -self.EVERY_S) >= self.EVERY_S:
             self._printed[what[:200]] = now
-            sys.stderr.write(f"hubel review: {what[:1000]}{os.linesep}")
+            sys.stderr.write(f"hubel review: {what[:1000]}\n")

@@ -25,7 +25,7 @@ def open_page(
 
     Args:
         folder: where the file is written if that is possible. A temporary folder would not do: a
-            browser that is installed as a snap has one of its own.
+            browser that is installed as a snap has its own.
     """
     is_usable = folder.is_dir() and os.access(folder, os.W_OK)
     descriptor, name = tempfile.mkstemp(".html", "open-page-", folder if is_usable else None)

@@ -92,7 +92,7 @@ def write_folder(folder: Path, out: Path | None = None) -> Path:
     Args:
         out: by default `report` in the run's folder.
     """
-    inside = folder if out is None else out  # where somebody asked for it, a link is followed
+    inside = folder if out is None else out  # a link in --out is followed
     out = out or folder / "report"
     report = _Report(folder)
     make_inside(out / "data", inside)

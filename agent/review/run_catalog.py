@@ -28,6 +28,7 @@ from ..runlog.config import find_run, run_folders
 from ..runlog.config_file import MAX_BYTES
 from ..runlog.layout import CIRCUIT, CONFIG, EVENTS, REVIEWS, SEAL
 from ..runlog.reviews import Reviews
+from ..runlog.unreadable_run import unreadable_run
 from .store.database import Store, get_meta, set_meta
 from .store.decisions import store_decisions
 from .store.fill import fill, unread_bytes
@@ -90,15 +91,13 @@ class StoredRun:
                 store_decisions(self.reviews, self.store)
             except HubelError as error:
                 self.problem = str(error)
-            except (
-                sqlite3.OperationalError
-            ) as error:  # no space, no permission: perhaps not for long
-                self._unreadable_files = None
+            except sqlite3.OperationalError as error:
+                self._unreadable_files = None  # no space or no permission: try again next time
                 self.problem = f"{self.store.path} cannot be used: {error}; HUBEL_CACHE=DIR uses another folder"
             except sqlite3.DatabaseError:
                 self.store.discard()  # damaged inside: the next request fills it again
             except Exception as error:  # noqa: BLE001 - the boundary of a run: others are shown
-                self.problem = unreadable(self.folder, error)
+                self.problem = unreadable_run(self.folder, error)
 
     def _files(self) -> list[tuple[str, int, int]]:
         """What a problem with the run depends on."""
@@ -122,7 +121,7 @@ class StoredRun:
         except HubelError as error:
             return str(error)
         except Exception as error:  # noqa: BLE001 - as above
-            return unreadable(self.folder, error)
+            return unreadable_run(self.folder, error)
         return ""
 
     def is_registered(self) -> bool:
@@ -166,16 +165,6 @@ class StoredRun:
         if self._filler is not None:
             self._filler.terminate()
             self._filler.wait()
-
-
-def unreadable(folder: Path, error: Exception) -> str:
-    """What a reader is told of a run that is not as any version of hubel writes it."""
-    if isinstance(error, OSError):
-        return f"{error.filename or folder}: {error.strerror or error}"
-    return (
-        f"{folder} cannot be read ({type(error).__name__}: {error}): it was changed, or another program "
-        "wrote it; restore it from a copy"
-    )
 
 
 def stored_settings(db: sqlite3.Connection, schema: str = "main") -> Settings | None:

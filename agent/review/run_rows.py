@@ -13,13 +13,8 @@ from ...tools.errors import HubelError
 from ..circuits.result import read_circuit
 from ..runlog.layout import CIRCUIT, EVENTS, LOCK
 from ..runlog.run_subject import weights_of
-from .run_catalog import (
-    RunCatalog,
-    Settings,
-    StoredRun,
-    stored_settings,
-    unreadable,
-)
+from ..runlog.unreadable_run import unreadable_run
+from .run_catalog import RunCatalog, Settings, StoredRun, stored_settings
 from .store.database import get_meta
 
 QUIET_S = 30.0
@@ -110,7 +105,7 @@ def _row_or_problem(run: StoredRun) -> RunRow:
     try:
         return run_row(run)
     except Exception as error:  # noqa: BLE001 - the boundary of a run: others are shown
-        notice = str(error) if isinstance(error, HubelError) else unreadable(run.folder, error)
+        notice = str(error) if isinstance(error, HubelError) else unreadable_run(run.folder, error)
         return RunRow(run.name, "units", state="unreadable", notice=notice)
 
 

@@ -7,7 +7,8 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from ...tools.errors import UnavailableError
 from .guard import Guard
@@ -75,12 +76,12 @@ def page_server(guard: Guard) -> uvicorn.Server:
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             asyncio.get_running_loop().set_exception_handler(connections.AcceptErrors())
             await super().startup(sockets)
-            for listening in (
-                sockets or ()
-            ):  # uvicorn's one number is how many are accepted at once, too
+            # uvicorn's `backlog` is also how many it accepts at once, so the queue is set here
+            for listening in sockets or ():
                 listening.listen(connections.BACKLOG)
 
-    protocol = connections.limited_connections(connections.raise_open_files())
+    table = connections.ConnectionTable(connections.raise_open_files())
+    protocol: Any = partial(connections.LimitedConnection, table)  # uvicorn only calls it
     config = uvicorn.Config(
         guard, log_level="critical", access_log=False, server_header=False, date_header=False, ws="none", lifespan="on",
         loop="asyncio", http=protocol, timeout_keep_alive=int(connections.KEEP_ALIVE_S), timeout_graceful_shutdown=2,

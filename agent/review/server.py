@@ -161,7 +161,7 @@ async def _body(request: Request, operation: Operation) -> Any:
     except ClientDisconnect:
         raise ArgumentError("the request ended before its body did") from None
     except UnicodeEncodeError:
-        raise ArgumentError("the request has half a surrogate pair, which is no text") from None
+        raise ArgumentError("the request has half a surrogate pair, which is not text") from None
     except (ValueError, RecursionError):
         raise ArgumentError("the request's body is not JSON") from None
     if not isinstance(content, dict):
@@ -170,7 +170,7 @@ async def _body(request: Request, operation: Operation) -> Any:
 
 
 def _refuse_constant(name: str) -> None:
-    """NaN and infinities, which Python would read, are no JSON."""
+    """NaN and infinities, which Python would read, are not JSON."""
     raise ValueError(name)
 
 

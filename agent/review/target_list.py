@@ -7,7 +7,7 @@ import re
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from ...tools.errors import ArgumentError
 from ..runlog.reviews import last_decision, review_row
@@ -65,18 +65,15 @@ class TargetQuery:
             raise ArgumentError(
                 f"sort={sort[:50]!r} is not known; sort by one of {', '.join(SORTS)}"
             )
+        filters = {name: _listed(query, name) for name in FILTERS if query.get(name)}
         return cls(
             sort=sort,
             descending=_is_descending(query),
             offset=whole_number(query, "offset", 0, 10**9),
             limit=whole_number(query, "limit", 100, MAX_ROWS),
-            filters={name: _listed(query, name) for name in FILTERS if query.get(name)},
-            minimum={
-                name: _number(query, f"{name}_min") for name in RANGES if query.get(f"{name}_min")
-            },
-            maximum={
-                name: _number(query, f"{name}_max") for name in RANGES if query.get(f"{name}_max")
-            },
+            filters=filters,
+            minimum=_bounds(query, "min"),
+            maximum=_bounds(query, "max"),
             words=query.get("q", ""),
         )
 
@@ -86,11 +83,15 @@ def _listed(query: Mapping[str, str], name: str) -> list[str]:
     values = query[name].split(",")
     if len(values) > MAX_VALUES:
         raise ArgumentError(f"{name} has {len(values)} values; a filter takes {MAX_VALUES}")
-    if name == "layer" and (
-        odd := [v for v in values if v != "none" and not re.fullmatch("-?[0-9]{1,9}", v)]
-    ):
-        raise ArgumentError(f"layer={odd[0][:50]!r} is not the number of a layer, or none")
+    for value in values if name == "layer" else ():
+        if value != "none" and not re.fullmatch("-?[0-9]{1,9}", value):
+            raise ArgumentError(f"layer={value[:50]!r} is not the number of a layer, or none")
     return values
+
+
+def _bounds(query: Mapping[str, str], end: Literal["min", "max"]) -> dict[str, float]:
+    """Column to its smallest or largest value."""
+    return {name: _number(query, f"{name}_{end}") for name in RANGES if query.get(f"{name}_{end}")}
 
 
 def _is_descending(query: Mapping[str, str]) -> bool:

@@ -71,7 +71,7 @@ def _undo(run: StoredRun, target: str, name: str) -> None:
 
 
 def _check(body: ReviewBody) -> None:
-    """Raise ArgumentError if the review lacks what its verdict needs, or its text is too long."""
+    """Raise ArgumentError if what the verdict needs is missing, or the text is too long."""
     from ...tools.dissection.formula_english import MAX_WORDS, word_count
 
     if body.verdict == "edit" and not (body.text or body.predicate):

@@ -1,4 +1,4 @@
-"""Folders that are no good runs, in every way that somebody thought of, beside one that is."""
+"""Damaged copies of a run, one for each kind of damage, and other things in a folder of runs."""
 
 from __future__ import annotations
 
@@ -33,11 +33,25 @@ def make_damaged_runs(runs: Path, run: Path) -> list[str]:
 
 
 def _setting(folder: Path, line: str) -> None:
-    """Put a line in the place of that of the same setting."""
+    """Replace the line of a setting, or add it."""
     config = folder / "config.toml"
     name = line.split(" =")[0]
     lines = [old for old in config.read_text().splitlines() if not old.startswith(f"{name} =")]
     config.write_text("\n".join([line, *lines]))
+
+
+def _circuit(folder: Path) -> Path:
+    """Turn the run into a circuit's; returns the path of its result."""
+    (folder / "config.toml").write_text('kind = "circuit"\ntask = "ioi"\n')
+    return folder / "circuit.json"
+
+
+def _link_out(folder: Path, file: str) -> None:
+    """Move a file out of the runs folder, and leave a link to it."""
+    path = folder / file
+    outside = folder.parent.parent / f"outside-{path.name}"
+    path.rename(outside)
+    path.symlink_to(outside)
 
 
 def _fifo(path: Path) -> None:
@@ -84,9 +98,7 @@ def config_is_a_folder(folder: Path) -> None:
 
 @damage
 def config_is_a_link(folder: Path) -> None:
-    outside = folder.parent.parent / "outside.toml"
-    (folder / "config.toml").rename(outside)
-    (folder / "config.toml").symlink_to(outside)
+    _link_out(folder, "config.toml")
 
 
 @damage
@@ -122,33 +134,29 @@ def seed_is_huge(folder: Path) -> None:
 
 @damage
 def circuit_is_nested(folder: Path) -> None:
-    (folder / "config.toml").write_text('kind = "circuit"\ntask = "ioi"\n')
-    (folder / "circuit.json").write_text("[" * 100_000)
+    _circuit(folder).write_text("[" * 100_000)
 
 
 @damage
 def circuit_is_a_fifo(folder: Path) -> None:
-    (folder / "config.toml").write_text('kind = "circuit"\ntask = "ioi"\n')
-    _fifo(folder / "circuit.json")
+    _fifo(_circuit(folder))
 
 
 @damage
 def circuit_is_huge(folder: Path) -> None:
-    (folder / "config.toml").write_text('kind = "circuit"\ntask = "ioi"\n')
-    (folder / "circuit.json").write_bytes(b"")
-    os.truncate(folder / "circuit.json", 1 << 40)
+    result = _circuit(folder)
+    result.write_bytes(b"")
+    os.truncate(result, 1 << 40)
 
 
 @damage
 def circuit_is_a_list(folder: Path) -> None:
-    (folder / "config.toml").write_text('kind = "circuit"\ntask = "ioi"\n')
-    (folder / "circuit.json").write_text("[1]")
+    _circuit(folder).write_text("[1]")
 
 
 @damage
 def circuit_lacks_everything(folder: Path) -> None:
-    (folder / "config.toml").write_text('kind = "circuit"\ntask = "ioi"\n')
-    (folder / "circuit.json").write_text("{}")
+    _circuit(folder).write_text("{}")
 
 
 @damage
@@ -172,10 +180,7 @@ def lexicon_is_a_fifo(folder: Path) -> None:
 
 @damage
 def lexicon_is_a_link(folder: Path) -> None:
-    outside = folder.parent.parent / "outside.gz"
-    shutil.copy(folder / "lexicon" / "lexicon.json.gz", outside)
-    (folder / "lexicon" / "lexicon.json.gz").unlink()
-    (folder / "lexicon" / "lexicon.json.gz").symlink_to(outside)
+    _link_out(folder, "lexicon/lexicon.json.gz")
 
 
 @damage
@@ -185,9 +190,7 @@ def activations_are_a_fifo(folder: Path) -> None:
 
 @damage
 def activations_are_a_link(folder: Path) -> None:
-    outside = folder.parent.parent / "outside.safetensors"
-    (folder / "collected" / "select.safetensors").rename(outside)
-    (folder / "collected" / "select.safetensors").symlink_to(outside)
+    _link_out(folder, "collected/select.safetensors")
 
 
 @damage

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -17,3 +18,15 @@ def checkout_environment() -> dict[str, str]:
     """
     path = os.pathsep.join([str(CHECKOUT), *sys.path])
     return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+
+
+def run_python(program: str) -> subprocess.CompletedProcess[str]:
+    """Run a program in a new Python with that environment, for two minutes at most."""
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env=checkout_environment(),
+        timeout=120,
+        check=False,
+    )

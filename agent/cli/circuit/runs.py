@@ -13,7 +13,7 @@ from ...runlog.layout import CIRCUIT, CIRCUIT_DRAWING, CIRCUIT_REPORT
 from ...runlog.model_config import BudgetConfig
 from ...runlog.progress import progress
 from .. import options, output
-from ..run_outcome import going_on
+from ..run_outcome import continuable
 
 
 def finish_circuit(folder: Path, args: argparse.Namespace) -> int:
@@ -27,7 +27,7 @@ def finish_circuit(folder: Path, args: argparse.Namespace) -> int:
 
     limits = BudgetConfig(options.budget(args))
     try:
-        with going_on(folder), progress(quiet=args.quiet) as reporter:
+        with continuable(folder), progress(quiet=args.quiet) as reporter:
             result = execute_circuit_run(folder, reporter, limits=limits)
     except BudgetReached as error:
         raise BudgetReached(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,20 +83,16 @@ def run(args: argparse.Namespace) -> int:
             context_len=args.context_len,
             seed=args.seed,
             progress=reporter,
-            warn=_warn if args.quiet else reporter.say,
+            # `--quiet` is about progress and suppresses no warning
+            warn=output.note if args.quiet else reporter.say,
         )
     if args.json:
         output.json_line(asdict(summary))
     else:
         output.line(f"{args.out}: {describe(summary)}")
     if left_out := corpus.documents.left_out:
-        _warn(f"{left_out} rows or files of the corpus have no text and are left out")
+        output.note(f"{left_out} rows or files of the corpus have no text and are left out")
     return DONE
-
-
-def _warn(line: str) -> None:
-    """A warning that `--quiet`, which is about progress, does not suppress."""
-    sys.stderr.write(f"{line}\n")
 
 
 def describe(summary: IndexSummary) -> str:

@@ -78,7 +78,7 @@ def _open_context(args: argparse.Namespace) -> InstrumentContext:
 
     index, loaded = Index.open(args.index), []
     if index.note:
-        sys.stderr.write(f"{index.note}\n")
+        output.note(index.note)
 
     def load() -> Any:
         from ....tools.subject import load_subject
@@ -178,13 +178,13 @@ def _serve_http(server: Any, port: int) -> None:
     from ...mcp.server import http_app
 
     token = os.environ.get(TOKEN) or secrets.token_urlsafe(24)
-    shown = f"TOKEN, as in {TOKEN}" if os.environ.get(TOKEN) else token
+    named = f"TOKEN, as in {TOKEN}" if os.environ.get(TOKEN) else token
     with socket.socket() as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", port))
         listening.listen()
         place = f"http://127.0.0.1:{listening.getsockname()[1]}/mcp"
-        output.note(f"instruments at {place}\nAuthorization: Bearer {shown}")
+        output.note(f"instruments at {place}\nAuthorization: Bearer {named}")
         sys.stderr.flush()
         config = uvicorn.Config(http_app(server, token), log_level="warning", lifespan="on")
         uvicorn.Server(config).run(sockets=[listening])

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -148,7 +147,7 @@ def _open_context(instrument: Instrument, args: argparse.Namespace) -> Instrumen
 
     index = Index.open(args.index) if args.index else None
     if index and index.note:
-        sys.stderr.write(f"{index.note}\n")
+        output.note(index.note)
     if "index" in instrument.needs and index is None:
         raise UsageError(f"{instrument.name} reads an index; name one with --index")
     name = args.subject or (index.subject_name if index else None)
@@ -165,7 +164,7 @@ def _open_context(instrument: Instrument, args: argparse.Namespace) -> Instrumen
             device=args.device,
             dtype=args.dtype,
             directions=args.directions,
-            progress=lambda line: print(line, file=sys.stderr),
+            progress=output.note,
         )
         if index is not None:
             subject.require_revision(index.subject_revision, f"the index {str(args.index)!r}")

@@ -27,26 +27,26 @@ def run(args: argparse.Namespace) -> int:
     """Status 0 if everything holds or nothing is recorded, else 1."""
     from ...run.verify_run import verify_run
 
-    found = verify_run(find_run(args.run, args.runs))
+    verification = verify_run(find_run(args.run, args.runs))
     if args.json:
-        output.json_line(vars(found))
+        output.json_line(vars(verification))
     else:
-        output.line(_summary(found))
-        for note in found.notes:
+        output.line(_summary(verification))
+        for note in verification.notes:
             output.line(note)
-    for problem in found.problems:
+    for problem in verification.problems:
         output.note(f"hubel: {problem}")
-    return DONE if found.holds else FAILED
+    return DONE if verification.holds else FAILED
 
 
-def _summary(found: Verification) -> str:
-    if not found.holds:
-        number = len(found.problems)
-        return f"{found.run} does not hold: {number} problem{'s' if number > 1 else ''}"
-    if not found.head:
-        return f"{found.run}: nothing to verify"
-    seal = "sealed" if found.sealed else "not sealed"
+def _summary(verification: Verification) -> str:
+    if not verification.holds:
+        number = len(verification.problems)
+        return f"{verification.run} does not hold: {number} problem{'s' if number > 1 else ''}"
+    if not verification.head:
+        return f"{verification.run}: nothing to verify"
+    seal = "sealed" if verification.sealed else "not sealed"
     return (
-        f"{found.run} holds: {found.events:,} events and {found.files} files are as they were written, "
-        f"{seal}; head {found.head}"
+        f"{verification.run} holds: {verification.events:,} events and {verification.files} files are "
+        f"as they were written, {seal}; head {verification.head}"
     )

@@ -20,7 +20,7 @@ export function askName(title, why, action = "Go on") {
 }
 
 /** A dialog with a form; resolves to what `value()` gives when it is sent, to "" when it is left. With `save`, it stays
- * open until `save(value())` has succeeded, and shows what was wrong beside the field that the message names. */
+ * open until `save(value())` has succeeded, and shows what was wrong next to the field that the message names. */
 export function ask(title, inside, action, value, save = null) {
   return new Promise((resolve) => {
     const cancel = h("button", { type: "button", on: { click: () => dialog.close() } }, "Cancel");

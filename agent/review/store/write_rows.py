@@ -151,8 +151,7 @@ class StoreWriter:
         place = f"{line.segment.name}, line {line.position.line + 1}"
         message = f"an event cannot be read and is left out ({line.event}, {place}): {fault}"
         if position == RUN:
-            known = get_meta(self._db, "fault")
-            set_meta(self._db, "fault", known or message)
+            set_meta(self._db, "fault", get_meta(self._db, "fault") or message)
         else:
             self._rows[_BROKEN].append((position,))
             self._rows[_FAULT].append((message, position))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -182,9 +183,8 @@ def test_several_places_are_a_map_of_layers_and_tokens(tmp_path: Path, capsys) -
         "1",
     ]
     places = rows(capsys, ["abstract", *program, *options])
-    assert [(row["layer"], row["at"]) for row in places] == [
-        (n, at) for n in (0, 2) for at in ("day", "animal", "end")
-    ]
+    expected = list(product((0, 2), ("day", "animal", "end")))
+    assert [(row["layer"], row["at"]) for row in places] == expected
     assert run_command_line(["circuit", "abstract", *program, *options]) == 0
     printed = capsys.readouterr().out
     assert "day (token 1)" in printed
@@ -199,7 +199,7 @@ def test_several_places_are_a_map_of_layers_and_tokens(tmp_path: Path, capsys) -
 
 
 @pytest.mark.parametrize(
-    ("argv", "said"),
+    ("argv", "message"),
     [
         (["mediate"], "needs --task"),
         (["paths", "--task", "nothing"], "no task 'nothing'"),
@@ -225,14 +225,14 @@ def test_several_places_are_a_map_of_layers_and_tokens(tmp_path: Path, capsys) -
     ],
 )
 def test_wrong_options_are_refused_before_the_subject_is_loaded(
-    capsys, argv: list[str], said: str
+    capsys, argv: list[str], message: str
 ) -> None:
     assert run_command_line(["circuit", *argv]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("{animal}", "{plant}", "text has a slot 'plant'"),
         ('red = " red"', "", "output red has no answer"),
@@ -244,7 +244,7 @@ def test_wrong_options_are_refused_before_the_subject_is_loaded(
     ],
 )
 def test_errors_in_a_question_file_are_named(
-    tmp_path: Path, capsys, old: str, new: str, said: str
+    tmp_path: Path, capsys, old: str, new: str, message: str
 ) -> None:
     file, folder = tmp_path / "early.toml", tmp_path / "subject"
     file.write_text(QUESTION.replace(old, new))
@@ -260,20 +260,20 @@ def test_errors_in_a_question_file_are_named(
         "-q",
     ]
     assert run_command_line(["circuit", "abstract", *argv]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_each_action_has_a_help_of_its_own(capsys) -> None:
-    shown: dict[str, str] = {}
+    help_text: dict[str, str] = {}
     for action in ACTIONS:
         with pytest.raises(SystemExit, match="0"):
             run_command_line(["circuit", action, "--help"])
-        shown[action] = capsys.readouterr().out
-    assert "--search" in shown["abstract"]
-    assert "--receivers" in shown["paths"]
-    assert not any("--search" in text for action, text in shown.items() if action != "abstract")
-    assert not any("--receivers" in text for action, text in shown.items() if action != "paths")
-    assert all("--json" in text for text in shown.values())
+        help_text[action] = capsys.readouterr().out
+    assert "--search" in help_text["abstract"]
+    assert "--receivers" in help_text["paths"]
+    assert not any("--search" in text for action, text in help_text.items() if action != "abstract")
+    assert not any("--receivers" in text for action, text in help_text.items() if action != "paths")
+    assert all("--json" in text for text in help_text.values())
 
 
 def test_common_options_stand_before_an_action_or_after_it() -> None:

@@ -1,4 +1,4 @@
-"""Text of strangers in every field of a run reaches a terminal as text: no command prints a control character."""
+"""Text from strangers in a run reaches a terminal as text: no command prints a control character."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EVIL = "\x1b[2J\x1b]0;owned\x07\r\u202e"
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     runs = tmp_path_factory.mktemp("hostile") / "runs"
-    make_hostile_run(runs / f"run{EVIL.replace('/', '')}", len(HOSTILE))
+    make_hostile_run(runs / f"run{EVIL}", len(HOSTILE))
     (runs / "broken").mkdir()
     (runs / "broken" / "config.toml").write_text(f'"{EVIL.encode("unicode_escape").decode()}" = 1')
     (runs / "misshapen").mkdir()
@@ -72,5 +72,6 @@ def test_no_control_character_reaches_the_terminal(
     words = {"RUN": f"run{EVIL}", "OUT": str(tmp_path / "report.html")}
     run_command_line([words.get(word, word) for word in command] + ["--runs", str(runs)])
     printed = capsys.readouterr()
+    assert printed.out + printed.err
     for text in (printed.out, printed.err):
         assert not (match := CONTROL.search(text)), ascii(text[max(0, match.start() - 200) :][:400])

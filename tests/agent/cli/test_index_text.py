@@ -1,4 +1,4 @@
-"""`hubel index` on a user's own text: a folder, a glob, a table, and what is said of it."""
+"""`hubel index` on a user's own text: a folder, a glob, a table, and what is printed about it."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def test_a_users_text_in_every_form(
 
 def test_the_column_is_asked_for(small_subject: str, texts: Path, tmp_path: Path, capsys) -> None:
     assert index(small_subject, tmp_path / "i", str(texts / "table.csv")) == 2
-    said = capsys.readouterr().err
-    assert "has the columns title, body; say which one is the text" in said
-    assert "--text-column NAME" in said
+    error = capsys.readouterr().err
+    assert "has the columns title, body; say which one is the text" in error
+    assert "--text-column NAME" in error
     assert not (tmp_path / "i").exists()
 
 

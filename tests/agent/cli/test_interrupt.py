@@ -58,10 +58,10 @@ def test_ctrl_c_or_a_shutdown_is_one_line_and_the_run_goes_on(
     ):
         time.sleep(0.005)
     process.send_signal(number)
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 1, said.decode()
-    assert "Traceback" not in said.decode()
-    assert "`hubel resume run` continues it" in said.decode().strip().splitlines()[-1]
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 1, error.decode()
+    assert "Traceback" not in error.decode()
+    assert "`hubel resume run` continues it" in error.decode().strip().splitlines()[-1]
     before = [r for r in target_rows(folder) if r["status"] == "done"]
     assert 0 < len(before) < 72
     assert execute_run(folder, subject=tiny).done == 72
@@ -95,9 +95,9 @@ def test_ctrl_c_once_keeps_the_replies_that_are_in_flight(
         process = asking(tmp_path / "run", tiny_index, server)
         wait_for(process, server, 3)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=120)
-        assert process.returncode == 1, said.decode()
-        assert "Traceback" not in said.decode()
+        _, error = process.communicate(timeout=120)
+        assert process.returncode == 1, error.decode()
+        assert "Traceback" not in error.decode()
         answered = sum(server.ledger.answered().values())
         assert answered == len(server.ledger.entries()) < 24
         assert answered == sum(event.event == "llm_call" for event in read_events(tmp_path / "run"))
@@ -117,9 +117,9 @@ def test_ctrl_c_twice_waits_for_nothing(tiny: Subject, tiny_index: Path, tmp_pat
             if b"interrupt again" in line:
                 break
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=120)
-        assert process.returncode == 1, said.decode()
-        assert "Traceback" not in said.decode()
+        _, error = process.communicate(timeout=120)
+        assert process.returncode == 1, error.decode()
+        assert "Traceback" not in error.decode()
         assert [entry.ended for entry in server.ledger.entries()] == [None, None], (
             "it did not wait for the answers"
         )

@@ -23,7 +23,7 @@ from hubel.tools.errors import (
     UnavailableError,
     UsageError,
 )
-from tests.support.processes import checkout_environment
+from tests.support.processes import checkout_environment, run_python
 
 HEAVY = (
     "torch",
@@ -193,26 +193,14 @@ def test_help_loads_nothing_heavy(argv: list[str]) -> None:
         f"try: status = run_command_line({argv!r})\nexcept SystemExit as stop: status = stop.code\n"
         f"loaded = sorted(set({HEAVY!r}) & set(sys.modules)); assert not loaded, loaded; sys.exit(status)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        env=checkout_environment(),
-        timeout=60,
-    )
+    done = run_python(code)
     assert done.returncode == 0, done.stderr
     assert "usage: hubel" in done.stdout
 
 
 def test_import_hubel_loads_nothing_heavy() -> None:
     code = f"import hubel, sys; loaded = sorted(set({HEAVY!r}) & set(sys.modules)); assert not loaded, loaded"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        env=checkout_environment(),
-        timeout=60,
-    )
+    done = run_python(code)
     assert done.returncode == 0, done.stderr
 
 
@@ -238,11 +226,11 @@ def test_a_reader_that_goes_away_gets_no_traceback() -> None:
     assert done.returncode == 1
 
 
-@pytest.mark.parametrize("given", ["[" * 100_000, '{"a":' * 50_000, "1" * 5000, "{'a': 1}"])
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 50_000, "1" * 5000, "{'a': 1}"])
 def test_json_of_an_instrument_that_cannot_be_read_is_one_line(
-    given: str, capsys: pytest.CaptureFixture[str]
+    text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main.run_command_line(["tool", "logit_lens", "--json", given]) == 2
+    assert main.run_command_line(["tool", "logit_lens", "--json", text]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert len(error) < 1000

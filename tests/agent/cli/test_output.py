@@ -106,3 +106,10 @@ def test_a_bar_on_a_terminal_shows_count_and_note() -> None:
         report.update("explain", 4, 4, unit="targets", note="2 failed")
     assert "4/4 targets" in stream.getvalue()
     assert "2 failed" in stream.getvalue()
+
+
+def test_row_in_a_pipe_is_as_long_as_its_own_text(capsys: pytest.CaptureFixture[str]) -> None:
+    output.table(("name", "text"), [("a", "x" * 300), ("b", "short")])
+    lines = capsys.readouterr().out.splitlines()
+    assert [len(line.strip()) for line in lines if "x" * 300 in line] == [max(map(len, lines)) - 1]
+    assert max(len(line) for line in lines if "x" * 300 not in line) <= output.RULE

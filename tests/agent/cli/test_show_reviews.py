@@ -1,4 +1,4 @@
-"""What people said of a run, printed and exported; and tables that a pipe can be read from."""
+"""What people said of a run, printed and exported."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from hubel.agent.cli import output
 from hubel.agent.cli.main import run_command_line
 from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.reviews import Reviews
@@ -76,13 +75,6 @@ def test_csv_is_refused_where_there_is_none(
     for options in (["--csv"], ["--csv", "--json", "--reviews"]):
         assert run_command_line(["show", "run", *options, "--runs", str(reviewed.parent)]) == 2
         assert "--csv" in capsys.readouterr().err
-
-
-def test_row_in_a_pipe_is_as_long_as_its_own_text(capsys: pytest.CaptureFixture[str]) -> None:
-    output.table(("name", "text"), [("a", "x" * 300), ("b", "short")])
-    lines = capsys.readouterr().out.splitlines()
-    assert [len(line.strip()) for line in lines if "x" * 300 in line] == [max(map(len, lines)) - 1]
-    assert max(len(line) for line in lines if "x" * 300 not in line) <= output.RULE
 
 
 def test_misshapen_review_is_named(reviewed: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from threading import Event, Timer
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -20,15 +20,13 @@ import pytest
 from hubel.agent.cli.main import run_command_line
 from hubel.agent.mcp.dispatch import InstrumentDispatcher
 from hubel.agent.mcp.server import make_server
-from hubel.tools.index import Index
-from hubel.tools.instruments import InstrumentContext, instruments
-from hubel.tools.subject.subject import Subject
-from tests.support.calls import CALLS, TEXT
+from hubel.tools.instruments import instruments
+from tests.agent.mcp.conftest import TOOLS
+from tests.support.calls import TEXT
 from tests.support.processes import checkout_environment
 
 pytest.importorskip("mcp", reason="hubel mcp needs the MCP SDK, which `make setup` installs")
 
-TOOLS = {name.replace(".", "_"): arguments for name, arguments in CALLS.items()}
 SCRIPT = """
 import os
 import sys
@@ -63,11 +61,6 @@ def with_client(target: Any, use: Callable[[Any], Awaitable[Any]]) -> Any:
 
 def command(index: Path, *options: str) -> list[str]:
     return [sys.executable, "-c", SCRIPT, "mcp", "--index", str(index), *options]
-
-
-@pytest.fixture
-def desk(tiny: Subject, tiny_index: Path) -> InstrumentDispatcher:
-    return InstrumentDispatcher(InstrumentContext(tiny, Index.open(tiny_index)))
 
 
 def text_of(result: Any) -> str:
@@ -113,7 +106,7 @@ def test_invalid_calls_are_answered_with_what_is_valid(desk: InstrumentDispatche
         assert says in text_of(answer)
 
 
-def test_json_comes_beside_the_text_when_it_is_asked_for(desk: InstrumentDispatcher) -> None:
+def test_json_comes_with_the_text_when_it_is_asked_for(desk: InstrumentDispatcher) -> None:
     async def use(client: Any) -> Any:
         return await client.call_tool("logit_lens", TOOLS["logit_lens"])
 
@@ -202,7 +195,7 @@ def test_over_standard_input_and_output_with_a_log(
 def test_standard_output_holds_the_protocol_only_and_ctrl_c_ends_it_in_a_line(
     tiny_index: Path, tmp_path: Path
 ) -> None:
-    said: list[dict[str, Any]] = [
+    messages: list[dict[str, Any]] = [
         {"id": 1, "method": "initialize", "params": START},
         {"method": "notifications/initialized"},
         {
@@ -217,7 +210,7 @@ def test_standard_output_holds_the_protocol_only_and_ctrl_c_ends_it_in_a_line(
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
-        for message in said:
+        for message in messages:
             process.stdin.write((json.dumps({"jsonrpc": "2.0", **message}) + "\n").encode())
         process.stdin.flush()
         lines = [json.loads(process.stdout.readline()) for _ in range(2)]
@@ -307,66 +300,6 @@ def test_a_run_of_another_kind_is_not_written_into(
     ]
     assert run_command_line(argv) == 2
     assert "is a run with targets" in capsys.readouterr().err
-
-
-def test_an_unknown_tool_is_answered_with_the_names_that_clients_know(
-    desk: InstrumentDispatcher,
-) -> None:
-    answer = desk.call("shell\x1b[2J", {})
-    assert answer.error
-    assert "activations_exemplars" in answer.text
-    assert "activations.exemplars" not in answer.text
-    assert "\x1b" not in answer.text
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {"strengths": [float("nan")]},
-        {"seed": 2**80},
-        {"text": "\ud800\ud800"},
-        {"text": "x" * 6_000_000},
-        {"unknown\ud800": [[[[[[[[[[1e999]]]]]]]]]]},
-    ],
-)
-def test_odd_arguments_are_answered_and_logged(
-    arguments: dict[str, Any], desk: InstrumentDispatcher, tmp_path: Path
-) -> None:
-    from hubel.agent.runlog.log import RunLog
-
-    log = RunLog(tmp_path)
-    answer = InstrumentDispatcher(desk.bench, log).call("steer", TOOLS["steer"] | arguments)
-    log.close()
-    assert answer.error == (arguments.get("text") != "\ud800\ud800")
-    (logged,) = RunLog(tmp_path, writable=False).all("call").values()
-    assert logged["answer"]["error"] == answer.error
-    assert len(json.dumps(logged)) < 8_000_000
-
-
-def test_a_call_that_is_given_up_ends_before_the_next_forward_pass(
-    desk: InstrumentDispatcher,
-) -> None:
-    passes: list[int] = []
-    given_up = Event()
-
-    def count(*_: Any) -> None:
-        passes.append(1)
-        if len(passes) == 3:
-            given_up.set()
-
-    desk.bench.require_subject().model.register_forward_hook(count)
-    answer = desk.call("generate", TOOLS["generate"] | {"new_tokens": 20}, given_up)
-    assert (answer.error, len(passes)) == (True, 3)
-    assert "gave up" in answer.text
-    assert not desk.call("generate", TOOLS["generate"]).error
-
-
-def test_a_call_that_is_given_up_while_it_waits_is_not_made(desk: InstrumentDispatcher) -> None:
-    given_up = Event()
-    given_up.set()
-    loaded = InstrumentContext(lambda: pytest.fail("made"), desk.bench.index)
-    answer = InstrumentDispatcher(loaded).call("generate", TOOLS["generate"], given_up)
-    assert answer.error
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Tables of explanations: the same from every format, and files that are none."""
+"""Tables of explanations: the same from every format, and files that are not tables."""
 
 from __future__ import annotations
 

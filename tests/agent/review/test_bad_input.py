@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,7 +17,7 @@ from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.transcript import turns
 from tests.agent.review.conftest import ReviewClient, serving
 from tests.support.hostile_run import HOSTILE, NAME, TARGETS, make_hostile_run
-from tests.support.processes import checkout_environment
+from tests.support.processes import run_python
 
 TARGET = "/api/runs/run/targets/mlp.0.0"
 
@@ -188,13 +186,7 @@ with serving(RunCatalog(Path({str(folder.parent)!r}))) as client:
     client.post("{TARGET}/reviews", {{"verdict": "edit", "name": "Ada", "predicate": 'strongly words("monday")'}})
 print(json.dumps([name for name in ("torch", "transformers") if name in sys.modules]))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        env=checkout_environment(),
-        timeout=120,
-    )
+    done = run_python(script)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == []
 

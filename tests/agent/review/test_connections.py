@@ -1,4 +1,4 @@
-"""Nobody keeps others from the page by holding on to connections, and every answer has the policy."""
+"""No client keeps others from the page by holding on to connections, and every answer has the policy."""
 
 from __future__ import annotations
 
@@ -35,6 +35,20 @@ def everything(connection: socket.socket) -> bytes:
     except ConnectionResetError:
         pass
     return b"".join(parts)
+
+
+def half_a_body(client: ReviewClient) -> bytes:
+    """A request that the server accepts, up to the first byte of its body."""
+    host = f"127.0.0.1:{client.port}"
+    lines = [
+        "POST /api/runs/run/targets/mlp.0.0/reviews HTTP/1.1",
+        f"Host: {host}",
+        f"Origin: http://{host}",
+        f"Cookie: {client.guard.cookie}={client.guard.token}",
+        "Content-Type: application/json",
+        "Content-Length: 1000",
+    ]
+    return "\r\n".join([*lines, "", "{"]).encode()
 
 
 @pytest.mark.parametrize("sent", [b"", HALF_A_HEAD], ids=["silent", "half a head"])
@@ -74,9 +88,8 @@ def test_unfinished_requests_end_however_slowly_they_go_on(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(connections._SECONDS, connections._Wait.REQUEST, 0.3)
-    body = b"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
     with serving(RunCatalog(folder.parent)) as client:
-        for sent in (b"", HALF_A_HEAD, HALF_A_HEAD.replace(b"GET", b"POST") + body):
+        for sent in (b"", HALF_A_HEAD, half_a_body(client)):
             with connected(client, sent) as connection:
                 done = threading.Event()
 
@@ -91,9 +104,10 @@ def test_unfinished_requests_end_however_slowly_they_go_on(
 
                 thread = threading.Thread(target=trickle)
                 thread.start()
-                everything(connection)  # returns, since the server closes it
+                answer = everything(connection)  # returns, since the server closes it
                 done.set()
                 thread.join()
+                assert answer == b""
 
 
 def test_request_without_end_is_cut_off(client: ReviewClient) -> None:
@@ -124,7 +138,7 @@ def test_request_without_end_is_cut_off(client: ReviewClient) -> None:
         b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
     ],
 )  # fmt: skip
-def test_answers_to_what_is_no_proper_request_have_the_policy(
+def test_answers_to_requests_that_are_not_proper_have_the_policy(
     client: ReviewClient, sent: bytes
 ) -> None:
     with connected(client, sent) as connection:

@@ -29,7 +29,7 @@ SHOWN_ALL_THE_SAME = {
         )
     )
 }
-"""Damage that only the pages of targets, or whoever writes to the run, have to mention."""
+"""Damage that only the pages of targets, or commands that write to the run, have to mention."""
 
 
 @pytest.fixture(scope="module")

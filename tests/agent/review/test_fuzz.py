@@ -65,7 +65,7 @@ ODD_VALUES = (
     "nan", "inf", "0x10", "1_000", "٣", "²", "1.5", "none", "None", "null", "a,b", "," * 600, "\x00", "\uffff",
     "a" * 5000, '"', "'; drop table targets; --", '" OR "', "*", "NEAR(", "%", "\U0001f600", "-", "(" * 200, "position",
 )  # fmt: skip
-"""Values that are no number, too large for SQLite, or mean something to SQL, FTS or a path."""
+"""Values that are not numbers, too large for SQLite, or mean something to SQL, FTS or a path."""
 GETS = [operation for operation in ROUTES if operation.method == "GET"]
 
 
@@ -86,14 +86,13 @@ def test_no_query_causes_a_server_error(client: ReviewClient, operation: Operati
      "true", '"' + "x" * 20_000 + '"'],
 )  # fmt: skip
 def test_no_value_in_a_body_causes_a_server_error(client: ReviewClient, value: str) -> None:
-    bodies = [
-        *(f'{{"verdict":"edit","name":"Ada","{name}":{value}}}' for name in ("name", "text", "predicate", "note")),
-        *(f'{{"name":"Ada","{name}":{value}}}' for name in ("name", "note", "max_contexts", "seed")),
-        f'{{"text":{value}}}',
-        f'{{"run":{value}}}',
-        f'{{"run":"run","arguments":{value}}}',
-        *(f'{{"run":"run","arguments":{{"{name}":{value}}}}}' for name in ("unit", "units", "n", "text")),
-    ]  # fmt: skip
+    bodies = [f'{{"text":{value}}}', f'{{"run":{value}}}', f'{{"run":"run","arguments":{value}}}']
+    for name in ("name", "text", "predicate", "note"):
+        bodies.append(f'{{"verdict":"edit","name":"Ada","{name}":{value}}}')
+    for name in ("name", "note", "max_contexts", "seed"):
+        bodies.append(f'{{"name":"Ada","{name}":{value}}}')
+    for name in ("unit", "units", "n", "text"):
+        bodies.append(f'{{"run":"run","arguments":{{"{name}":{value}}}}}')
     for operation in ROUTES:
         if operation.method == "POST":
             for body in bodies:

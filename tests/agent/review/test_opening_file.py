@@ -12,10 +12,10 @@ ADDRESS = "http://127.0.0.1:8411/?token=secret-token"
 
 
 def test_browser_is_given_a_private_file_that_leads_to_the_page(tmp_path: Path) -> None:
-    given: list[str] = []
-    remove = open_page(ADDRESS, tmp_path, given.append)
-    assert "secret-token" not in given[0]
-    file = Path(urlsplit(given[0]).path)
+    addresses: list[str] = []
+    remove = open_page(ADDRESS, tmp_path, addresses.append)
+    assert "secret-token" not in addresses[0]
+    file = Path(urlsplit(addresses[0]).path)
     assert file.parent == tmp_path
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert f"url={ADDRESS}" in file.read_text()
@@ -25,7 +25,7 @@ def test_browser_is_given_a_private_file_that_leads_to_the_page(tmp_path: Path) 
 
 
 def test_file_is_elsewhere_when_there_is_no_runs_folder(tmp_path: Path) -> None:
-    given: list[str] = []
-    remove = open_page(ADDRESS, tmp_path / "none", given.append)
-    assert Path(urlsplit(given[0]).path).is_file()
+    addresses: list[str] = []
+    remove = open_page(ADDRESS, tmp_path / "none", addresses.append)
+    assert Path(urlsplit(addresses[0]).path).is_file()
     remove()

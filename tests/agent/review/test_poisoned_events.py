@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ from hubel.agent.runlog.event_shapes import misfit
 from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.segments import read_segment, segments
 from tests.agent.review.conftest import ReviewClient, serving
-from tests.support.processes import checkout_environment
+from tests.support.processes import run_python
 
 DEEP: Any = "bottom"
 for _ in range(300):
@@ -131,7 +129,7 @@ def test_events_of_every_run_that_comes_along_have_their_shapes() -> None:
 
 
 def _replace_log(folder: Path, rows: int, value: str) -> Path:
-    """A sealed segment in the place of the log: few bytes that name one text many times."""
+    """A sealed segment instead of the log: few bytes that name one text many times."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -162,13 +160,7 @@ print(run_rows(RunCatalog(Path({str(folder.parent)!r})))[0].notice)
 status = Path("/proc/self/status")  # ru_maxrss would be that of the process that started this one
 print(int(re.search(r"VmHWM:\\s+(\\d+)", status.read_text())[1]) * 1024 if status.exists() else 0)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        env=checkout_environment(),
-        timeout=60,
-    )
+    done = run_python(script)
     notice, peak = done.stdout.splitlines()
     assert "bytes of text" in notice, done.stderr
     assert int(peak) < ROOM

@@ -44,7 +44,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReviewSite]:
         yield served
 
 
-def harmless(page: Page) -> None:
+def assert_harmless(page: Page) -> None:
     """Nothing ran, nothing became an element, and what is not seen is shown as a sign."""
     page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
     assert page.evaluate("window.hacked") is None
@@ -66,7 +66,7 @@ def harmless(page: Page) -> None:
 @pytest.mark.parametrize("view", list(VIEWS))
 def test_hostile_run_is_not_executed(view: str, site: ReviewSite, page: Page) -> None:
     site.open(page, VIEWS[view])
-    harmless(page)
+    assert_harmless(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280
 
 
@@ -137,7 +137,7 @@ def test_hostile_run_is_not_executed_in_a_report(
 ) -> None:
     alone.goto(f"{reports[NAME].as_uri()}#{VIEWS[view]}")
     settled(alone)
-    harmless(alone)
+    assert_harmless(alone)
 
 
 def test_report_folder_works_on_a_web_server(runs: Path, browser: Browser, tmp_path: Path) -> None:

@@ -291,11 +291,11 @@ def test_unknown_run_and_target_show_an_error(site: ReviewSite, page: Page) -> N
 def test_local_file_with_the_token_leads_to_the_page(
     browser: Browser, site: ReviewSite, tmp_path: Path
 ) -> None:
-    given: list[str] = []
-    remove = open_page(f"{site.address}/?token={site.token}", tmp_path, given.append)
+    addresses: list[str] = []
+    remove = open_page(f"{site.address}/?token={site.token}", tmp_path, addresses.append)
     context = browser.new_context()
     page = context.new_page()
-    page.goto(given[0])
+    page.goto(addresses[0])
     page.wait_for_selector("main:not([aria-busy]) table")
     assert page.url == f"{site.address}/"
     context.close()
