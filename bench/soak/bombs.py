@@ -11,7 +11,6 @@ import json
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -116,13 +115,18 @@ def drop_bombs(report: Callable[[int, int], None], names: Iterable[str] = ()) ->
 
 
 def _drop(provider: Provider, name: str, respond: Respond, tally: BombTally) -> None:
+    tally.bombs += 1
     with HostileServer(respond) as server:
         url = server.url if provider == "openai" else server.url.removesuffix("/v1")
-        started = time.monotonic()
         command = [sys.executable, "-m", __name__, provider, url]
-        process = subprocess.run(command, capture_output=True, text=True, check=False)
-    tally.bombs += 1
-    tally.late += time.monotonic() - started > LONGEST_S
+        try:
+            process = subprocess.run(
+                command, capture_output=True, text=True, check=False, timeout=LONGEST_S
+            )
+        except subprocess.TimeoutExpired:
+            tally.late += 1
+            tally.notes.append(f"{provider}, {name}: not answered after {LONGEST_S:.0f} s")
+            return
     if process.returncode:
         tally.crashes += 1
         tally.notes.append(f"{provider}, {name}: {process.stderr[-300:]}")
