@@ -139,8 +139,8 @@ class RetryingClient:
         if again is not None and self._check.is_cut(usage.input, least, again):
             raise PromptCut(
                 f"the server read {usage.input:,} tokens of a prompt of at least {least:,.0f}, and "
-                f"{again.input:,} when {FILLER} words were added: it cuts prompts to its context window "
-                "without a word. Start it with a longer one (Ollama: OLLAMA_CONTEXT_LENGTH=32768, or "
+                f"{again.input:,} when {FILLER} words were added: it silently cuts prompts to its "
+                "context window. Start it with a longer one (Ollama: OLLAMA_CONTEXT_LENGTH=32768, or "
                 "`PARAMETER num_ctx 32768` in the Modelfile)"
             )
 

@@ -84,8 +84,8 @@ def document_interval(
 ) -> Interval:
     """A statistic of column sums, with an interval over documents if there are at least ten."""
     sums = group_sums(columns, document)
-    value = bootstrap(sums, statistic, seed, interval)
-    return value if len(sums) >= DOCUMENTS else Interval(value.value, None, None)
+    estimate = bootstrap(sums, statistic, seed, interval)
+    return estimate if len(sums) >= DOCUMENTS else Interval(estimate.value, None, None)
 
 
 def auroc(

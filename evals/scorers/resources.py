@@ -106,5 +106,5 @@ def in_words_only(needs: str) -> Unscorable:
     """The error of a scorer that needs a predicate, or something that reads words instead."""
     return Unscorable(
         f"an explanation in words only: needs {needs}, or its predicate "
-        "(a table's column predicate; hubel prints it with every explanation of its own)"
+        "(a table's column predicate; hubel prints one with each of its own explanations)"
     )

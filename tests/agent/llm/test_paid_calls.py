@@ -22,12 +22,13 @@ from hubel.agent.llm.conversation import (
 )
 from hubel.agent.llm.journaled_judge import JournaledJudge
 from hubel.agent.llm.journaled_model import JournaledModel, ReplayModel
+from hubel.agent.llm.meter import Checks
 from hubel.agent.llm.paid_calls import cost_of, usage_fields
 from hubel.agent.llm.prices import Price
 from hubel.agent.llm.reply_limits import bounded_json
 from hubel.agent.llm.sentence_judges import SentenceJudges, make_sentence_judges
 from hubel.agent.runlog.log import RunLog
-from hubel.agent.runlog.model_config import UNLIMITED, BudgetConfig
+from hubel.agent.runlog.model_config import UNLIMITED, BudgetConfig, ModelConfig
 from hubel.evals.judge.protocol import ChatAnswer, ChatRequest, JudgeError, Usage
 from hubel.tools.errors import BudgetReached, CorruptError
 from tests.support.configs import run_config
@@ -122,6 +123,15 @@ def test_a_call_is_admitted_before_and_charged_after(log: RunLog) -> None:
     budget.admit("w")
     assert model.asked == 2
     assert len(log.all("llm_call", "u")) == 1
+
+
+def test_checks_are_numbered_after_those_of_earlier_starts(log: RunLog) -> None:
+    for _ in range(2):
+        checks = Checks()
+        checks.meter(ModelConfig("openai:m")).send(QUESTION, 10).answered(Reply("ready"))
+        checks.write_to(log)
+    numbers = {id: row["number"] for id, row in log.all("llm_request").items()}
+    assert numbers == {"openai:m/1": 1, "openai:m/2": 2}
 
 
 def test_limits_of_the_run_count_all_targets_and_what_was_spent_before() -> None:
