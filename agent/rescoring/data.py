@@ -98,6 +98,7 @@ class SourceData:
             max_contexts=self.source.max_contexts,
             progress=self.reporter,
             written=lambda path: record_file(self._log, f"{COLLECTED}/{path.name}"),
+            say=self.reporter.say,
         )
         return folder
 

@@ -21,5 +21,5 @@ def default_index(subject: Subject, corpus_name: str, reporter: Reporter) -> Pat
     try:
         Index.open(folder)
     except (CorruptError, FileNotFoundError):
-        build_index(subject, corpus, folder, progress=reporter)
+        build_index(subject, corpus, folder, store="auto", progress=reporter, warn=reporter.say)
     return folder

@@ -146,6 +146,7 @@ class RunResources:
             extra=artificial_units(config.nulls, subject, config.seed),
             progress=self._reporter,
             written=lambda path: record_file(self._log, f"{COLLECTED}/{path.name}"),
+            say=self._reporter.say,
         )
 
     def _journaled_model(self) -> JournaledModel:

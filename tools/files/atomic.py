@@ -31,6 +31,7 @@ _REASONS = {
     errno.ENOTDIR: "a part of this path is a file: move it away",
     errno.EEXIST: "a file of that name is in the way: move it away",
 }
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _AT_ONCE = 1 << 24
 """Bytes that are reserved in one call, which cannot be interrupted."""
 
@@ -41,6 +42,11 @@ def cache_dir() -> Path:
         return Path(folder).expanduser()
     shared = os.environ.get("XDG_CACHE_HOME")
     return (Path(shared) if shared else Path.home() / ".cache") / "hubel"
+
+
+def is_full_disk(error: OSError) -> bool:
+    """Whether an error means that no more can be written."""
+    return error.errno in _FULL
 
 
 @contextmanager

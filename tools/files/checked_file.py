@@ -54,6 +54,57 @@ class FileHashes:
         return asdict(self)
 
 
+class HashedFile:
+    """A file that is hashed while it is appended to, so that nobody has to read it again for that.
+
+    Args:
+        start: bytes of an existing file to keep; what follows them is cut off.
+    """
+
+    def __init__(self, path: Path, start: int = 0) -> None:
+        self.path = path
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._size = 0
+        self._whole, self._block = hashlib.sha256(), hashlib.sha256()
+        self._blocks: list[str] = []
+        os.ftruncate(self._file, min(start, os.fstat(self._file).st_size))
+        while content := os.pread(self._file, BLOCK, self._size):
+            self._count(memoryview(content))
+
+    def append(self, content: memoryview) -> None:
+        """Write at the end; raises OSError where the disk is full."""
+        written = 0
+        while written < len(
+            content
+        ):  # a nearly full disk takes a part, and raises on the next call
+            written += os.pwrite(self._file, content[written:], self._size + written)
+        self._count(content)
+
+    def hashes(self) -> FileHashes:
+        """The hashes of what has been written so far."""
+        last = [self._block.hexdigest()] if self._size % BLOCK else []
+        return FileHashes(self._size, self._whole.hexdigest(), (*self._blocks, *last))
+
+    def sync(self) -> None:
+        """Wait until the content is on the disk."""
+        os.fsync(self._file)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+    def _count(self, content: memoryview) -> None:
+        self._whole.update(content)
+        while content:
+            room = BLOCK - self._size % BLOCK
+            part, content = content[:room], content[room:]
+            self._block.update(part)
+            self._size += len(part)
+            if self._size % BLOCK == 0:
+                self._blocks.append(self._block.hexdigest())
+                self._block = hashlib.sha256()
+
+
 def check_size(path: Path, hashes: FileHashes, cure: str) -> None:
     """Raise CorruptError unless the file exists with its recorded size.
 

@@ -133,12 +133,18 @@ def make_plan(contexts: Contexts, split: Split, *, pool: int, sample: int, seed:
     """Plan one split's pass with at most `pool` contexts and `sample` tokens kept whole."""
     rows = contexts.rows_of(split)
     lengths = contexts.length[rows].astype(np.int64)
-    countable = np.flatnonzero(lengths > 1)
-    order = countable[np.argsort(-lengths[countable], kind="stable")]
+    order = reading_order(lengths)
+    countable = np.sort(order)
     n_counted = int((lengths[countable] - 1).sum())
     rng = np.random.default_rng([seed, SPLITS.index(split)])
     pooled = countable[_draw(rng, len(countable), pool)]
     return BatchPlan(contexts, split, rows, order, pooled, _draw(rng, n_counted, sample))
+
+
+def reading_order(length: Int[np.ndarray, " context"]) -> Int[np.ndarray, " read"]:
+    """Numbers of the contexts with anything to count, longest first."""
+    countable = np.flatnonzero(length > 1)
+    return countable[np.argsort(-length[countable].astype(np.int64), kind="stable")]
 
 
 def _draw(rng: np.random.Generator, n: int, size: int) -> Int[np.ndarray, " drawn"]:

@@ -36,6 +36,7 @@ from ..files.checked_file import FileHashes
 from ..files.sealed_json import read_sealed, write_sealed
 from ..subject.address import Shape, Site, SiteKind
 from ..subject.subject import Subject
+from .activation_store.folder import StoreChoice, StoreFolder
 from .batch_plan import make_plan
 from .corpus_size import small_corpus_warning
 from .index import FORMAT, IndexSummary, read_description
@@ -91,6 +92,7 @@ def build_index(
     progress: Callable[[Progress], None] | None = None,
     exemplar_counts: ExemplarCounts | None = None,
     checkpoint_every: int | None = None,
+    store: StoreChoice = "none",
     warn: Callable[[str], None] = lambda line: None,
 ) -> IndexSummary:
     """Build or finish an index in the folder `out`; a finished one is left as it is.
@@ -102,7 +104,10 @@ def build_index(
         progress: called after each batch.
         checkpoint_every: batches between two checkpoints; by default they take half a percent of
             the time.
-        warn: called with a line about a corpus that is too small, before the pass.
+        store: what of the activation store is written on the way: "all", "none", some layers, or
+            "auto": all layers if the store fits `DISK_SHARE` of the free disk.
+        warn: called with a line about a corpus that is too small, before the pass, and about what
+            the store takes or leaves out.
 
     Raises:
         UsageError: unknown sites or layers, an unusable corpus, or `out` holds something else.
@@ -127,6 +132,9 @@ def build_index(
             return summary
         builder = _IndexBuilder(
             subject, chosen, contexts, out, settings, seed, counts, progress, checkpoint_every
+        )
+        builder.store = StoreFolder.plan(
+            subject, contexts, out, store, [site.layer for site in chosen], settings, warn
         )
         return builder.build()
 
@@ -239,6 +247,7 @@ class _IndexBuilder:
     progress: Callable[[Progress], None] | None
     checkpoint_every: int | None
     done: int = 0
+    store: StoreFolder | None = None
 
     def build(self) -> IndexSummary:
         clock = self.out / "work" / "clock.json"
@@ -277,6 +286,7 @@ class _IndexBuilder:
             team=team,
             report=self._report,
             checkpoint_every=self.checkpoint_every,
+            recorder=self.store.recorder(split) if self.store else None,
         )
         split_pass.run(self.out / split)
         # Contexts of one token are in no batch, but count as done.

@@ -21,6 +21,7 @@ from ..errors import CorruptError
 from ..files import atomic_folder
 from ..files.checked_file import check_file
 from ..files.sealed_json import read_sealed, write_sealed
+from .activation_store.writer import SplitStoreWriter
 from .index_files import files_from_json, files_to_json, hash_files
 from .pass_clock import PassClock
 from .site_totals import SiteTotals
@@ -54,7 +55,13 @@ class Checkpoints:
             return self._count % self.every == 0
         return time.monotonic() - self._last > max(MIN_SECONDS, COST_RATIO * self._cost)
 
-    def save(self, sites: Sequence[SiteTotals], clock: PassClock, batches: int) -> None:
+    def save(
+        self,
+        sites: Sequence[SiteTotals],
+        clock: PassClock,
+        batches: int,
+        store: SplitStoreWriter | None = None,
+    ) -> None:
         """Write the totals after so many batches, and delete older ones."""
         start = time.monotonic()
         for totals in sites:
@@ -64,15 +71,24 @@ class Checkpoints:
             for totals in sites:
                 save_file(_arrays(totals), part / _file_name(totals))
             files = files_to_json(hash_files(part))
-            write_sealed(part / _DESCRIPTION, {"clock": clock.to_json(), "files": files})
+            content = {"clock": clock.to_json(), "files": files}
+            if store is not None:
+                content["store"] = store.checkpoint()
+            write_sealed(part / _DESCRIPTION, content)
         for number, path in self._saved():
             if number != batches:
                 shutil.rmtree(path)
         self._last = time.monotonic()
         self._cost = self._last - start
 
-    def load(self, sites: Sequence[SiteTotals], clock: PassClock) -> int:
-        """Restore the newest checkpoint; returns how many batches it covers, 0 without one."""
+    def load(
+        self, sites: Sequence[SiteTotals], clock: PassClock, store: SplitStoreWriter | None = None
+    ) -> int:
+        """Restore the newest checkpoint; returns how many batches it covers, 0 without one.
+
+        Raises:
+            CorruptError: it is damaged, or what it counts on is.
+        """
         saved = self._saved()
         if not saved:
             return 0
@@ -87,6 +103,8 @@ class Checkpoints:
                 _restore(totals, load_file(file))
             for name, value in description["clock"].items():
                 setattr(clock, name, value)
+            if store is not None and "store" in description:
+                store.resume(description["store"])
         except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
             raise CorruptError(f"{path} is damaged ({error}); {cure}") from error
         for totals in sites:

@@ -1,8 +1,8 @@
 """The collect pass: writes the activations of a run's targets at every token of each split.
 
 1. Take all contexts of each split, or a random `max_contexts` of them.
-2. Read them in batches of like length; the forward pass stops at the deepest site that any target
-   needs.
+2. Read them in batches of like length: from the index's activation store where it has what a target
+   needs, else from a forward pass, which stops at the deepest site that any target needs.
 3. Write each target's activations into its place of a memory-mapped file, so that memory does not
    grow with the number of targets.
 4. Nulls and controls are columns after the targets; what needs a whole split (`arrange`) comes
@@ -32,6 +32,7 @@ from ..files.atomic import reserve
 from ..subject.address import Site, Unit
 from ..subject.non_finite import refuse
 from ..subject.subject import Subject
+from .activation_store.source import ContextBatch, SourceRequests, choose_sources
 from .batch_plan import BATCH
 from .build import Progress
 from .collected import Collected
@@ -77,6 +78,7 @@ def collect(
     extra: Sequence[Column] = (),
     progress: Callable[[Progress], None] | None = None,
     written: Callable[[Path], None] = lambda path: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Write explore, select and holdout.safetensors into the folder `out`; keeps complete files.
 
@@ -85,6 +87,7 @@ def collect(
         extra: nulls and controls, collected under the address of their `unit`.
         progress: called after each batch.
         written: called with each file when it is complete.
+        say: called with a line where the index's activation store has not all that is needed.
 
     Raises:
         UsageError: no targets, a unit that the subject lacks or that is given twice, another
@@ -116,7 +119,8 @@ def collect(
             "text": hashlib.sha256(text.contexts.tokens.tobytes()).hexdigest(),
         }
         if not _is_complete(path, metadata):
-            _Pass(subject, rows, split, text, metadata, done, total, progress).write(path)
+            sources = choose_sources(subject, index, split, rows.requests, say)
+            _Pass(subject, sources, rows, split, text, metadata, done, total, progress).write(path)
             written(path)
         done += int(text.contexts.length.sum())
         if progress:
@@ -142,6 +146,14 @@ class _Rows:
     def sources(self) -> list[Site]:
         """Sites that nulls and controls need."""
         return [site for column in self.extra.values() for site in column.sources]
+
+    @property
+    def requests(self) -> dict[Site, Sequence[int] | None]:
+        """The columns needed of each site; nulls and controls need all."""
+        requests: dict[Site, Sequence[int] | None] = {
+            site: columns for site, (_, columns) in self.by_site.items()
+        }
+        return requests | dict.fromkeys(self.sources)
 
 
 class _Text(NamedTuple):
@@ -223,6 +235,7 @@ class _Pass:
     """The pass over one split; `done` and `total` count tokens of all splits."""
 
     subject: Subject
+    sources: Sequence[SourceRequests]
     rows: _Rows
     split: Split
     text: _Text
@@ -281,6 +294,7 @@ class _Pass:
         length: Int[np.ndarray, " batch"],
     ) -> None:
         ids = torch.from_numpy(tokens.astype(np.int64)).to(self.subject.device)
+        text = ContextBatch(self.text.numbers[batch], length, ids)
         real = np.arange(tokens.shape[1]) < length[:, None]
         sources = set(self.rows.sources)
         captured: dict[Site, Tensor] = {}
@@ -297,13 +311,12 @@ class _Pass:
         def consume(site: Site, values: Float[Tensor, "batch seq column"]) -> None:
             if site in self.rows.by_site:
                 rows, columns = self.rows.by_site[site]
-                write(rows, values[..., columns])
+                write(rows, values[..., columns] if site in sources else values)
             if site in sources:
                 captured[site] = values
 
-        sites = list(dict.fromkeys([*self.rows.by_site, *self.rows.sources]))
-        if sites:
-            self.subject.stream(ids, sites, consume)
+        for source, requests in self.sources:
+            source.read(text, requests, consume)
         for row, column in self.rows.extra.items():
             write([row], column.values(captured, ids)[..., None])
 

@@ -17,6 +17,8 @@ from ..errors import ArgumentError, CorruptError, UsageError
 from ..files.regular_file import read_regular
 from ..files.sealed_json import check_seal
 from ..subject.address import Shape, Site, Unit
+from .activation_store.layout import DESCRIPTION, store_folder
+from .activation_store.store import ActivationStore
 from .index_files import IndexFiles, files_from_json
 from .split_reader import Exemplar, ExemplarKind, SiteStatistics, SplitReader, UnitStatisticsRow
 
@@ -68,6 +70,7 @@ class Index:
         self.corpus_name: str = corpus["name"]
         self.corpus_title: str = corpus["title"]
         self.corpus_sha256: str = corpus["sha256"]
+        self.contexts_sha256: str = content["contexts"]
         self.context_len: int = content["context_len"]
         self.seed: int = content["seed"]
         self.salt: str = content["split"]["salt"]
@@ -173,6 +176,24 @@ class Index:
 def reader_of(index: Index, split: Split) -> SplitReader:
     """The reader of a split's folder; reads holdout too, hence for this package only."""
     return SplitReader(index._files, split, index.shape, index.sites)
+
+
+def store_of(index: Index, split: Split) -> ActivationStore | None:
+    """The activation store of a split, None where there is none; reads holdout too.
+
+    Raises:
+        CorruptError: it is damaged, or was made from something else than the index.
+    """
+    folder = store_folder(index.path, split)
+    if not (folder / DESCRIPTION).exists():
+        return None
+    store = ActivationStore(folder, reader_of(index, split).contexts())
+    made_from = (store.origin.subject, store.origin.corpus, store.origin.contexts)
+    if made_from != (index.subject_revision, index.corpus_sha256, index.contexts_sha256):
+        raise CorruptError(
+            f"{folder} was made from another subject or text than {index.path}; rm -r {folder.parent}"
+        )
+    return store
 
 
 def read_description(path: Path) -> dict[str, Any]:

@@ -21,12 +21,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ..errors import UnavailableError
 from ..files import atomic_folder
 from ..files.sealed_json import write_sealed
 from ..subject import capture as forward
 from ..subject.address import Site
 from ..subject.non_finite import refuse
 from ..subject.subject import Subject
+from .activation_store.recorder import StoreRecorder
+from .activation_store.writer import SplitStoreWriter
 from .batch_plan import Batch, BatchPlan
 from .checkpoint import Checkpoints
 from .index_files import files_to_json, hash_files
@@ -45,6 +48,7 @@ class SplitPass:
         folder: for the files of the unfinished pass.
         manifest: for the hashes of the split's files; written before they appear.
         report: called after each batch with the tokens that it read.
+        recorder: writes the activation store on the way.
     """
 
     subject: Subject
@@ -57,6 +61,7 @@ class SplitPass:
     team: ThreadTeam
     report: Callable[[int], None]
     checkpoint_every: int | None = None
+    recorder: StoreRecorder | None = None
 
     def run(self, out: Path) -> None:
         """Read what is left of the split and write it to the folder `out`."""
@@ -67,30 +72,54 @@ class SplitPass:
             totals[site] = SiteTotals.empty(site, n_units, self.k, self.plan, self.folder)
         # 1. Resume.
         checkpoints = Checkpoints(self.folder, self.checkpoint_every)
-        done = checkpoints.load(list(totals.values()), self.clock)
-        self.report(sum(batch.n_tokens for batch in self.plan.batches() if batch.number < done))
+        done = checkpoints.load(list(totals.values()), self.clock, self._writer)
+        done_tokens = sum(batch.n_tokens for batch in self.plan.batches() if batch.number < done)
+        if self.recorder and self.recorder.writer.tokens != done_tokens:
+            self.recorder.give_up("an earlier start of this pass made none")
+        self.report(done_tokens)
         # 2. Read the remaining batches.
         for batch in self.plan.batches(done):
             self._read(batch, totals)
             if checkpoints.due() and batch.number + 1 < self.plan.n_batches:
                 with self.clock.working():
-                    checkpoints.save(list(totals.values()), self.clock, batch.number + 1)
+                    self._save(checkpoints, list(totals.values()), batch.number + 1)
             self.report(batch.n_tokens)
         # 4. Write the results.
         with self.clock.working():
             self._write(totals, out)
 
+    @property
+    def _writer(self) -> SplitStoreWriter | None:
+        return self.recorder.writer if self.recorder and not self.recorder.failure else None
+
+    def _save(self, checkpoints: Checkpoints, totals: Sequence[SiteTotals], done: int) -> None:
+        """Write a checkpoint; where the disk is too full for the store, one without it."""
+        try:
+            checkpoints.save(totals, self.clock, done, self._writer)
+        except (OSError, UnavailableError):
+            if self._writer is None or self.recorder is None:
+                raise
+            self.recorder.give_up("no room is left for a checkpoint with it")
+            checkpoints.save(totals, self.clock, done, None)
+
     def _read(self, batch: Batch, totals: dict[Site, SiteTotals]) -> None:
         ids = torch.from_numpy(batch.tokens.astype(np.int64)).to(self.subject.device)
+        recorder, sites = self.recorder, list(self.sites)
+        if recorder:
+            recorder.begin(batch, ids)
+            sites = list(dict.fromkeys([*sites, *recorder.sites]))
 
         def consume(site: Site, values: Float[Tensor, "batch seq unit"]) -> None:
-            array = values.float().cpu().numpy()
-            totals[site].update(array, batch, self.team.blocks)
-            if not totals[site].finite:
-                self._refuse(site, array, batch)
+            if site in totals:
+                array = values.float().cpu().numpy()
+                totals[site].update(array, batch, self.team.blocks)
+                if not totals[site].finite:
+                    self._refuse(site, array, batch)
+            if recorder:
+                recorder.take(site, values)
 
         start = time.perf_counter()
-        self.subject.stream(ids, self.sites, consume)
+        self.subject.stream(ids, sites, consume)
         seconds, bare_seconds = time.perf_counter() - start, None
         # 3. The middle one of ten, or the last one of a short split.
         if batch.number % EVERY == min(EVERY // 2, self.plan.n_batches - 1):
@@ -127,7 +156,9 @@ class SplitPass:
             for kind in dict.fromkeys(site.kind for site in self.sites):
                 of_kind = [statistics[site] for site in self.sites if site.kind == kind]
                 write_statistics(part, kind, of_kind)
-            write_sealed(self.manifest, {"files": files_to_json(hash_files(part))})
+            store_bytes = self._writer.finish() if self._writer else 0
+            manifest = {"files": files_to_json(hash_files(part)), "store_bytes": store_bytes}
+            write_sealed(self.manifest, manifest)
 
 
 def bare_pass(subject: Subject, ids: Int[Tensor, "batch seq"], sites: Sequence[Site]) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 SiteKind = Literal["mlp", "head", "resid"]
-PlaceKind = Literal[SiteKind, "z", "stream", "mlp_in"]
+PlaceKind = Literal[SiteKind, "z", "stream", "mid", "mlp_in"]
 Side = Literal["both", "+", "-"]
 
 _FORMS = "mlp.12.803, mlp.12.803-, mlp.10.0-99, mlp.1~50@7, mlp.*~50@7, head.5.3, resid.8@NAME"
@@ -49,8 +49,9 @@ class Site(NamedTuple):
     """A point of the forward pass where activations are read: a kind and a layer.
 
     "mlp", "head" and "resid" have one unit per column. "z" (the input of the attention's output
-    projection, all heads side by side), "stream" (the residual stream after the layer) and "mlp_in"
-    (the input of the MLP) are raw vectors.
+    projection, all heads side by side), "stream" (the residual stream after the layer), "mid" (the
+    residual stream that the MLP's norm reads) and "mlp_in" (that norm's output, the input of the
+    MLP) are raw vectors.
     """
 
     kind: PlaceKind

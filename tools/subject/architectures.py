@@ -29,6 +29,8 @@ class Architecture:
     Attributes:
         attention_out: the projection whose input is the heads' z, side by side (W_O).
         attention_write, mlp_write: modules whose outputs are added to the residual stream.
+        mlp_norm: the norm between the residual stream and the MLP; a family without such a module
+            keeps working, but its stream cannot be recovered from the MLP's input.
         mlp_rows: projections into the neurons: (gate, up), (up,), or, with `fused`, one with the
             gate's rows first.
         mlp_down: the projection whose input is the neurons.
@@ -42,6 +44,7 @@ class Architecture:
     attention_out: str = "self_attn.o_proj"
     attention_write: str = "self_attn"
     mlp: str = "mlp"
+    mlp_norm: str = "post_attention_layernorm"
     mlp_rows: tuple[str, ...] = ("mlp.gate_proj", "mlp.up_proj")
     fused: bool = False
     activation: str = "mlp.act_fn"
@@ -54,7 +57,10 @@ class Architecture:
 
 _GEMMA = Architecture("gemma", norm="rms_plus_one")
 _GEMMA_POST_NORM = replace(
-    _GEMMA, attention_write="post_attention_layernorm", mlp_write="post_feedforward_layernorm"
+    _GEMMA,
+    attention_write="post_attention_layernorm",
+    mlp_norm="pre_feedforward_layernorm",
+    mlp_write="post_feedforward_layernorm",
 )
 
 _TABLE = (
@@ -73,6 +79,7 @@ _TABLE = (
         layers="transformer.h",
         attention_out="attn.c_proj",
         attention_write="attn",
+        mlp_norm="ln_2",
         mlp_rows=("mlp.c_fc",),
         activation="mlp.act",
         mlp_down="mlp.c_proj",
@@ -125,6 +132,7 @@ class Layer:
     attention_out: nn.Module
     attention_write: nn.Module
     mlp: nn.Module
+    mlp_norm: nn.Module | None
     mlp_rows: tuple[nn.Module, ...]
     activation: nn.Module
     mlp_down: nn.Module
@@ -158,6 +166,9 @@ def find_modules(model: nn.Module, architecture: Architecture) -> ModelModules:
             attention_out=find(layer, architecture.attention_out),
             attention_write=find(layer, architecture.attention_write),
             mlp=find(layer, architecture.mlp),
+            mlp_norm=attrgetter(architecture.mlp_norm)(layer)
+            if hasattr(layer, architecture.mlp_norm)
+            else None,
             mlp_rows=tuple(find(layer, path) for path in architecture.mlp_rows),
             activation=find(layer, architecture.activation),
             mlp_down=find(layer, architecture.mlp_down),

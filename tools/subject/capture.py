@@ -68,7 +68,7 @@ def stream(
 ) -> Float[Tensor, "batch seq vocab"] | None:
     """Run the model on token ids and hand on each site's value; returns the logits if requested.
 
-    Sites and edits are of the raw kinds mlp, z, stream and mlp_in.
+    Sites and edits are of the raw kinds mlp, z, stream, mid and mlp_in.
     """
     unread = set(sites)
 
@@ -124,5 +124,12 @@ def _hook(
         value = visit(site, args[0])
         return (value, *args[1:]) if replaces else None
 
-    module = {"mlp": layer.mlp_down, "z": layer.attention_out, "mlp_in": layer.mlp}[site.kind]
+    modules = {
+        "mlp": layer.mlp_down,
+        "z": layer.attention_out,
+        "mid": layer.mlp_norm,
+        "mlp_in": layer.mlp,
+    }
+    module = modules[site.kind]
+    assert module is not None  # nothing asks for `mid` where there is no such norm
     return module.register_forward_pre_hook(before)

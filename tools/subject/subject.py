@@ -17,6 +17,7 @@ from .address import Shape, Site, Unit
 from .architectures import Architecture, architecture_of, find_modules, matrix, norm_scale
 from .capture import AppendColumns, Capture, Edit
 from .interventions import Intervention, compile_edits
+from .mlp_input import neurons, norm_statistics, stream_after
 from .non_finite import require_finite
 from .token_text import token_strings
 from .tokenizer import TextEncoder, Tokens
@@ -194,15 +195,17 @@ class Subject:
         consume: Callable[[Site, Float[Tensor, "batch seq column"]], None],
     ) -> None:
         """Like `capture`, but pass on each site's activations when they are computed; keep none."""
-        site_of = {site.raw: site for site in sites}
-        edits, append_columns = self._edits_for(ids, list(site_of), None)
+        sites_of: dict[Site, list[Site]] = {}
+        for site in sites:
+            sites_of.setdefault(site.raw, []).append(site)
+        edits, append_columns = self._edits_for(ids, list(sites_of), None)
 
         def read(raw_site: Site, value: Tensor) -> None:
-            site = site_of[raw_site]
-            consume(site, self._units_of(site, value))
+            for site in sites_of[raw_site]:
+                consume(site, self._units_of(site, value))
 
         forward.stream(
-            self.model, self.parts, ids, list(site_of), read, edits, append_columns=append_columns
+            self.model, self.parts, ids, list(sites_of), read, edits, append_columns=append_columns
         )
 
     def _edits_for(
@@ -227,6 +230,46 @@ class Subject:
         captured = self.capture(ids, sites, interventions=interventions).activations
         pairs = zip(sites, columns, strict=True)
         return torch.stack([captured[site][..., column].float() for site, column in pairs])
+
+    def neurons_from(
+        self,
+        layer: int,
+        mlp_in: Float[Tensor, "batch seq d_model"],
+        ids: Int[Tensor, "batch seq"],
+        columns: Sequence[int] | None = None,
+    ) -> Float[Tensor, "batch seq column"]:
+        """The layer's neurons, or some columns of them, from the input of its MLP on these ids."""
+        return neurons(self.architecture, self.parts.layers[layer], mlp_in, columns)
+
+    def norm_statistics(
+        self,
+        layer: int,
+        mid: Float[Tensor, "batch seq d_model"],
+        mlp_in: Float[Tensor, "batch seq d_model"],
+    ) -> Float[Tensor, "batch seq statistic"]:
+        """What the norm between the streams `mid` and `mlp_in` took out: its scale, or also its mean."""
+        return norm_statistics(self.architecture, self.parts.layers[layer], mid, mlp_in)
+
+    def stream_from(
+        self,
+        layer: int,
+        mlp_in: Float[Tensor, "batch seq d_model"],
+        statistics: Float[Tensor, "batch seq statistic"],
+    ) -> Float[Tensor, "batch seq d_model"]:
+        """The stream after the layer, from the input of its MLP; see `mlp_input` for when it holds."""
+        return stream_after(self.architecture, self.parts.layers[layer], mlp_in, statistics)
+
+    def writes_besides_mlp(self, layer: int) -> bool:
+        """Whether something else than attention and MLP writes to the stream in this layer."""
+        return False
+
+    def logits_from(
+        self, last_stream: Float[Tensor, "*rows d_model"]
+    ) -> Float[Tensor, "*rows vocab"]:
+        """The model's logits from the residual stream after its last layer."""
+        logits = self.parts.unembed(self.parts.final_norm(last_stream))
+        cap = getattr(self.model.config, "final_logit_softcapping", None)
+        return logits if not cap else cap * torch.tanh(logits / cap)
 
     def _checked(self, ids: Int[Tensor, "batch seq"]) -> Int[Tensor, "batch seq"]:
         if ids.ndim != 2 or ids.shape[1] == 0:

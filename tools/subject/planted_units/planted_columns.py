@@ -25,7 +25,12 @@ from .unit_writes import UnitWrites
 
 
 class PlantedColumns:
-    """Columns for some token ids; `units` has those of each layer in the order of their columns."""
+    """Columns for some token ids.
+
+    Args:
+        units: those of each layer, in the order of their columns.
+        mlp_in: the input of layers' MLPs, where no pass is run that remembers them.
+    """
 
     def __init__(
         self,
@@ -33,9 +38,10 @@ class PlantedColumns:
         writes: UnitWrites,
         ids: Int[Tensor, "batch seq"],
         units: Mapping[int, list[Unit]],
+        mlp_in: Mapping[int, Float[Tensor, "batch seq d_model"]] | None = None,
     ) -> None:
         self._values, self._writes, self._ids, self._units = values, writes, ids, units
-        self._mlp_in: dict[int, Tensor] = {}
+        self._mlp_in = dict(mlp_in or {})
         self._edited: dict[int, Tensor] = {}
         # 1. Controls are still zero in these.
         self._columns = {layer: self._from_text(of_layer) for layer, of_layer in units.items()}

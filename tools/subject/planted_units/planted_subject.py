@@ -139,6 +139,26 @@ class PlantedSubject(Subject):
         values = self._values.of(unsided, self._checked(ids).cpu().numpy())
         return torch.from_numpy(values).to(self.device)
 
+    def neurons_from(
+        self,
+        layer: int,
+        mlp_in: Float[Tensor, "batch seq d_model"],
+        ids: Int[Tensor, "batch seq"],
+        columns: Sequence[int] | None = None,
+    ) -> Float[Tensor, "batch seq column"]:
+        """The layer's neurons and planted units, or some columns of them, from its MLP's input."""
+        if layer not in self._by_layer:
+            return super().neurons_from(layer, mlp_in, ids, columns)
+        own = super().neurons_from(layer, mlp_in, ids)
+        units = {layer: self._by_layer[layer]}
+        planted = PlantedColumns(self._values, self._writes, ids, units, {layer: mlp_in})
+        wide = planted.append(Site("mlp", layer), own)
+        return wide if columns is None else wide[..., list(columns)]
+
+    def writes_besides_mlp(self, layer: int) -> bool:
+        """Whether a planted unit of the layer writes."""
+        return layer in self._writes.layers
+
     def write_direction(self, unit: Unit) -> Float[Tensor, " d_model"]:
         """For a planted unit, the mean of the directions that it writes; zero if it writes none."""
         if unit.unsided not in self.suite_unit_at:

@@ -1,0 +1,76 @@
+"""Names and description of a store's files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ...corpus import Split
+
+FORMAT = 1
+STORE = "store"
+"""The folder of the stores within an index, one folder per split in it."""
+DESCRIPTION = "store.json"
+SHARD_TOKENS = 1 << 16
+"""Tokens a file: 75 MB for 576 float16 numbers each. A resumed pass hashes one file of each array
+again."""
+
+ArrayKind = Literal["mlp_in", "norm", "head", "stream", "loss"]
+Encoding = Literal["float16", "float32"]
+BYTES: Mapping[Encoding, int] = {"float16": 2, "float32": 4}
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """An array with a row for each token; `layer` is None for `loss`."""
+
+    kind: ArrayKind
+    layer: int | None
+    width: int
+    encoding: Encoding
+
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return self.kind if self.layer is None else f"{self.kind}-{self.layer}"
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes a token."""
+        return self.width * BYTES[self.encoding]
+
+    def to_json(self) -> dict[str, Any]:
+        """For the description."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class StoreOrigin:
+    """What a store was made from; one of anything else is not used.
+
+    Attributes:
+        subject: the subject's revision; contexts: SHA-256 of the index's contexts.
+        dtype: the number format in which the subject computed.
+    """
+
+    subject: str
+    dtype: str
+    corpus: str
+    contexts: str
+
+    def differing(self, other: StoreOrigin) -> str:
+        """The fields in which they differ, for a message; "" if they are equal."""
+        ours, theirs = asdict(self), asdict(other)
+        return ", ".join(name for name in ours if ours[name] != theirs[name])
+
+
+def store_folder(index: Path, split: Split) -> Path:
+    """The folder of a split's store."""
+    return index / STORE / split
+
+
+def shard_name(array: StoredArray, number: int) -> str:
+    """A shard's path within the store."""
+    return f"{array.name}/{number:05d}.bin"

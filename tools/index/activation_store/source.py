@@ -1,0 +1,178 @@
+"""Activations on an index's text: from its store where it has them, else from a pass of the subject.
+
+Both sources answer the same question, so that what reads activations does not know where they come
+from: `SubjectSource` runs the model up to the deepest site asked for, `StoredSource` computes the
+columns asked for from stored vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ...corpus import Split
+from ...subject.address import Site
+from ...subject.subject import Subject
+from ..index import Index, store_of
+from .encoding import decode
+from .layout import StoredArray
+from .store import ActivationStore
+
+Requests = Mapping[Site, Sequence[int] | None]
+"""The columns needed of each site; None for all."""
+Consume = Callable[[Site, Float[Tensor, "batch seq column"]], None]
+
+
+class ContextBatch(NamedTuple):
+    """Some contexts of a split, by their numbers, padded on the right with 0."""
+
+    numbers: Int[np.ndarray, " batch"]
+    length: Int[np.ndarray, " batch"]
+    ids: Int[Tensor, "batch seq"]
+
+
+class ActivationSource(Protocol):
+    """Where the activations of some sites come from."""
+
+    def read(self, batch: ContextBatch, requests: Requests, consume: Consume) -> None:
+        """Hand on the requested columns of each site, raw, on the subject's device."""
+        ...
+
+
+@dataclass(frozen=True)
+class SubjectSource:
+    """Activations from a pass that stops at the deepest site."""
+
+    subject: Subject
+
+    def read(self, batch: ContextBatch, requests: Requests, consume: Consume) -> None:
+        """Run the subject on the batch."""
+
+        def pick(site: Site, values: Float[Tensor, "batch seq column"]) -> None:
+            columns = requests[site]
+            consume(site, values if columns is None else values[..., list(columns)])
+
+        self.subject.stream(batch.ids, list(requests), pick)
+
+
+@dataclass(frozen=True)
+class StoredSource:
+    """Activations from a store, to the rounding of its format."""
+
+    subject: Subject
+    store: ActivationStore
+
+    def covers(self, site: Site) -> bool:
+        """Whether the store has what the site's activations follow from."""
+        has = self.store.array
+        if site.kind in ("mlp", "mlp_in"):
+            return has("mlp_in", site.layer) is not None
+        if site.kind == "head":
+            return has("head", site.layer) is not None
+        if site.kind in ("resid", "stream"):
+            return (has("norm", site.layer) or has("stream", site.layer)) is not None
+        return False
+
+    def read(self, batch: ContextBatch, requests: Requests, consume: Consume) -> None:
+        """Compute the batch from stored vectors."""
+        for site, columns in requests.items():
+            consume(site, self._values(batch, site, columns))
+
+    @torch.inference_mode()
+    def _values(
+        self, batch: ContextBatch, site: Site, columns: Sequence[int] | None
+    ) -> Float[Tensor, "batch seq column"]:
+        array, layer = self.store.array, site.layer
+        if site.kind == "mlp":
+            mlp_in = self._padded(batch, array("mlp_in", layer))
+            return self.subject.neurons_from(layer, mlp_in, batch.ids, columns)
+        if site.kind == "mlp_in":
+            values = self._padded(batch, array("mlp_in", layer))
+        elif site.kind == "head":
+            values = self._padded(batch, array("head", layer))
+        else:
+            values = self._stream(batch, layer)
+            if site.kind == "resid":
+                values = values @ self.subject.basis(layer).T
+        return values if columns is None else values[..., list(columns)]
+
+    def _stream(self, batch: ContextBatch, layer: int) -> Float[Tensor, "batch seq d_model"]:
+        if stored := self.store.array("stream", layer):
+            return self._padded(batch, stored)
+        mlp_in = self._padded(batch, self.store.array("mlp_in", layer))
+        statistics = self._padded(batch, self.store.array("norm", layer))
+        return self.subject.stream_from(layer, mlp_in, statistics)
+
+    def _padded(
+        self, batch: ContextBatch, array: StoredArray | None
+    ) -> Float[Tensor, "batch seq width"]:
+        """The batch's rows of an array; zeros after a context's end."""
+        assert array is not None  # `covers` was asked
+        rows = decode(self.store.read_contexts(array, batch.numbers, batch.length))
+        shape = (*batch.ids.shape, array.width)
+        if rows.shape[0] != shape[0] * shape[1]:
+            real = np.arange(shape[1]) < batch.length[:, None]
+            real &= (self.store.start[batch.numbers] >= 0)[:, None]
+            padded = torch.zeros(shape)
+            padded[torch.from_numpy(real)] = rows
+            rows = padded
+        return rows.reshape(shape).to(self.subject.device)
+
+
+def stored_source(
+    subject: Subject, index: Index, split: Split, say: Callable[[str], None] = lambda line: None
+) -> StoredSource | None:
+    """The source over a split's store; None where there is none for this subject."""
+    store = store_of(index, split)
+    if store is None:
+        return None
+    dtype = str(subject.dtype).removeprefix("torch.")
+    if (store.origin.subject, store.origin.dtype) != (subject.revision, dtype):
+        say(
+            f"the activation store of {index.path} was made by {store.origin.subject} in "
+            f"{store.origin.dtype}, not by {subject.revision} in {dtype}: the subject is run instead"
+        )
+        return None
+    return StoredSource(subject, store)
+
+
+class SourceRequests(NamedTuple):
+    """A source, and what is read from it."""
+
+    source: ActivationSource
+    requests: Requests
+
+
+def choose_sources(
+    subject: Subject,
+    index: Index,
+    split: Split,
+    requests: Requests,
+    say: Callable[[str], None] = lambda line: None,
+) -> list[SourceRequests]:
+    """Where each site of a split comes from: the store as far as it goes, and a pass for the rest.
+
+    Args:
+        say: called with a line about what an existing store does not have.
+
+    Raises:
+        CorruptError: the store is damaged.
+    """
+    stored = stored_source(subject, index, split, say)
+    from_store = {s: columns for s, columns in requests.items() if stored and stored.covers(s)}
+    from_pass = {s: columns for s, columns in requests.items() if s not in from_store}
+    if stored and from_pass:
+        sites = ", ".join(f"{site.kind}.{site.layer}" for site in from_pass)
+        say(f"not in the activation store of {index.path}, so the subject is run: {sites}")
+    sources: list[SourceRequests] = []
+    if stored and from_store:
+        sources.append(SourceRequests(stored, from_store))
+    if from_pass:
+        sources.append(SourceRequests(SubjectSource(subject), from_pass))
+    return sources

@@ -1,0 +1,116 @@
+"""Reads one split's store; needs no torch. Every block of a file is checked when it is first read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from ...corpus import Contexts
+from ...errors import CorruptError
+from ...files.checked_file import CheckedFile, check_size
+from ...files.sealed_json import read_sealed
+from ..batch_plan import reading_order
+from ..index_files import files_from_json
+from .layout import DESCRIPTION, FORMAT, ArrayKind, StoredArray, StoreOrigin, shard_name
+
+
+class ActivationStore:
+    """One split's store, open for reading.
+
+    Attributes:
+        tokens: number of rows.
+        start: the first row of each context of the split; -1 for contexts of one token, which no
+            pass reads.
+    """
+
+    def __init__(self, folder: Path, contexts: Contexts) -> None:
+        """Open the store in a folder.
+
+        Args:
+            contexts: of the split, in the order of their numbers.
+
+        Raises:
+            CorruptError: a file is missing or cut short, or the description is damaged.
+        """
+        self.folder = folder
+        self._cure = (
+            f"rm -r {folder.parent} (the index works without its store; "
+            "the command that built it makes the store again)"
+        )
+        try:
+            content = read_sealed(folder / DESCRIPTION)
+            if content["format"] != FORMAT:
+                raise ValueError(f"format {content['format']!r}, expected {FORMAT}")
+            arrays = [StoredArray(**array) for array in content["arrays"]]
+            self.arrays = {(array.kind, array.layer): array for array in arrays}
+            self.origin = StoreOrigin(**content["origin"])
+            self.tokens, self._shard_tokens = int(content["tokens"]), int(content["shard_tokens"])
+            self._hashes = files_from_json(content["files"])
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise CorruptError(
+                f"{folder / DESCRIPTION} is damaged ({error}); {self._cure}"
+            ) from error
+        for name, hashes in self._hashes.items():
+            check_size(folder / name, hashes, self._cure)
+        order = reading_order(contexts.length)
+        length = contexts.length[order].astype(np.int64)
+        self.start = np.full(len(contexts), -1, np.int64)
+        self.start[order] = np.cumsum(length) - length
+        if int(length.sum()) != self.tokens:
+            raise CorruptError(
+                f"{folder} holds {self.tokens:,} tokens, but the index's contexts have "
+                f"{int(length.sum()):,}; {self._cure}"
+            )
+        self._file = lru_cache(maxsize=256)(self._open)
+
+    def __repr__(self) -> str:
+        return f"ActivationStore({str(self.folder)!r}, {self.tokens} tokens)"
+
+    def array(self, kind: ArrayKind, layer: int | None = None) -> StoredArray | None:
+        """The array of a kind and layer; None where it was not stored."""
+        return self.arrays.get((kind, layer))
+
+    def read(self, array: StoredArray, start: int, stop: int) -> Float[np.ndarray, "token width"]:
+        """Rows of an array in their stored format."""
+        parts: list[np.ndarray] = []
+        while start < stop:
+            number, row = divmod(start, self._shard_tokens)
+            end = min(stop - start + row, self._shard_tokens)
+            file = self._file(shard_name(array, number))
+            file.seek(row * array.row_bytes)
+            parts.append(np.frombuffer(file.read((end - row) * array.row_bytes), np.uint8))
+            start += end - row
+        flat = parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, np.uint8), *parts])
+        return flat.view(array.encoding).reshape(-1, array.width)
+
+    def read_contexts(
+        self,
+        array: StoredArray,
+        numbers: Int[np.ndarray, " context"],
+        length: Int[np.ndarray, " context"],
+    ) -> Float[np.ndarray, "token width"]:
+        """The rows of some contexts, one after the other; contexts that no pass reads have none."""
+        starts = self.start[numbers]
+        runs = _runs(starts[starts >= 0], length[starts >= 0])
+        parts = [self.read(array, start, stop) for start, stop in runs]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _open(self, name: str) -> CheckedFile:
+        return CheckedFile(self.folder / name, self._hashes[name], self._cure)
+
+
+def _runs(
+    starts: Int[np.ndarray, " context"], length: Int[np.ndarray, " context"]
+) -> Sequence[tuple[int, int]]:
+    """Neighbouring rows as (first, end), in the order given."""
+    if not len(starts):
+        return [(0, 0)]
+    ends = starts + length
+    breaks = np.flatnonzero(starts[1:] != ends[:-1]) + 1
+    bounds = [0, *breaks.tolist(), len(starts)]
+    return [(int(starts[first]), int(ends[last - 1])) for first, last in pairwise(bounds)]
