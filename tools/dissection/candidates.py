@@ -5,12 +5,15 @@
    itself, the token before it. Other concepts become a sparse (concept x position) matrix.
 3. With residuals summed by token type and fold, the gain of every class through a channel is one
    sparse product.
+
+The matrices are in double precision like the residuals: scipy would convert them at each product.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -33,6 +36,20 @@ MIN_POSITIONS = 6
 MIN_CENTRE_COUNT = 3
 """Occurrences of a word that is the centre of a neighbourhood."""
 CENTRES_AT_ONCE = 256
+
+
+class CandidateSubset(NamedTuple):
+    """The candidates that a restricted search may use.
+
+    Attributes:
+        rows: indices of its classes; `members` has their rows of `class_members`.
+        others: which of the position concepts it may use.
+    """
+
+    rows: Int[np.ndarray, "classes"]
+    members: csr_matrix
+    others: Bool[np.ndarray, "concepts"]
+    channels: list[Channel]
 
 
 class CandidateMatrix:
@@ -74,6 +91,7 @@ class CandidateMatrix:
         openers = Words.candidates(text, 3 * MIN_POSITIONS)
         self.position_concepts.extend(Since(words) for words in openers)
         self._nearest: dict[int, np.ndarray] = {}
+        self._subsets: dict[Callable[[Concept], bool], CandidateSubset] = {}
         self._neighbourhoods: dict[NearWords, np.ndarray] = {}
         if self.lexicon.vectors is not None:
             self._neighbourhoods = word_neighbourhoods(self)
@@ -89,23 +107,42 @@ class CandidateMatrix:
     @cached_property
     def class_members(self) -> csr_matrix:
         """Class x type, 1 where the type is a member."""
-        from scipy.sparse import csr_matrix, vstack
-
-        rows = [csr_matrix(self._holds(c)[None, :], dtype=np.float32) for c in self.classes]
-        return csr_matrix(vstack(rows))
+        rows = (np.flatnonzero(self._holds(concept)) for concept in self.classes)
+        return _zero_one_matrix(rows, len(self.text.types))
 
     def _holds(self, concept: TokenClass) -> Bool[np.ndarray, "types"]:
         if isinstance(concept, NearWords) and concept in self._neighbourhoods:
-            return np.isin(self.word_of_type, self._neighbourhoods[concept])
+            near = np.zeros(len(self.words), dtype=bool)
+            near[self._neighbourhoods[concept]] = True
+            return near[self.word_of_type]
         return concept.holds(self.lexicon, self.text.types)
 
     @cached_property
     def position_members(self) -> csr_matrix:
         """Position concept x kept position, 1 where the concept holds."""
-        from scipy.sparse import csr_matrix, vstack
-
         masks = (concept.mask(self.text)[self.keep] for concept in self.position_concepts)
-        return csr_matrix(vstack([csr_matrix(mask[None, :], dtype=np.float32) for mask in masks]))
+        return _zero_one_matrix(map(np.flatnonzero, masks), len(self))
+
+    @cached_property
+    def _members_by_fold(self) -> list[csr_matrix]:
+        """The columns of `position_members` at the positions of each fold."""
+        members = self.position_members
+        return [members[:, np.flatnonzero(self.fold == fold)] for fold in range(FOLDS)]
+
+    def subset(self, allowed: Callable[[Concept], bool]) -> CandidateSubset:
+        """The candidates that a function allows, sorted out once for all targets."""
+        if allowed not in self._subsets:
+            rows = np.flatnonzero([allowed(concept) for concept in self.classes])
+            every = len(rows) == len(self.classes)
+            channels = [
+                channel
+                for channel in self.channels
+                if any(allowed(channel.concept(self.classes[row])) for row in rows)
+            ]
+            others = np.array([allowed(concept) for concept in self.position_concepts], dtype=bool)
+            members = self.class_members if every else self.class_members[rows]
+            self._subsets[allowed] = CandidateSubset(rows, members, others, channels)
+        return self._subsets[allowed]
 
     def column(self, concept: Concept) -> Float[np.ndarray, "positions"]:
         """1 where a concept holds, else 0, over kept positions."""
@@ -133,8 +170,8 @@ class CandidateMatrix:
         self, values: Float[np.ndarray, "positions"]
     ) -> Float[np.ndarray, "concepts folds"]:
         """Sums of values by fold, over the positions where each position concept holds."""
-        columns = [self.position_members @ (values * (self.fold == f)) for f in range(FOLDS)]
-        return np.stack(columns, axis=1)
+        by_fold = enumerate(self._members_by_fold)
+        return np.stack([members @ values[self.fold == fold] for fold, members in by_fold], axis=1)
 
     @cached_property
     def position_counts(self) -> Float[np.ndarray, "concepts folds"]:
@@ -162,6 +199,17 @@ class CandidateMatrix:
         if word not in self._nearest:
             self._nearest[word] = _nearest_words(self, word)
         return self._nearest[word]
+
+
+def _zero_one_matrix(rows: Iterable[Int[np.ndarray, "ones"]], n_columns: int) -> csr_matrix:
+    """A sparse matrix from the columns of each row's ones, in ascending order."""
+    from scipy.sparse import csr_matrix
+
+    columns = [row.astype(np.int32) for row in rows]
+    ends = np.cumsum([0, *map(len, columns)])
+    ones = np.ones(ends[-1])
+    indices = np.concatenate([*columns, np.zeros(0, np.int32)])
+    return csr_matrix((ones, indices, ends), shape=(len(columns), n_columns))
 
 
 def _nearest_words(candidates: CandidateMatrix, word: int) -> Int[np.ndarray, "near"]:

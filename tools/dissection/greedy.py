@@ -25,11 +25,11 @@ from .concepts.words import Token, Words
 from .formula_english import MAX_WORDS, word_count
 from .predicate import MAX_CONCEPTS, MAX_LITERALS
 from .refine_concept import narrowed_forms, rewindowed_forms, widened_forms
-from .ridge import RidgeMoments, cv_gain, in_sample_gain
+from .ridge import SHRINK, RidgeMoments, cv_gain, in_sample_gain
 from .word_lists import grow_word_lists
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Float
 
 C = TypeVar("C", bound=Concept)
 FRAME_WORDS = 10  # words of a sentence beyond its concepts: two verbs, prepositions, six grades
@@ -39,6 +39,9 @@ REFINED = 4  # concepts to refine: later ones of real units gained nothing, plan
 WIDER_GAIN, NARROWER_GAIN = 1.1, 1.4  # a refined form must lower the error this many times as much
 SWAP_GAIN = 1e-4  # share of the error that a swap must save
 BEST_PER_CHANNEL = 20
+SURELY_NOISE = 1 - 1e-6
+"""Share of the least significant gain below which a gain from sums over all folds at once is surely
+not significant: sums in another order differ by some 1e-12."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,21 @@ class FormulaLimits:
     """Concepts, best gain first, for which the error is computed with all weights fitted again."""
     significance: float = 25.0
     """Squared z below which a gain counts as noise (about 20,000 candidates are tried)."""
+
+
+def is_concept(concept: Concept) -> bool:
+    """Any concept: a search without a restriction."""
+    return isinstance(concept, Concept)
+
+
+def is_token(concept: Concept) -> bool:
+    """One exact token at the position itself."""
+    return isinstance(concept, Token)
+
+
+def is_category(concept: Concept) -> bool:
+    """A concept that lists no token or word."""
+    return not concept.literals()
 
 
 class ScoredConcept(NamedTuple):
@@ -100,20 +118,13 @@ class GreedySearch:
         candidates: CandidateMatrix,
         values: Float[np.ndarray, "positions"],
         limits: FormulaLimits,
-        allowed: Callable[[Concept], bool] = lambda concept: True,
+        allowed: Callable[[Concept], bool] = is_concept,
     ) -> None:
         self.candidates = candidates
         self.limits = limits
         self.allowed = allowed
-        classes, others = candidates.classes, candidates.position_concepts
-        self._allowed_classes = np.array([allowed(c) for c in classes], dtype=bool)
-        self._allowed_others = np.array([allowed(c) for c in others], dtype=bool)
+        self._subset = candidates.subset(allowed)
         self._lists = allowed(Words("a", "b"))
-        self._channels = [
-            channel
-            for channel in candidates.channels
-            if any(allowed(channel.concept(c)) for c in classes)
-        ]
         moments = RidgeMoments.start(values - values.mean(), candidates.fold, FOLDS)
         self.start = GreedyState(moments, ())
 
@@ -189,15 +200,19 @@ class GreedySearch:
         self, residual: Float[np.ndarray, "positions"], min_gain: float
     ) -> list[ScoredConcept]:
         """The best classes and word lists of each channel, and the best other concepts."""
-        candidates = self.candidates
+        candidates, subset = self.candidates, self._subset
         scored: list[ScoredConcept] = []
-        for channel in self._channels:
-            by_type = channel.sums_by_type(residual)
+        sums_by_type = [channel.sums_by_type(residual) for channel in subset.channels]
+        # Few classes are significant. One product over all folds and channels at once says which.
+        totals = subset.members @ np.array([sums.sum(axis=1) for sums in sums_by_type]).T
+        for channel, by_type, total in zip(subset.channels, sums_by_type, totals.T, strict=True):
+            counts = channel.class_counts[subset.rows]
+            gains = total**2 / (counts.sum(axis=1) + SHRINK)
+            chosen = np.flatnonzero(gains >= min_gain * SURELY_NOISE)
             scored += _best(
-                candidates.classes,
-                candidates.class_members @ by_type,
-                channel.class_counts,
-                self._allowed_classes,
+                [candidates.classes[row] for row in subset.rows[chosen]],
+                subset.members[chosen] @ by_type,
+                counts[chosen],
                 min_gain,
                 channel.concept,
             )
@@ -207,12 +222,12 @@ class GreedySearch:
                 for words, gain in grow_word_lists(candidates, channel, by_word, listed, min_gain):
                     concept = Words(*(candidates.words[w] for w in words))
                     scored.append(ScoredConcept(gain, channel.concept(concept)))
-        if self._allowed_others.any():
+        if subset.others.any():
+            others = np.flatnonzero(subset.others)
             scored += _best(
-                candidates.position_concepts,
-                candidates.position_sums(residual),
-                candidates.position_counts,
-                self._allowed_others,
+                [candidates.position_concepts[i] for i in others],
+                candidates.position_sums(residual)[others],
+                candidates.position_counts[others],
                 min_gain,
                 lambda concept: concept,
             )
@@ -223,12 +238,11 @@ def _best(
     concepts: Sequence[C],
     sums: Float[np.ndarray, "concepts folds"],
     counts: Float[np.ndarray, "concepts folds"],
-    allowed: Bool[np.ndarray, "concepts"],
     min_gain: float,
     read: Callable[[C], Concept],
 ) -> list[ScoredConcept]:
     """The concepts of largest gain, if significant; ``read`` puts them into their channel."""
-    significant = (in_sample_gain(sums, counts) >= min_gain) & allowed
+    significant = in_sample_gain(sums, counts) >= min_gain
     gains = np.where(significant, cv_gain(sums, counts), 0.0)
     best = np.argsort(-gains, kind="stable")[:BEST_PER_CHANNEL]
     return [ScoredConcept(float(gains[i]), read(concepts[i])) for i in best if gains[i] > 0]
@@ -241,13 +255,3 @@ def _contains(larger: Concept, smaller: Concept) -> bool:
     if isinstance(larger, Words):
         return set(larger.literals()) >= set(smaller.literals())
     return isinstance(larger, After) and _contains(larger.inner, smaller.parts()[0])
-
-
-def is_token(concept: Concept) -> bool:
-    """One exact token at the position itself."""
-    return isinstance(concept, Token)
-
-
-def is_category(concept: Concept) -> bool:
-    """A concept that lists no token or word."""
-    return not concept.literals()

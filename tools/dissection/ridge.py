@@ -157,7 +157,8 @@ def fit_levels(moments: RidgeMoments, allowed: Sequence[int] = tuple(GRADES.valu
     weights = moments.weights()[1:]
     steps = np.abs(weights).max() / max(allowed) * STEP_FACTORS
     starts = [_nearest_levels(weights / step, allowed) for step in steps]
-    improved = [_improve(start, gram, product, allowed) for start in starts]
+    distinct = dict.fromkeys(tuple(start.tolist()) for start in starts)  # of 35 perhaps 12
+    improved = [_improve(np.array(start), gram, product, allowed) for start in distinct]
     levels = max(improved, key=lambda v: _explained(v, gram, product))
     step = float(levels @ product / (levels @ gram @ levels))
     return GradeFit(levels, step, float(moments.signal.mean() - step * levels @ means))

@@ -59,46 +59,61 @@ def grow_word_lists(
         s, n = sums[near], counts[near]
         # 2. On all folds, and 3. without each of them.
         total_s, total_n = s.sum(axis=1), n.sum(axis=1)
-        whole = _grow(total_s, total_n, max_words)
-        without = [_grow(total_s - s[:, f], total_n - n[:, f], max_words) for f in range(FOLDS)]
+        whole, *without = _grow(
+            np.concatenate([total_s[None], total_s - s.T]),
+            np.concatenate([total_n[None], total_n - n.T]),
+            max_words,
+        )
+        held_out = [_held_out_gains(s, n, without[f], f) for f in range(FOLDS)]
         for size in range(2, len(whole) + 1):
             members = whole[:size]
             gain = s[members].sum() ** 2 / (n[members].sum() + SHRINK)
             if gain >= min_gain * (1 + GAIN_PER_WORD * (size - 1)):
-                held_out = (_held_out_gain(s, n, without[f][:size], f) for f in range(FOLDS))
                 frequent_first = sorted(near[members].tolist(), key=lambda w: -counts[w].sum())
-                lists[tuple(frequent_first)] = sum(held_out)
+                # A list that stopped growing without a fold is taken as it is.
+                gains = (by_size[min(size, len(by_size)) - 1] for by_size in held_out)
+                lists[tuple(frequent_first)] = sum(gains)
     return [WordList(words, gain) for words, gain in lists.items()]
 
 
 def _grow(
-    sums: Float[np.ndarray, "near"], counts: Float[np.ndarray, "near"], max_words: int
-) -> list[int]:
-    """Indices in the order in which they join the list, the seed (index 0) first."""
-    members, total, size = [0], sums[0], counts[0]
-    free = np.ones(len(sums), dtype=bool)
-    free[0] = False
-    while len(members) < max_words:
+    sums: Float[np.ndarray, "runs near"], counts: Float[np.ndarray, "runs near"], max_words: int
+) -> list[list[int]]:
+    """Of each run, indices in the order in which they join the list, the seed (index 0) first."""
+    members: list[list[int]] = [[0] for _ in sums]
+    total, size = sums[:, :1].copy(), counts[:, :1].copy()
+    free = np.ones(sums.shape, dtype=bool)
+    free[:, 0] = False
+    growing = set(range(len(sums)))
+    for _ in range(max_words - 1):
         joint = total + sums
         # Signed, so that a word of the opposite sign never joins.
         value = np.where(free, joint * np.abs(joint) / (size + counts + SHRINK), -np.inf)
         value = value * np.sign(total)
-        best = int(np.argmax(value))
-        if not free[best] or value[best] <= total**2 / (size + SHRINK):
+        present = total**2 / (size + SHRINK)
+        for run, best in enumerate(value.argmax(axis=1).tolist()):
+            if run not in growing:
+                continue
+            if not free[run, best] or value[run, best] <= present[run, 0]:
+                growing.remove(run)
+                continue
+            members[run].append(best)
+            free[run, best] = False
+            total[run] += sums[run, best]
+            size[run] += counts[run, best]
+        if not growing:
             break
-        members.append(best)
-        free[best] = False
-        total, size = total + sums[best], size + counts[best]
     return members
 
 
-def _held_out_gain(
+def _held_out_gains(
     sums: Float[np.ndarray, "near folds"],
     counts: Float[np.ndarray, "near folds"],
     members: list[int],
     fold: int,
-) -> float:
-    """Gain of a list on a fold that set neither its words nor its weight."""
-    s, n = sums[members].sum(axis=0), counts[members].sum(axis=0)
-    weight = (s.sum() - s[fold]) / (n.sum() - n[fold] + SHRINK)
-    return float(2 * weight * s[fold] - weight**2 * n[fold])
+) -> list[float]:
+    """Gain of the first one, two, ... members on a fold that set neither them nor their weight."""
+    s, n = np.cumsum(sums[members], axis=0), np.cumsum(counts[members], axis=0)
+    s_fold, n_fold = s[:, fold], n[:, fold]
+    weight = (s.sum(axis=1) - s_fold) / (n.sum(axis=1) - n_fold + SHRINK)
+    return (2 * weight * s_fold - weight**2 * n_fold).tolist()

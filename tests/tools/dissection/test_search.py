@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -16,9 +18,15 @@ from hubel.tools.dissection import (
     ten_weighted_tokens,
 )
 from hubel.tools.dissection.candidates import FOLDS
-from hubel.tools.dissection.greedy import is_category, is_token
+from hubel.tools.dissection.greedy import (
+    BEST_PER_CHANNEL,
+    GreedySearch,
+    is_category,
+    is_concept,
+    is_token,
+)
 from hubel.tools.dissection.predicate import MAX_CONCEPTS, limit_problem
-from hubel.tools.dissection.ridge import RidgeMoments, graded_predicate, in_sample_gain
+from hubel.tools.dissection.ridge import RidgeMoments, cv_gain, graded_predicate, in_sample_gain
 from tests.support import world
 
 PLANTED = [
@@ -196,3 +204,24 @@ def test_the_full_search_beats_its_baselines_on_other_text(
     scores = [r(p, mixed(other), other) for p in (full, plain_greedy(candidates, signal), ten)]
     assert scores[0] > max(scores[1:])
     assert min(scores) > 0.2
+
+
+@pytest.mark.parametrize("allowed", [is_concept, is_token, is_category])
+def test_concepts_are_scored_as_by_sums_over_all_positions(
+    allowed: Callable[[Concept], bool], sample: TextView, candidates: CandidateMatrix
+) -> None:
+    signal = mixed(sample)[candidates.keep].astype(np.float64)
+    residual, min_gain = signal - signal.mean(), 25 * float(signal.var())
+    search = GreedySearch(candidates, signal, FormulaLimits(), allowed)
+    shown = {s.concept: s.gain for s in search._scored_concepts(residual, min_gain)}
+    folds = [candidates.fold == f for f in range(FOLDS)]
+    for channel in candidates.channels:
+        naive: dict[Concept, float] = {}
+        for concept in filter(allowed, map(channel.concept, candidates.classes)):
+            column = candidates.column(concept)
+            sums = np.array([[residual[f] @ column[f] for f in folds]])
+            counts = np.array([[column[f].sum() for f in folds]])
+            if in_sample_gain(sums, counts)[0] >= min_gain:
+                naive[concept] = float(cv_gain(sums, counts)[0])
+        best = sorted(naive, key=lambda concept: -naive[concept])[: BEST_PER_CHANNEL // 2]
+        assert [shown[concept] for concept in best] == pytest.approx([naive[c] for c in best])

@@ -26,7 +26,7 @@ class _Affix(TokenClass):
     def holds(self, lexicon: Lexicon, ids: np.ndarray) -> np.ndarray:
         letters = len(self.letters)
         members = lexicon.memo((self.family, letters), lambda: self._members(lexicon, letters))
-        return np.isin(lexicon.word_of_token[ids], members.get(self.letters, ()))
+        return lexicon.are_of_words(ids, members.get(self.letters, ()))
 
     @classmethod
     def _members(cls, lexicon: Lexicon, letters: int) -> dict[str, np.ndarray]:

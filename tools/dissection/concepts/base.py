@@ -95,7 +95,11 @@ class TokenClass(Concept):
         raise NotImplementedError
 
     def mask(self, text: TextView) -> Bool[np.ndarray, "contexts seq"]:
-        return text.at_positions(self.holds(text.lexicon, text.types))
+        # Listed words are too many to keep; the rest are tests of strings, which take long.
+        if self.literals():
+            return text.at_positions(self.holds(text.lexicon, text.types))
+        members = text.memo(self, lambda: self.holds(text.lexicon, text.types))
+        return text.at_positions(members)
 
 
 def family(name: str) -> Callable[[type[C]], type[C]]:

@@ -45,7 +45,7 @@ class NearWords(TokenClass):
         return lexicon.memo((self.examples, self.reach), find)
 
     def holds(self, lexicon: Lexicon, ids: np.ndarray) -> np.ndarray:
-        return np.isin(lexicon.word_of_token[ids], self.members(lexicon))
+        return lexicon.are_of_words(ids, self.members(lexicon))
 
     def phrase(self) -> str:
         return f"{REACHES[self.reach]} {'/'.join(quoted(word) for word in self.examples)}"
@@ -60,7 +60,10 @@ class NearWords(TokenClass):
 def nearest_rows(lexicon: Lexicon, examples: tuple[str, ...], reach: int) -> np.ndarray:
     """Rows of ``lexicon.map`` of the nearest words, nearest first (ties: the more frequent word)."""
     similar = lexicon.map @ centroid(lexicon, examples)
-    return np.lexsort((np.arange(len(similar)), -similar))[:reach]
+    if len(similar) > reach:  # sort only those that can be among them
+        near = np.flatnonzero(similar >= np.partition(similar, -reach)[-reach])
+        return near[np.argsort(-similar[near], kind="stable")][:reach]
+    return np.argsort(-similar, kind="stable")[:reach]
 
 
 def centroid(lexicon: Lexicon, examples: tuple[str, ...]) -> np.ndarray:

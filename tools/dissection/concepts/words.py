@@ -71,7 +71,7 @@ class Words(TokenClass):
         object.__setattr__(self, "listed", words)
 
     def holds(self, lexicon: Lexicon, ids: np.ndarray) -> np.ndarray:
-        return np.isin(lexicon.word_of_token[ids], lexicon.ids_of_words(self.listed))
+        return lexicon.are_of_words(ids, lexicon.ids_of_words(self.listed))
 
     def phrase(self) -> str:
         return "/".join(quoted(word) for word in self.listed)
