@@ -209,19 +209,24 @@ def test_only_verification_draws_held_out_prompts() -> None:
     assert readers == {"agent/circuits/verify"}
 
 
-def test_the_reader_of_any_split_stays_inside_the_index() -> None:
-    """`tools/index` has one function that opens any split, for the two modules that give out what they may."""
-    users = {
+@pytest.mark.parametrize(
+    ("function", "users"),
+    [
+        ("reader_of", {"holdout", "collect_pass"}),
+        ("store_of", {"activation_store/source"}),
+        ("stored_source", set()),
+        ("choose_sources", {"collect_pass"}),
+    ],
+)
+def test_what_opens_any_split_stays_inside_the_index(function: str, users: set[str]) -> None:
+    """Collecting writes each split to its own file; everything else is given explore and select."""
+    importers = {
         path.relative_to(ROOT).as_posix()
         for path in modules()
         for node, _ in statements(path)
-        if isinstance(node, ast.ImportFrom)
-        and any(alias.name == "reader_of" for alias in node.names)
+        if isinstance(node, ast.ImportFrom) and any(alias.name == function for alias in node.names)
     }
-    assert users == {
-        "tools/index/holdout.py",
-        "tools/index/collect_pass.py",
-    }  # collecting writes each split to its own file
+    assert importers == {f"tools/index/{name}.py" for name in users}
 
 
 def test_inside_the_package_imports_are_relative() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ...corpus import Split
+from ...errors import ArgumentError
 from ...subject.address import Site
 from ...subject.subject import Subject
 from ..index import Index, store_of
@@ -140,6 +141,23 @@ def stored_source(
         )
         return None
     return StoredSource(subject, store)
+
+
+def open_stored_source(
+    subject: Subject,
+    index: Index,
+    split: Literal["explore", "select"] = "explore",
+    say: Callable[[str], None] = lambda line: None,
+) -> StoredSource | None:
+    """The source over the store of a split that may be looked at; None where there is none.
+
+    Raises:
+        ArgumentError: the split is the holdout, which only verification reads.
+        CorruptError: the store is damaged.
+    """
+    if split not in ("explore", "select"):
+        raise ArgumentError(f"split {split!r} given; explore and select can be read")
+    return stored_source(subject, index, split, say)
 
 
 class SourceRequests(NamedTuple):
