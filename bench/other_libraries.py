@@ -22,8 +22,8 @@ import numpy as np
 from jaxtyping import Float
 
 from ..tools.errors import UnavailableError
-from .circuits_speed import naive_heads, random_pairs
-from .speed import seconds
+from .speed.circuits import naive_heads, random_pairs
+from .speed.ratios import seconds
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -12,10 +12,10 @@ from ...agent.runlog.progress import progress
 from ...tools.errors import UsageError
 
 if TYPE_CHECKING:
-    from ..attribution_speed import IntegrationCost
-    from ..circuits_speed import SweepScaling
     from ..other_libraries import PeerCost
-    from ..speed import SpeedComparison
+    from ..speed.attribution import IntegrationCost
+    from ..speed.circuits import SweepScaling
+    from ..speed.ratios import SpeedComparison
 
 THREADS = 2
 """For token attribution, where wall time is compared; everything else runs on one thread."""
@@ -26,9 +26,9 @@ def run_peers(args: argparse.Namespace) -> int:
     import torch
 
     from ...tools.subject import load_subject, subject_shape
-    from ..attribution_speed import attribution_speed
-    from ..circuits_speed import circuits_speed, longer_sweep
     from ..other_libraries import compare_peers
+    from ..speed.attribution import attribution_speed
+    from ..speed.circuits import circuits_speed, longer_sweep
 
     layers = _layers(args.layers, subject_shape(args.subject).n_layers)
     with progress(quiet=args.quiet) as reporter:

@@ -1,6 +1,6 @@
 """The circuit engine's ratios on a tiny subject: both ways give the same, and a family without edges is left out."""
 
-from hubel.bench.circuits_speed import circuits_speed
+from hubel.bench.speed.circuits import circuits_speed
 from tests.support.tiny import tiny_subject
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from hubel.bench.attribution_speed import PromptCase, attribution_speed, captum_credit
-from hubel.bench.circuits_speed import longer_sweep, random_pairs
 from hubel.bench.other_libraries import PEERS, WAYS
+from hubel.bench.speed.attribution import PromptCase, attribution_speed, captum_credit
+from hubel.bench.speed.circuits import longer_sweep, random_pairs
 from hubel.tools.attribution.integrated import integrated_gradients
 from hubel.tools.attribution.target import Logits, make_target
 from hubel.tools.subject.address import Unit

@@ -21,8 +21,8 @@ T = TypeVar("T")
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..tools.attribution.target import AttributionTarget
-    from ..tools.subject import Subject
+    from ...tools.attribution.target import AttributionTarget
+    from ...tools.subject import Subject
 
 
 class PromptCase(NamedTuple):
@@ -67,8 +67,8 @@ def attribution_speed(
     subject: Subject, question: PromptCase = DEFAULT_CASE
 ) -> list[IntegrationCost]:
     """hubel first, then captum if it is installed (`pip install hubel[oracles]`)."""
-    from ..tools.attribution.integrated import integrated_gradients
-    from ..tools.attribution.target import Logits, make_target
+    from ...tools.attribution.integrated import integrated_gradients
+    from ...tools.attribution.target import Logits, make_target
 
     ids, other, answer, foil = (subject.tokenize(each).ids for each in question)
 

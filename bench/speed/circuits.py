@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from .speed import REPEATS, SpeedComparison, compare, seconds
+from .ratios import REPEATS, SpeedComparison, compare, seconds
 
 if TYPE_CHECKING:
-    from ..tools.circuits.circuit_model import CircuitModel
-    from ..tools.circuits.prompts import PromptPairs
-    from ..tools.subject import Subject
-    from ..tools.subject.address import Unit
+    from ...tools.circuits.circuit_model import CircuitModel
+    from ...tools.circuits.prompts import PromptPairs
+    from ...tools.subject import Subject
+    from ...tools.subject.address import Unit
 
 PAIRS, TOKENS = 4, 14
 SHORT_SWEEP = 6
@@ -27,10 +27,10 @@ def circuits_speed(subject: Subject) -> list[SpeedComparison]:
 
     Empty for a family whose edges are not supported.
     """
-    from ..tools.circuits.circuit_model import WIRINGS
-    from ..tools.circuits.selftest import open_circuit_model
-    from ..tools.circuits.sweep import Sweep
-    from ..tools.subject.address import Unit
+    from ...tools.circuits.circuit_model import WIRINGS
+    from ...tools.circuits.selftest import open_circuit_model
+    from ...tools.circuits.sweep import Sweep
+    from ...tools.subject.address import Unit
 
     if subject.architecture.model_type not in WIRINGS:
         return []
@@ -63,9 +63,9 @@ def longer_sweep(subject: Subject) -> SweepScaling:
 
     Both include the passes that every sweep needs.
     """
-    from ..tools.circuits.selftest import open_circuit_model
-    from ..tools.circuits.sweep import Sweep
-    from ..tools.subject.address import Site, Unit
+    from ...tools.circuits.selftest import open_circuit_model
+    from ...tools.circuits.sweep import Sweep
+    from ...tools.subject.address import Site, Unit
 
     model, pairs = open_circuit_model(subject), random_pairs(subject)
     layer = subject.shape.n_layers // 2
@@ -84,7 +84,7 @@ def random_pairs(subject: Subject) -> PromptPairs:
     """Four pairs of random prompts that differ in one token."""
     import torch
 
-    from ..tools.circuits.prompts import PromptPairs
+    from ...tools.circuits.prompts import PromptPairs
 
     vocabulary = subject.model.get_input_embeddings().weight.shape[0]
     generator = torch.Generator().manual_seed(0)
@@ -101,7 +101,7 @@ def naive_heads(
     """Effects of patching heads, with plain hooks and one forward pass per head."""
     import torch
 
-    from ..tools.subject.address import Site
+    from ...tools.subject.address import Site
 
     twin = subject.capture(pairs.corrupted, [Site("z", unit.layer) for unit in units]).activations
     width = subject.head_dim
@@ -132,7 +132,7 @@ def _attribution(model: CircuitModel, pairs: PromptPairs) -> SpeedComparison:
     """
     import torch
 
-    from ..tools.circuits.attribution import attribute
+    from ...tools.circuits.attribution import attribute
 
     def forward_and_backward() -> None:
         embedding = (

@@ -8,24 +8,21 @@ since a fast wrong answer is worth nothing.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..evals.statistics.bootstrap import bootstrap_r, resample_counts
-from ..evals.statistics.correlation import pearson
-from ..evals.statistics.permutation import permutations, permuted_r
-from ..evals.statistics.sample import Sample
+from ...evals.statistics.bootstrap import bootstrap_r, resample_counts
+from ...evals.statistics.correlation import pearson
+from ...evals.statistics.permutation import permutations, permuted_r
+from ...evals.statistics.sample import Sample
 
 if TYPE_CHECKING:
-    from ..tools.subject import Subject
+    from ...tools.subject import Subject
 
 REPEATS = 3
-INDEX_TOKENS = 16_384
 
 
 class SpeedComparison(NamedTuple):
@@ -36,6 +33,10 @@ class SpeedComparison(NamedTuple):
     naive: float
     ratio: float
     naive_way: str
+
+    def to_json(self) -> dict[str, Any]:
+        """For a JSON line."""
+        return self._asdict()
 
 
 def compare(
@@ -100,7 +101,7 @@ def early_stop_speed(subject: Subject) -> SpeedComparison:
     """Neurons of an early layer with the pass stopped there, compared with a whole pass with a hook."""
     import torch
 
-    from ..tools.subject.address import Site
+    from ...tools.subject.address import Site
 
     site = Site("mlp", 1)
     generator = torch.Generator().manual_seed(0)
@@ -125,22 +126,3 @@ def early_stop_speed(subject: Subject) -> SpeedComparison:
     return compare(
         "neurons of layer 1, 512 tokens", ours, naive, "a whole forward pass with a hook"
     )
-
-
-def index_speed(subject: Subject, corpus_name: str) -> dict[str, float]:
-    """Speed of indexing all units, and of the forward passes alone, in the same process."""
-    from ..tools.corpus import read_corpus
-    from ..tools.index import build_index
-
-    with tempfile.TemporaryDirectory(prefix="hubel-speed-") as folder:
-        summary = build_index(
-            subject, read_corpus(corpus_name), Path(folder) / "index", max_tokens=INDEX_TOKENS
-        )
-    return {
-        "tokens": summary.tokens,
-        "units": summary.units,
-        "tokens_a_second": summary.tokens / summary.total_seconds,
-        "forward_tokens_a_second": summary.tokens / summary.forward_seconds,
-        "forward_share": summary.forward_seconds / summary.total_seconds,
-        "peak_rss_mb": summary.peak_rss_mb,
-    }

@@ -1,0 +1,41 @@
+"""The parts of `hubel bench speed`, in the order in which they are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from .index import index_speed
+from .ratios import SpeedComparison, early_stop_speed, statistics_speed
+from .rows import SpeedRow
+from .run import long_run, short_run
+from .verdicts import verdicts
+
+if TYPE_CHECKING:
+    from .speed_bench import SpeedBench
+
+Row = SpeedRow | SpeedComparison
+
+
+class SpeedPart(NamedTuple):
+    """One part of the bench; `what` ends the sentence "measures ..."."""
+
+    what: str
+    measure: Callable[[SpeedBench], Iterator[Row]]
+
+
+def _ratios(bench: SpeedBench) -> Iterator[Row]:
+    from .circuits import circuits_speed
+
+    yield from statistics_speed()
+    yield early_stop_speed(bench.subject)
+    yield from circuits_speed(bench.subject)
+
+
+PARTS: Mapping[str, SpeedPart] = {
+    "ratios": SpeedPart("statistics, early stop and circuits over the naive way", _ratios),
+    "index": SpeedPart("an index with and without a store over the bare forward pass", index_speed),
+    "run": SpeedPart("a run of 4 new targets, in its own process", short_run),
+    "long-run": SpeedPart("a run of 200 new targets, in its own process", long_run),
+    "verdicts": SpeedPart("whether verdicts from the store are those from a pass", verdicts),
+}

@@ -1,0 +1,34 @@
+"""What a part of the bench yields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class SpeedRow:
+    """One thing that was done, and how long it took.
+
+    Attributes:
+        cpu_seconds: user and system time of all its processes.
+        figures: what else was measured, by name, with the unit in the name.
+        phases: wall seconds by phase, of something that says where its time goes.
+    """
+
+    name: str
+    wall_seconds: float
+    cpu_seconds: float
+    figures: Mapping[str, float] = field(default_factory=dict)
+    phases: Mapping[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """For a JSON line."""
+        return {
+            "name": self.name,
+            "wall_seconds": round(self.wall_seconds, 3),
+            "cpu_seconds": round(self.cpu_seconds, 3),
+            **self.figures,
+            **({"phases": dict(self.phases)} if self.phases else {}),
+        }

@@ -1,0 +1,98 @@
+"""Do verdicts depend on where activations come from? The same run twice, from the activation store and
+from a pass of the subject.
+
+The store rounds the input of each MLP to its format, so that activations differ by about a rounding,
+and figures that hang on a threshold may differ by more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...agent.runlog.headline import headline_score
+from ...agent.runlog.layout import COLLECTED
+from ...agent.runlog.views import target_rows
+from ...tools.index import Collected
+from ...tools.subject.address import Unit
+from .rows import SpeedRow
+from .run import time_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .speed_bench import SpeedBench
+
+TARGETS = "mlp.*~15@16,head.*~5@16"
+
+
+def verdicts(bench: SpeedBench) -> Iterator[SpeedRow]:
+    """Two runs, and what differs between them."""
+    stored = time_run(bench, bench.index, TARGETS, "verdicts from the store")
+    fresh = time_run(bench, bench.index_without_store, TARGETS, "verdicts from a pass")
+    folders = [bench.runs / row.name.replace(" ", "-") for row in (stored, fresh)]
+    yield stored
+    figures = compare_runs(*folders).figures()
+    yield SpeedRow(fresh.name, fresh.wall_seconds, fresh.cpu_seconds, {**fresh.figures, **figures})
+
+
+@dataclass(frozen=True)
+class RunDifferences:
+    """How the results of two runs with the same targets differ.
+
+    Attributes:
+        verdicts: targets with another verdict; predicates: with another winning predicate.
+        r: the largest difference of a held-out r, of targets with the same predicate.
+        activation: the largest difference of a collected activation, over the largest activation of
+            its unit.
+    """
+
+    targets: int
+    verdicts: list[str]
+    predicates: list[str]
+    r: float
+    activation: float
+
+    def figures(self) -> dict[str, float]:
+        """For a row of the bench."""
+        return {
+            "targets": self.targets,
+            "verdicts_differ": len(self.verdicts),
+            "predicates_differ": len(self.predicates),
+            "largest_difference_of_r": self.r,
+            "largest_difference_of_an_activation": self.activation,
+        }
+
+
+def compare_runs(first: Path, second: Path) -> RunDifferences:
+    """Compare two finished runs, target by target."""
+    ours, theirs = ({row["target"]: row for row in target_rows(run)} for run in (first, second))
+    assert ours.keys() == theirs.keys()
+    pairs = [(target, ours[target], theirs[target]) for target in ours]
+    differences = []
+    for _, row, other in pairs:
+        scores = headline_score(row), headline_score(other)
+        if row["predicate"] == other["predicate"] and scores[0] and scores[1]:
+            differences.append(abs(scores[0]["value"] - scores[1]["value"]))
+    return RunDifferences(
+        len(pairs),
+        [target for target, row, other in pairs if row["verdict"] != other["verdict"]],
+        [target for target, row, other in pairs if row["predicate"] != other["predicate"]],
+        max(differences, default=0.0),
+        max(_activation_difference(first, second, target) for target in ours),
+    )
+
+
+def _activation_difference(first: Path, second: Path, target: str) -> float:
+    """The largest difference on explore and select, over the unit's largest activation there."""
+    unit, largest, difference = Unit.parse(target).unsided, 0.0, 0.0
+    for split in ("explore", "select"):
+        collected = [Collected.open(run / COLLECTED, split) for run in (first, second)]
+        mask = collected[0].mask
+        values = [np.asarray(c.activations(unit), np.float64)[mask] for c in collected]
+        largest = max(largest, float(np.abs(values[1]).max(initial=0.0)))
+        difference = max(difference, float(np.abs(values[0] - values[1]).max(initial=0.0)))
+    return difference / largest if largest else 0.0

@@ -1,0 +1,106 @@
+"""`hubel bench speed` on a tiny subject: its parts, the choice of them, and processes that fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from hubel.agent.cli.main import run_command_line
+from hubel.agent.runlog.layout import COLLECTED
+from hubel.bench.speed.speed_bench import run_process
+from hubel.bench.speed.verdicts import compare_runs
+from hubel.bench.tiny_subject import word_tokenizer
+from hubel.tools.errors import UnavailableError
+from tests.support.tiny import WORDS, tiny_model
+
+
+@pytest.fixture(scope="module")
+def subject_and_corpus(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Options of a tiny subject in a folder, and of a text of 200 documents."""
+    place = tmp_path_factory.mktemp("speed")
+    tokenizer = word_tokenizer()
+    tiny_model(vocab_size=len(tokenizer)).save_pretrained(place / "subject")
+    tokenizer.save_pretrained(place / "subject")
+    rng, words = np.random.default_rng(0), np.array(WORDS.split())
+    lines = [f"{n}: {' '.join(rng.choice(words, 70))}." for n in range(200)]
+    (place / "text.txt").write_text("\n".join(lines))
+    return ["--subject", str(place / "subject"), "--corpus", str(place / "text.txt")]
+
+
+def rows(capsys: pytest.CaptureFixture[str]) -> list[dict]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_an_index_with_a_store_and_one_without(subject_and_corpus: list[str], capsys) -> None:
+    command = ["bench", "speed", *subject_and_corpus, "--only", "index", "--quiet", "--json"]
+    assert run_command_line(command) == 0
+    without, stored = rows(capsys)
+    assert without["part"] == stored["part"] == "index"
+    assert without["tokens"] == stored["tokens"] > 10_000
+    assert min(row["cpu_seconds"] for row in (without, stored)) > 0
+    # 2 bytes for each number of an MLP's input; norm, heads and losses weigh much on 16 dimensions
+    assert 2 < stored["store_bytes_a_token_layer_dimension"] < 4
+    assert "store_bytes_a_token_layer_dimension" not in without
+
+
+@pytest.mark.slow
+def test_runs_from_a_store_and_from_a_pass_agree(subject_and_corpus: list[str], capsys) -> None:
+    command = ["bench", "speed", *subject_and_corpus, "--only", "verdicts", "--quiet", "--json"]
+    assert run_command_line(command) == 0
+    measured = {row["name"]: row for row in rows(capsys)}
+    assert len(measured) == 2
+    assert min(row["peak_rss_mb"] for row in measured.values()) > 10
+    compared = measured["verdicts from a pass"]
+    assert compared["targets"] == 20
+    assert compared["verdicts_differ"] == 0
+    assert 0 < compared["largest_difference_of_an_activation"] < 0.01
+
+
+def test_an_unknown_part_lists_the_known_ones(capsys) -> None:
+    assert run_command_line(["bench", "speed", "--only", "index,lunch"]) == 2
+    assert "--only 'lunch' given; choose from ratios, index, run" in capsys.readouterr().err
+
+
+def test_a_process_that_fails_is_no_measurement() -> None:
+    program = "import sys; sys.stderr.write('no such luck'); sys.exit(3)"
+    with pytest.raises(UnavailableError, match="ended with 3: no such luck"):
+        run_process([sys.executable, "-c", program], dict(os.environ))
+
+
+def test_the_cost_of_a_process_includes_its_children() -> None:
+    child = "sum(range(10**6))"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}]); print(1)"
+    cost = run_process([sys.executable, "-c", parent], dict(os.environ))
+    assert cost.output == "1\n"
+    assert cost.cpu_seconds > 0
+    assert cost.peak_mb > 1
+
+
+def test_a_run_compared_with_a_changed_copy(finished: Path, tmp_path: Path) -> None:
+    same = compare_runs(finished, finished)
+    assert (same.targets, same.verdicts, same.predicates, same.r, same.activation) == (
+        5,
+        [],
+        [],
+        0,
+        0,
+    )
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    path = copy / COLLECTED / "explore.safetensors"
+    with path.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    arrays, select = load_file(path), load_file(copy / COLLECTED / "select.safetensors")
+    largest = np.abs(arrays["activations"][0, :, 1:]).max()
+    arrays["activations"][0, :, 1:] *= 0.5
+    save_file(arrays, path, header["__metadata__"])
+    changed = compare_runs(copy, finished)
+    expected = 0.5 * largest / max(largest, np.abs(select["activations"][0, :, 1:]).max())
+    assert changed.activation == pytest.approx(float(expected), rel=0.01)
