@@ -212,14 +212,14 @@ def test_only_verification_draws_held_out_prompts() -> None:
 @pytest.mark.parametrize(
     ("function", "users"),
     [
-        ("reader_of", {"holdout", "collect_pass"}),
+        ("reader_of", {"holdout", "collect_pass", "derived_index"}),
         ("store_of", {"activation_store/source"}),
         ("stored_source", set()),
-        ("choose_sources", {"collect_pass"}),
+        ("choose_sources", {"collect_pass", "derived_index"}),
     ],
 )
 def test_what_opens_any_split_stays_inside_the_index(function: str, users: set[str]) -> None:
-    """Collecting writes each split to its own file; everything else is given explore and select."""
+    """Collecting and indexing write each split to its own file; everything else is given explore and select."""
     importers = {
         path.relative_to(ROOT).as_posix()
         for path in modules()

@@ -2,6 +2,7 @@
 (`Collected`).
 
     build, split_pass         build an index: batch_plan, site_totals, topk and store serve them
+    derived_index, _units     index functions of stored vectors: directions, latents, probes
     index, split_reader       look things up in it
     collect_pass, collected   write and read a run's activations
     holdout                   the only access to held-out text
@@ -21,6 +22,8 @@ from .split_reader import Exemplar, SiteStatistics, UnitStatisticsRow
 if TYPE_CHECKING:
     from .build import ExemplarCounts, Progress, build_index
     from .collect_pass import Column, collect
+    from .derived_index import index_derived_units
+    from .derived_units import DerivedUnits, direction_units
 
 _HOME = {
     "ExemplarCounts": "build",
@@ -28,11 +31,15 @@ _HOME = {
     "build_index": "build",
     "Column": "collect_pass",
     "collect": "collect_pass",
+    "DerivedUnits": "derived_units",
+    "direction_units": "derived_units",
+    "index_derived_units": "derived_index",
 }
 
 __all__ = [
     "Collected",
     "Column",
+    "DerivedUnits",
     "Exemplar",
     "ExemplarCounts",
     "Index",
@@ -42,6 +49,8 @@ __all__ = [
     "UnitStatisticsRow",
     "build_index",
     "collect",
+    "direction_units",
+    "index_derived_units",
 ]
 
 

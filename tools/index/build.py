@@ -128,7 +128,7 @@ def build_index(
     counts = exemplar_counts or ExemplarCounts()
     settings = _settings(subject, corpus, contexts, chosen, seed, counts)
     with writing(out), locked(out):
-        if summary := _claim_folder(out, settings):
+        if summary := claim_folder(out, settings):
             return summary
         builder = _IndexBuilder(
             subject, chosen, contexts, out, settings, seed, counts, progress, checkpoint_every
@@ -176,7 +176,6 @@ def _settings(
     counts: ExemplarCounts,
 ) -> dict[str, Any]:
     """Everything that determines the content of an index, as it is read back from JSON."""
-    shape = subject.shape
     settings = {
         "format": FORMAT,
         "subject": {"name": subject.name, "title": subject.title, "revision": subject.revision},
@@ -187,14 +186,19 @@ def _settings(
         "seed": seed,
         "budget": asdict(counts),
         "sites": [list(site) for site in sites],
-        "shape": {
-            "n_layers": shape.n_layers,
-            "n_neurons": shape.n_neurons,
-            "n_heads": shape.n_heads,
-            "directions": {str(layer): list(names) for layer, names in shape.directions.items()},
-        },
+        "shape": shape_to_json(subject.shape),
     }
     return json.loads(json.dumps(settings))
+
+
+def shape_to_json(shape: Shape) -> dict[str, Any]:
+    """A shape as it is described in `index.json`."""
+    return {
+        "n_layers": shape.n_layers,
+        "n_neurons": shape.n_neurons,
+        "n_heads": shape.n_heads,
+        "directions": {str(layer): list(names) for layer, names in shape.directions.items()},
+    }
 
 
 def _fingerprint(contexts: Contexts) -> str:
@@ -204,7 +208,7 @@ def _fingerprint(contexts: Contexts) -> str:
     return digest.hexdigest()
 
 
-def _claim_folder(out: Path, settings: dict[str, Any]) -> IndexSummary | None:
+def claim_folder(out: Path, settings: dict[str, Any]) -> IndexSummary | None:
     """Begin or resume an index; returns the summary of one that is finished.
 
     Raises:
@@ -318,10 +322,9 @@ class _IndexBuilder:
             peak_rss_mb=peak_rss_mb(),
             bytes=sum(record["bytes"] for record in files.values()),
         )
-        versions = {name: version(name) for name in ("torch", "transformers", "numpy", "pyarrow")}
         content = self.settings | {
             "n_contexts": {split: len(self.contexts.rows_of(split)) for split in SPLITS},
-            "versions": versions | {"hubel": __version__},
+            "versions": versions(),
             "summary": asdict(summary),
             "files": files,
         }
@@ -337,6 +340,12 @@ class _IndexBuilder:
             raise CorruptError(
                 f"{path} is damaged ({error}); delete {self.out} and build the index again"
             ) from error
+
+
+def versions() -> dict[str, str]:
+    """The versions of what computes and writes an index."""
+    names = ("torch", "transformers", "numpy", "pyarrow")
+    return {name: version(name) for name in names} | {"hubel": __version__}
 
 
 def peak_rss_mb() -> float:

@@ -15,12 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float, Int, Shaped
 
+from ..subject.address import Site
 from .batch_plan import BatchPlan
 from .float16_file import transposed_copy
 from .site_totals import SiteTotals
@@ -65,6 +67,38 @@ def write_text(folder: Path, plan: BatchPlan) -> None:
 
 def write_exemplars(folder: Path, totals: SiteTotals) -> None:
     """Write a site's exemplars: of each unit the best contexts of its sides, then the pool's."""
+    with ExemplarsFile(folder, totals.site) as file:
+        file.append(totals)
+
+
+class ExemplarsFile:
+    """A site's exemplars, written by blocks of units; but for the last, whole groups of units each."""
+
+    def __init__(self, folder: Path, site: Site) -> None:
+        self._path = folder / "exemplars" / f"{site.kind}-{site.layer}.parquet"
+        self._path.parent.mkdir(exist_ok=True)
+        self._writer: pq.ParquetWriter | None = None
+        self._n_units = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._writer:
+            self._writer.close()
+
+    def append(self, totals: SiteTotals) -> None:
+        """Write the next units."""
+        table = _exemplars(totals, self._n_units)
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._path, table.schema, **_options(table.schema))
+        n_units = len(totals.total)
+        rows = UNITS_A_GROUP * (table.num_rows // max(n_units, 1))
+        self._writer.write_table(table, max(rows, 1))
+        self._n_units += n_units
+
+
+def _exemplars(totals: SiteTotals, first_unit: int) -> pa.Table:
     seq, n_units = totals.pool.shape
     pool = transposed_copy(totals.pool.read().reshape(-1, n_units)).reshape(n_units, -1, seq)
     tops = [top.ranked() for top in totals.top]
@@ -86,7 +120,7 @@ def write_exemplars(folder: Path, totals: SiteTotals) -> None:
     )
     columns = {
         "layer": pa.array(np.full(n_units * each, totals.site.layer, np.int16)),
-        "unit": pa.array(np.repeat(np.arange(n_units, dtype=np.int32), each)),
+        "unit": pa.array(np.repeat(np.arange(n_units, dtype=np.int32) + first_unit, each)),
         "kind": _dictionary(np.tile(kinds, n_units), ["top", "random"]),
         "side": _dictionary(np.tile(sides, n_units), ["+", "-"]),
         "rank": pa.array(np.tile(ranks, n_units)),
@@ -95,8 +129,7 @@ def write_exemplars(folder: Path, totals: SiteTotals) -> None:
         "activations": _lists(activations.reshape(-1, seq), pa.float16()),
     }
     fields = [pa.field(k, v.type, nullable=k in ("side", "peak")) for k, v in columns.items()]
-    path = folder / "exemplars" / f"{totals.site.kind}-{totals.site.layer}.parquet"
-    _write(pa.table(columns, schema=pa.schema(fields)), path, UNITS_A_GROUP * each)
+    return pa.table(columns, schema=pa.schema(fields))
 
 
 def statistics_columns(totals: SiteTotals) -> Columns:
@@ -178,13 +211,14 @@ def _lists(rows: Shaped[np.ndarray, "row width"], kind: pa.DataType) -> pa.Array
 
 
 def _write(table: pa.Table, path: Path, rows: int) -> None:
-    path.parent.mkdir(exist_ok=True)
-    pq.write_table(
-        table,
-        path,
-        row_group_size=max(rows, 1),
+    pq.write_table(table, path, row_group_size=max(rows, 1), **_options(table.schema))
+
+
+def _options(schema: pa.Schema) -> dict[str, Any]:
+    """How a table is written."""
+    return {
         # Activations hardly compress.
-        compression="none" if "activations" in table.column_names else "lz4",
-        use_dictionary=["kind", "side"],  # pyright: ignore[reportArgumentType]
-        write_statistics=["layer", "unit", "context"],  # pyright: ignore[reportArgumentType]
-    )
+        "compression": "none" if "activations" in schema.names else "lz4",
+        "use_dictionary": ["kind", "side"],
+        "write_statistics": ["layer", "unit", "context"],
+    }
