@@ -19,6 +19,7 @@ from ..llm.sentence_judges import SentenceJudges
 from ..runlog.bottleneck import WaitTimes
 from ..runlog.config import target_seed
 from ..runlog.journal import Journal
+from ..runlog.phases import RunClock
 from ..runlog.stopping import Stopped
 from .instrument_desk import InstrumentDesk
 from .null_instruments import NullInstruments
@@ -38,6 +39,7 @@ class InvestigationContext:
         instrument_context: the subject and the index; None in a replay.
         judges: score sentences; None in a replay, where their answers are in the journal.
         stopped: set when the run is asked to stop.
+        clock: adds up the time that steps take.
     """
 
     def __init__(
@@ -50,11 +52,13 @@ class InvestigationContext:
         instrument_context: InstrumentContext | None = None,
         judges: SentenceJudges | None = None,
         stopped: threading.Event | None = None,
+        clock: RunClock | None = None,
     ) -> None:
         self.folder, self.config, self.log = folder, config, log
         self.data = data
         self.journal = Journal(log)
         self.waits = WaitTimes()
+        self.clock = clock or RunClock()
         nulls = None
         if config.nulls and instrument_context is not None:
             nulls = NullInstruments(config, instrument_context, data)

@@ -91,7 +91,7 @@ def build_graph(
         "conclude": conclude,
     }
     for name, step in steps.items():
-        graph.add_node(name, _node(step, driver))
+        graph.add_node(name, _node(name, step, driver))
     graph.add_edge(START, "observe")
     graph.add_edge("observe", "propose")
     graph.add_edge("propose", "experiment")
@@ -102,12 +102,13 @@ def build_graph(
     return graph.compile(checkpointer=checkpointer)
 
 
-def _node(step: Step, driver: ExplainerDriver) -> Any:
+def _node(name: str, step: Step, driver: ExplainerDriver) -> Any:
     """A step as a node of the graph, which has the state as its only argument."""
 
     def run(state: LoopState) -> Update:
         driver.context.raise_if_stopped()
-        return step(driver, driver.context.units[state["target"]], state)
+        with driver.context.clock.step(name):
+            return step(driver, driver.context.units[state["target"]], state)
 
     return run
 

@@ -147,17 +147,24 @@ def execute_run(
         unscored = [t for t in config.targets if _failed_scores(log, t)]
         budget = ""
         if pending or unscored:
-            driver = resources.driver()
-            retry_failed_scores(driver.context, unscored, reporter)
-            if pending:
-                investigate_all(driver, pending, reporter)
-            budget = driver.context.budget_reached
+            with resources.clock.recorded(log):
+                driver = resources.driver()
+                retry_failed_scores(driver.context, unscored, reporter)
+                if pending:
+                    with resources.clock.phase("explain"):
+                        investigate_all(driver, pending, reporter)
+                budget = driver.context.budget_reached
+                if not count_targets(log, config.targets).pending:
+                    with resources.clock.phase("verdicts"):
+                        _decide(folder, config, log, resources.lexicon())
         else:
             reporter.say(f"{folder.name} is done already; nothing is computed again")
         counts = count_targets(log, config.targets)
-        is_closed = log.get("verdicts") is not None and (folder / LEXICON).is_dir()
-        if not counts.pending and (pending or unscored or not is_closed):
-            _close(folder, config, log, resources.lexicon())
+        is_decided = log.get("verdicts") is not None and (folder / LEXICON).is_dir()
+        if not counts.pending and not is_decided:  # killed while it decided
+            _decide(folder, config, log, resources.lexicon())
+        if not counts.pending and (pending or unscored or not is_decided):
+            log.seal()
         failed_scores = sum(_failed_scores(log, t) for t in config.targets)
     return RunResult(folder, *counts, budget, failed_scores)
 
@@ -182,11 +189,10 @@ def add_neighbours(folder: Path, reporter: Reporter) -> None:
             log.seal()
 
 
-def _close(folder: Path, config: RunConfig, log: RunLog, lexicon: Lexicon) -> None:
-    """Verdicts, what a replay needs, and sealed segments. If killed in here, it is done again."""
+def _decide(folder: Path, config: RunConfig, log: RunLog, lexicon: Lexicon) -> None:
+    """Verdicts, and what a replay needs. If killed in here, it is done again."""
     decide_run(folder, config, log, lexicon)
     freeze_lexicon(log, lexicon, [p for target in config.targets for p in _predicates(log, target)])
-    log.seal()
 
 
 def _predicates(log: RunLog, target: str) -> list[str]:

@@ -29,6 +29,7 @@ from ..runlog.lexicon import subject_lexicon
 from ..runlog.log import RunLog
 from ..runlog.model_config import UNLIMITED, BudgetConfig
 from ..runlog.nulls import artificial_units
+from ..runlog.phases import RunClock
 from ..runlog.progress import Reporter
 from ..runlog.run_subject import open_run_subject, weights_of
 from ..runlog.spending import spent_before
@@ -63,6 +64,7 @@ class RunResources:
         self._folder, self._config, self._log, self._reporter = folder, config, log, reporter
         self._subject, self._model = subject, model
         self._limits = limits
+        self.clock = RunClock()
         self._patience = Patience(config.patience)
         self._client: Client | None = None
         self._budget: Budget | None = None
@@ -72,7 +74,8 @@ class RunResources:
         """The subject; raises UsageError if its weights are not those that the run was made with."""
         if self._subject is None:
             self._reporter.say(f"loading {self._config.subject['name']}")
-            self._subject = open_run_subject(self._folder, self._config, self._reporter.say)
+            with self.clock.phase("load the subject"):
+                self._subject = open_run_subject(self._folder, self._config, self._reporter.say)
         self._subject.require_revision(
             self._config.subject["revision"], f"the run {self._folder.name!r}"
         )
@@ -110,9 +113,11 @@ class RunResources:
         model = self._journaled_model() if explainer.converses else None
         judges = make_sentence_judges(config, log, self._patience, self.budget())
         folder = self._folder / COLLECTED
-        self._collect(folder)
+        with self.clock.phase("collect"):
+            self._collect(folder)
         explore, select = (Collected.open(folder, split) for split in ("explore", "select"))
-        record_neighbours(config, log, self.subject, explore, self._reporter)
+        with self.clock.phase("nearest units"):
+            record_neighbours(config, log, self.subject, explore, self._reporter)
         log.write("explainer", identity_of(explainer))
         context = InvestigationContext(
             self._folder,
@@ -122,6 +127,7 @@ class RunResources:
             instrument_context=InstrumentContext(subject=self.subject, index=self.index()),
             judges=judges,
             stopped=self._patience.stopped,
+            clock=self.clock,
         )
         if model is None:
             return ExplainerDriver(context, explainer)

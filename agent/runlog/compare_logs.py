@@ -12,7 +12,7 @@ from .log import Data, EventName, RunLog, canonical
 
 TOLERANCE = 1e-6
 """Difference of a number between machines that is not a mismatch."""
-BOOKKEEPING = frozenset({FILE, "sealed", "load"})
+BOOKKEEPING = frozenset({FILE, "sealed", "load", "timing"})
 """Events that say how a run went and what it wrote; none is a result."""
 COSTS = {"conclusion": ("seconds", "calls")}
 """Kind of event to the keys of its cost, which are not compared: a score that failed and was retried

@@ -81,6 +81,10 @@ SHAPES: Mapping[str, Shape] = {
     "fit": {"request": {"predicate": TEXT}, "answer": {"score": NUMBER}},
     "evaluation": {"corpus": TEXT, "scores": [_SCORE]},
     "evidence": {"*": ANYTHING},
+    "timing": {
+        "cpu_seconds_before": NUMBER,
+        **_all([{"name": TEXT, **_all(NUMBER, "seconds", "cpu_seconds")}], "phases", "steps"),
+    },
     "neighbours": _all(_NEAREST, "direction", "together"),
     LLM_CALL: {
         **_all(TEXT, "prompt", "model"),

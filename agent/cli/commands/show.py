@@ -1,4 +1,4 @@
-"""`hubel show`: a run's table, or one target with its hypotheses and experiments."""
+"""`hubel show`: a run's table, one target with its hypotheses and experiments, or where the time went."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from ..output import two_decimals
 from ..readable_run import readable_run
 from ..reviews_table import show_reviews
 from ..run_outcome import show_targets
+from ..timing_table import show_timing
 
 if TYPE_CHECKING:
     import duckdb
@@ -55,6 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what people said instead, one row for each review that was not taken back",
     )
     parser.add_argument("--csv", action="store_true", help="with --reviews: write CSV")
+    parser.add_argument(
+        "--timing", action="store_true", help="where the time of the run went, phase by phase"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -70,6 +74,11 @@ def _show(folder: Path, args: argparse.Namespace) -> None:
         raise UsageError("--csv is for --reviews; --json writes everything else for programs")
     if args.csv and args.json:
         raise UsageError("give --csv or --json, not both")
+    if args.timing:
+        if args.unit is not None or args.reviews:
+            raise UsageError("--timing is about a whole run; leave out the target and --reviews")
+        show_timing(folder, as_json=args.json)
+        return
     if args.reviews:
         show_reviews(folder, args.unit, as_json=args.json, as_csv=args.csv)
         return
