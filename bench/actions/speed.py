@@ -41,6 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="tokens of the corpus in an index that is built (default: all)",
     )
     parser.add_argument(
+        "--picture",
+        type=Path,
+        metavar="FILE",
+        help="draw where the time of the runs goes, as SVG (needs a part that makes runs)",
+    )
+    parser.add_argument(
         "--peers",
         action="store_true",
         help="compare with nnsight, TransformerLens and captum instead (pip install hubel[oracles])",
@@ -59,6 +65,8 @@ def run(args: argparse.Namespace) -> int:
     from ..speed.parts import PARTS
 
     names = _choose(args.only, PARTS)
+    if args.picture and not {"run", "long-run", "verdicts"} & set(names):
+        raise UsageError("--picture draws runs; give --only run, long-run or verdicts with it")
     import torch
 
     from ...agent.runlog.progress import progress
@@ -88,6 +96,8 @@ def run(args: argparse.Namespace) -> int:
                     output.json_line({"part": name, **row.to_json()})
     if not args.json:
         _show(rows)
+    if args.picture:
+        _draw(rows, args.picture)
     return DONE
 
 
@@ -118,6 +128,20 @@ def _show(rows: Sequence[Row]) -> None:
             for row in others
         ]
         output.table(columns, cells, right=columns[1:3])
+
+
+def _draw(rows: Sequence[Row], path: Path) -> None:
+    from ...tools.files import atomic_file, writing
+    from ..speed.rows import SpeedRow
+    from ..speed.timeline import TimelineBar, draw_timeline
+
+    bars = [
+        TimelineBar(row.name, row.phases)
+        for row in rows
+        if isinstance(row, SpeedRow) and row.phases
+    ]
+    with writing(path.parent), atomic_file(path) as part:
+        part.write_text(draw_timeline("CPU seconds of runs, by phase", bars), encoding="utf-8")
 
 
 def _figures(row: SpeedRow) -> str:

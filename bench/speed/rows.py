@@ -14,7 +14,7 @@ class SpeedRow:
     Attributes:
         cpu_seconds: user and system time of all its processes.
         figures: what else was measured, by name, with the unit in the name.
-        phases: wall seconds by phase, of something that says where its time goes.
+        phases: CPU seconds by phase, of a run.
     """
 
     name: str
@@ -30,5 +30,5 @@ class SpeedRow:
             "wall_seconds": round(self.wall_seconds, 3),
             "cpu_seconds": round(self.cpu_seconds, 3),
             **self.figures,
-            **({"phases": dict(self.phases)} if self.phases else {}),
+            **({"cpu_seconds_by_phase": dict(self.phases)} if self.phases else {}),
         }

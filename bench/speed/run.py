@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ...agent.runlog.log import RunLog
+from ...agent.runlog.phases import EVENT
 from .rows import SpeedRow
 
 if TYPE_CHECKING:
@@ -40,4 +42,23 @@ def time_run(bench: SpeedBench, index: Path, targets: str, name: str, n: int = 0
     figures = {"peak_rss_mb": cost.peak_mb}
     if n:
         figures["cpu_seconds_a_target"] = cost.cpu_seconds / n
-    return SpeedRow(name, cost.wall_seconds, cost.cpu_seconds, figures)
+    phases = cpu_by_phase(bench.runs / run, cost.cpu_seconds)
+    return SpeedRow(name, cost.wall_seconds, cost.cpu_seconds, figures, phases)
+
+
+def cpu_by_phase(run: Path, total: float) -> dict[str, float]:
+    """CPU seconds of a run that was executed once, by phase; investigations by their steps.
+
+    Args:
+        total: CPU seconds of the whole process; what is after the last phase becomes "end".
+    """
+    (timing,) = RunLog(run, writable=False).all(EVENT).values()
+    spent = {"start": timing["cpu_seconds_before"]}
+    steps = {step["name"]: step["cpu_seconds"] for step in timing["steps"]}
+    for phase in timing["phases"]:
+        seconds = phase["cpu_seconds"]
+        if phase["name"] == "explain":
+            spent |= steps
+            seconds = max(0.0, seconds - sum(steps.values()))  # importing and running the graph
+        spent[phase["name"]] = seconds
+    return spent | {"end": max(0.0, total - sum(spent.values()))}

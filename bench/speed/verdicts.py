@@ -8,7 +8,7 @@ and figures that hang on a threshold may differ by more.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,8 +35,7 @@ def verdicts(bench: SpeedBench) -> Iterator[SpeedRow]:
     fresh = time_run(bench, bench.index_without_store, TARGETS, "verdicts from a pass")
     folders = [bench.runs / row.name.replace(" ", "-") for row in (stored, fresh)]
     yield stored
-    figures = compare_runs(*folders).figures()
-    yield SpeedRow(fresh.name, fresh.wall_seconds, fresh.cpu_seconds, {**fresh.figures, **figures})
+    yield replace(fresh, figures={**fresh.figures, **compare_runs(*folders).figures()})
 
 
 @dataclass(frozen=True)

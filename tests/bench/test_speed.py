@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from safetensors.numpy import load_file, save_file
 
 from hubel.agent.cli.main import run_command_line
 from hubel.agent.runlog.layout import COLLECTED
+from hubel.bench.speed.run import cpu_by_phase
 from hubel.bench.speed.speed_bench import run_process
+from hubel.bench.speed.timeline import TimelineBar, draw_timeline
 from hubel.bench.speed.verdicts import compare_runs
 from hubel.bench.tiny_subject import word_tokenizer
 from hubel.tools.errors import UnavailableError
@@ -104,3 +107,32 @@ def test_a_run_compared_with_a_changed_copy(finished: Path, tmp_path: Path) -> N
     changed = compare_runs(copy, finished)
     expected = 0.5 * largest / max(largest, np.abs(select["activations"][0, :, 1:]).max())
     assert changed.activation == pytest.approx(float(expected), rel=0.01)
+
+
+def test_phases_of_a_run_add_up_to_its_process(finished: Path) -> None:
+    phases = cpu_by_phase(finished, 1000.0)
+    assert next(iter(phases)) == "start"
+    assert list(phases)[-1] == "end"
+    assert {"collect", "nearest units", "propose", "select", "verify", "explain"} <= set(phases)
+    assert sum(phases.values()) == pytest.approx(1000.0)
+    assert min(phases.values()) >= 0
+
+
+def test_a_short_bar_is_drawn_again_enlarged() -> None:
+    bars = [
+        TimelineBar("before", {"load": 10, "collect": 290}),
+        TimelineBar("after <store>", {"load": 5, "collect": 10}),
+    ]
+    drawing = draw_timeline("a run", bars)
+    root = ElementTree.fromstring(drawing)
+    texts = [node.text for node in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert "before: 300.0 s" in texts
+    assert "after <store>, enlarged 20 times: 15.0 s" in texts
+    widths = [float(node.get("width", 0)) for node in root.iter("{http://www.w3.org/2000/svg}rect")]
+    assert sum(widths[1:3]) == sum(widths[5:7]) == 960  # the longest, and the enlarged one
+
+
+def test_a_picture_needs_a_run(capsys, tmp_path: Path) -> None:
+    command = ["bench", "speed", "--only", "ratios", "--picture", str(tmp_path / "p.svg")]
+    assert run_command_line(command) == 2
+    assert "--picture draws runs" in capsys.readouterr().err
