@@ -263,13 +263,33 @@ class Subject:
         """Whether something else than attention and MLP writes to the stream in this layer."""
         return False
 
+    @property
+    def n_vocabulary(self) -> int:
+        """Number of logits of a prediction."""
+        return cast(Tensor, self.parts.unembed.weight).shape[0]
+
+    def final_vectors(
+        self, last_stream: Float[Tensor, "*rows d_model"]
+    ) -> Float[Tensor, "*rows d_model"]:
+        """What the unembedding reads, from the residual stream after the last layer."""
+        return self.parts.final_norm(last_stream)
+
+    def logits_of_final(
+        self, final: Float[Tensor, "*rows d_model"], tokens: slice = slice(None)
+    ) -> Float[Tensor, "*rows token"]:
+        """The model's logits, or those of some tokens, from what the unembedding reads."""
+        unembed = self.parts.unembed
+        bias = cast("Tensor | None", getattr(unembed, "bias", None))
+        weight = cast(Tensor, unembed.weight)[tokens]
+        logits = nn.functional.linear(final, weight, None if bias is None else bias[tokens])
+        cap = getattr(self.model.config, "final_logit_softcapping", None)
+        return logits if not cap else cap * torch.tanh(logits / cap)
+
     def logits_from(
         self, last_stream: Float[Tensor, "*rows d_model"]
     ) -> Float[Tensor, "*rows vocab"]:
         """The model's logits from the residual stream after its last layer."""
-        logits = self.parts.unembed(self.parts.final_norm(last_stream))
-        cap = getattr(self.model.config, "final_logit_softcapping", None)
-        return logits if not cap else cap * torch.tanh(logits / cap)
+        return self.logits_of_final(self.final_vectors(last_stream))
 
     def _checked(self, ids: Int[Tensor, "batch seq"]) -> Int[Tensor, "batch seq"]:
         if ids.ndim != 2 or ids.shape[1] == 0:

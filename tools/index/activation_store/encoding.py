@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from ..float16_file import to_float16
+from ..float16_range import LARGEST
 from .layout import Encoding
 
 
@@ -15,11 +15,16 @@ def encode(
     values: Float[Tensor, "token width"], encoding: Encoding
 ) -> UInt8[np.ndarray, "token byte"] | None:
     """Rows as they are stored; None if the encoding cannot hold one of the numbers."""
-    array = values.float().cpu().numpy()
-    stored = to_float16(array) if encoding == "float16" else np.ascontiguousarray(array, np.float32)
-    if encoding == "float16" and not np.isfinite(stored).all():
+    if encoding == "float32":
+        return _as_bytes(values.float())
+    lowest, highest = (float(bound) for bound in values.aminmax())
+    if not (lowest >= -LARGEST and highest <= LARGEST):  # a NaN is in both
         return None
-    return stored.view(np.uint8)
+    return _as_bytes(values.half())
+
+
+def _as_bytes(values: Float[Tensor, "token width"]) -> UInt8[np.ndarray, "token byte"]:
+    return values.contiguous().cpu().numpy().view(np.uint8)
 
 
 def decode(stored: Float[np.ndarray, "token width"]) -> Float[Tensor, "token width"]:

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ...subject.address import Site
 from ...subject.subject import Subject
+from ..float16_range import LARGEST
 from .layout import StoredArray
 
 TOLERANCE = 0.02
@@ -68,33 +69,24 @@ def plan_store(subject: Subject, ids: Int[Tensor, "batch seq"], layers: Sequence
     """
     arrays: dict[int, LayerArrays] = {}
     notes: list[str] = []
+    values: dict[str, Tensor] = {}
+
+    def consume(site: Site, value: Float[Tensor, "batch seq width"]) -> None:
+        values[site.kind] = value
+        if site.kind == "stream":  # the last of its layer
+            planned = _plan_layer(subject, ids, site.layer, values)
+            values.clear()
+            if isinstance(planned, str):
+                notes.append(f"layer {site.layer} is not stored: {planned}")
+            else:
+                arrays[site.layer] = planned
+
+    sites: list[Site] = []
     for layer in layers:
-        sites = [Site(kind, layer) for kind in ("mlp_in", "mlp", "stream")]
         has_norm = subject.parts.layers[layer].mlp_norm is not None
-        values = subject.capture(ids, sites + [Site("mid", layer)] * has_norm).activations
-        mlp_in = values[Site("mlp_in", layer)]
-        if mlp_in.abs()[:, 1:].max() > torch.finfo(torch.float16).max:
-            notes.append(f"layer {layer} is not stored: its MLP's input is beyond float16")
-            continue
-        stored = mlp_in.half().float()
-        neurons = subject.neurons_from(layer, stored, ids)
-        if not _is_close(neurons, values[Site("mlp", layer)]):
-            notes.append(
-                f"layer {layer} is not stored: its neurons do not follow from its MLP's input"
-            )
-            continue
-        norm = None
-        if has_norm and not subject.writes_besides_mlp(layer):
-            statistics = subject.norm_statistics(layer, values[Site("mid", layer)], mlp_in)
-            stream = subject.stream_from(layer, stored, statistics)
-            if _is_close(stream, values[Site("stream", layer)]):
-                norm = StoredArray("norm", layer, statistics.shape[-1], "float32")
-        arrays[layer] = LayerArrays(
-            StoredArray("mlp_in", layer, subject.d_model, "float16"),
-            norm,
-            None if norm else StoredArray("stream", layer, subject.d_model, "float16"),
-            StoredArray("head", layer, subject.shape.n_heads, "float16"),
-        )
+        sites += [Site("mid", layer)] * has_norm
+        sites += [Site("mlp_in", layer), Site("mlp", layer), Site("stream", layer)]
+    subject.stream(ids, sites, consume)
     loss = None
     if len(arrays) == subject.shape.n_layers:
         last = Site("stream", subject.shape.n_layers - 1)
@@ -105,6 +97,34 @@ def plan_store(subject: Subject, ids: Int[Tensor, "batch seq"], layers: Sequence
         else:
             notes.append("losses are not stored: the logits do not follow from the last layer")
     return StorePlan(arrays, loss, tuple(notes))
+
+
+def _plan_layer(
+    subject: Subject, ids: Int[Tensor, "batch seq"], layer: int, values: Mapping[str, Tensor]
+) -> LayerArrays | str:
+    """The arrays of a layer, or why it has none.
+
+    Args:
+        values: at the layer's sites, by kind.
+    """
+    mlp_in = values["mlp_in"]
+    if mlp_in.abs()[:, 1:].max() > LARGEST:
+        return "its MLP's input is beyond float16"
+    stored = mlp_in.half().float()
+    if not _is_close(subject.neurons_from(layer, stored, ids), values["mlp"]):
+        return "its neurons do not follow from its MLP's input"
+    norm = None
+    if "mid" in values and not subject.writes_besides_mlp(layer):
+        statistics = subject.norm_statistics(layer, values["mid"], mlp_in)
+        stream = subject.stream_from(layer, stored, statistics)
+        if _is_close(stream, values["stream"]):
+            norm = StoredArray("norm", layer, statistics.shape[-1], "float32")
+    return LayerArrays(
+        StoredArray("mlp_in", layer, subject.d_model, "float16"),
+        norm,
+        None if norm else StoredArray("stream", layer, subject.d_model, "float16"),
+        StoredArray("head", layer, subject.shape.n_heads, "float16"),
+    )
 
 
 def _is_close(
