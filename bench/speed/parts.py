@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from .demo import demo
+from .directions import random_directions
 from .index import index_speed
 from .ratios import SpeedComparison, early_stop_speed, statistics_speed
 from .rows import SpeedRow
 from .run import long_run, short_run
+from .tool import cold_tools
 from .verdicts import verdicts
 
 if TYPE_CHECKING:
@@ -35,7 +38,12 @@ def _ratios(bench: SpeedBench) -> Iterator[Row]:
 PARTS: Mapping[str, SpeedPart] = {
     "ratios": SpeedPart("statistics, early stop and circuits over the naive way", _ratios),
     "index": SpeedPart("an index with and without a store over the bare forward pass", index_speed),
+    "tool": SpeedPart("instruments in a new process each, on an existing index", cold_tools),
+    "directions": SpeedPart(
+        "an index of 16,384 random directions, from the store", random_directions
+    ),
     "run": SpeedPart("a run of 4 new targets, in its own process", short_run),
     "long-run": SpeedPart("a run of 200 new targets, in its own process", long_run),
     "verdicts": SpeedPart("whether verdicts from the store are those from a pass", verdicts),
+    "demo": SpeedPart("the demo with an empty cache", demo),
 }

@@ -111,8 +111,11 @@ class SpeedBench:
         shutil.copytree(self.index, copy, ignore=shutil.ignore_patterns(STORE))
         return copy
 
-    def hubel(self, *arguments: str) -> ProcessCost:
+    def hubel(self, *arguments: str, cache: Path | None = None) -> ProcessCost:
         """Run `hubel` in its own process, with the bench's folder of runs.
+
+        Args:
+            cache: instead of the user's.
 
         Raises:
             UnavailableError: it failed; the message has its last lines.
@@ -120,6 +123,8 @@ class SpeedBench:
         package = (__package__ or "hubel").split(".")[0]
         self.runs.mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, "HUBEL_RUNS": str(self.runs)}
+        if cache is not None:
+            environment["HUBEL_CACHE"] = str(cache)
         return run_process([sys.executable, "-m", package, *arguments], environment)
 
     @property

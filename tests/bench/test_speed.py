@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from hubel.agent.cli.main import run_command_line
 from hubel.agent.runlog.layout import COLLECTED
+from hubel.bench.speed import directions
 from hubel.bench.speed.run import cpu_by_phase
 from hubel.bench.speed.speed_bench import run_process
 from hubel.bench.speed.timeline import TimelineBar, draw_timeline
@@ -68,7 +69,7 @@ def test_runs_from_a_store_and_from_a_pass_agree(subject_and_corpus: list[str], 
 
 def test_an_unknown_part_lists_the_known_ones(capsys) -> None:
     assert run_command_line(["bench", "speed", "--only", "index,lunch"]) == 2
-    assert "--only 'lunch' given; choose from ratios, index, run" in capsys.readouterr().err
+    assert "--only 'lunch' given; choose from ratios, index, tool" in capsys.readouterr().err
 
 
 def test_a_process_that_fails_is_no_measurement() -> None:
@@ -136,3 +137,22 @@ def test_a_picture_needs_a_run(capsys, tmp_path: Path) -> None:
     command = ["bench", "speed", "--only", "ratios", "--picture", str(tmp_path / "p.svg")]
     assert run_command_line(command) == 2
     assert "--picture draws runs" in capsys.readouterr().err
+
+
+def test_random_directions_from_the_store(
+    subject_and_corpus: list[str], capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directions, "N_DIRECTIONS", 40)
+    command = [
+        "bench",
+        "speed",
+        *subject_and_corpus,
+        "--only",
+        "directions",
+        "--max-tokens",
+        "4096",
+    ]
+    assert run_command_line([*command, "--quiet", "--json"]) == 0
+    (row,) = rows(capsys)
+    assert row["name"] == "40 random directions of layer 1"
+    assert 3000 < row["tokens"] <= 4096
