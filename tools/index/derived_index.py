@@ -122,6 +122,8 @@ class _Builder:
     notes: set[str] = field(default_factory=set[str])
 
     def build(self) -> IndexSummary:
+        if not (self.origin.path / STORE).is_dir():
+            self.say(f"{self.origin.path} has no activation store: the subject is run")
         clock = PassClock()
         size = torch.get_num_threads() if self.subject.device.type == "cpu" else 1
         with clock.working(), ThreadTeam(size) as team:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,10 @@ from .. import options, output
 from ..exit_status import DONE
 
 if TYPE_CHECKING:
-    from ....tools.index import IndexSummary
+    from ....tools.corpus import Corpus
+    from ....tools.index import Index, IndexSummary
+    from ....tools.subject import Subject
+    from ...runlog.progress import Reporter
 
 NAME = "index"
 HELP = "run a subject over a corpus once: statistics and exemplars of every unit"
@@ -45,6 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="named directions of the residual stream, for the site resid",
     )
     parser.add_argument(
+        "--from-store",
+        type=Path,
+        metavar="INDEX",
+        help="read no text: compute the units from the activation store of a finished index of the "
+        "same subject and corpus",
+    )
+    parser.add_argument(
         "--max-tokens", type=int, metavar="N", help="tokens of the corpus to read (default: all)"
     )
     parser.add_argument(
@@ -61,10 +72,13 @@ def run(args: argparse.Namespace) -> int:
     sites, layers = parse_sites(args.sites), parse_layers(args.layers)
     _check_options(args, sites)
     from ....tools.corpus import read_corpus
-    from ....tools.index import build_index
+    from ....tools.index import Index, build_index
     from ....tools.subject import load_subject
 
     corpus = read_corpus(options.corpus(args))
+    origin = Index.open(args.from_store) if args.from_store else None
+    if origin:
+        _check_same_text(args, origin, corpus)
     with progress(quiet=args.quiet) as reporter:
         subject = load_subject(
             args.subject,
@@ -73,19 +87,23 @@ def run(args: argparse.Namespace) -> int:
             directions=args.directions,
             progress=reporter.say,
         )
-        summary = build_index(
-            subject,
-            corpus,
-            args.out,
-            sites=sites,
-            layers=layers,
-            max_tokens=args.max_tokens,
-            context_len=args.context_len,
-            seed=args.seed,
-            progress=reporter,
-            # `--quiet` is about progress and suppresses no warning
-            warn=output.note if args.quiet else reporter.say,
-        )
+        # `--quiet` is about progress and suppresses no warning
+        warn = output.note if args.quiet else reporter.say
+        if origin:
+            summary = _index_from_store(args, subject, origin, sites, layers, reporter, warn)
+        else:
+            summary = build_index(
+                subject,
+                corpus,
+                args.out,
+                sites=sites,
+                layers=layers,
+                max_tokens=args.max_tokens,
+                context_len=args.context_len,
+                seed=args.seed,
+                progress=reporter,
+                warn=warn,
+            )
     if args.json:
         output.json_line(asdict(summary))
     else:
@@ -95,13 +113,50 @@ def run(args: argparse.Namespace) -> int:
     return DONE
 
 
+def _index_from_store(
+    args: argparse.Namespace,
+    subject: Subject,
+    origin: Index,
+    sites: tuple[str, ...],
+    layers: list[int] | None,
+    reporter: Reporter,
+    warn: Callable[[str], None],
+) -> IndexSummary:
+    from ....tools.index import index_derived_units
+    from ....tools.index.build import choose_sites
+    from ....tools.index.derived_units import own_units
+
+    units = [own_units(subject, site) for site in choose_sites(subject.shape, sites, layers)]
+    return index_derived_units(
+        subject, origin, units, args.out, seed=args.seed, progress=reporter, say=warn
+    )
+
+
+def _check_same_text(args: argparse.Namespace, origin: Index, corpus: Corpus) -> None:
+    """Raise UsageError unless the text that is asked for is that of the index with the store."""
+    name = f"--from-store {str(args.from_store)!r}"
+    if corpus.sha256 != origin.corpus_sha256:
+        raise UsageError(
+            f"{name} is an index over {origin.corpus_name}, not over this {corpus.name}; give "
+            "an index over the same text, or leave out --from-store"
+        )
+    if args.context_len != origin.context_len:
+        raise UsageError(
+            f"{name} has contexts of {origin.context_len} tokens; "
+            f"give --context-len {origin.context_len}, or leave out --from-store"
+        )
+    if args.max_tokens is not None:
+        raise UsageError(f"--max-tokens: the text is all that of {name}; leave out one of them")
+
+
 def describe(summary: IndexSummary) -> str:
     """One line: what was indexed, how fast, and the share of time in the model's forward pass."""
     seconds = max(summary.total_seconds, 1e-9)
     rate, forward = summary.tokens / seconds, summary.forward_seconds / seconds
+    share = f", {forward:.0%} of the time in the model's forward pass" if forward else ""
     return (
         f"{summary.units:,} units over {summary.tokens:,} tokens in {seconds:.0f} s "
-        f"({rate:,.0f} tokens/s, {forward:.0%} of the time in the model's forward pass), "
+        f"({rate:,.0f} tokens/s{share}), "
         f"{output.size(summary.bytes)}, peak memory {summary.peak_rss_mb:,.0f} MB"
     )
 
