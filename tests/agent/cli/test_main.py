@@ -244,3 +244,18 @@ def test_arguments_of_an_instrument_may_come_after_the_options(
     assert "unknown argument" not in capsys.readouterr().err
     assert main.run_command_line(["tool", "logit_lens", "--index", "I", "--nonsense"]) == 2
     assert "unknown argument '--nonsense'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, "2000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "None")],
+)
+def test_waiting_threads_sleep_soon_unless_the_environment_says_otherwise(
+    given: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    done = run_python("import hubel, os; print(os.environ.get('GOMP_SPINCOUNT'))")
+    assert done.stdout.strip() == expected
