@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import traceback
@@ -21,7 +22,9 @@ def main() -> None:
         sys.stderr.write(printable(mask_message(lines)))
 
     sys.excepthook = show_defect
-    sys.exit(run_command_line(sys.argv[1:], leave=os._exit))
+    status = run_command_line(sys.argv[1:], leave=os._exit)
+    gc.freeze()  # Python looks for garbage once more at exit: a second after torch was imported
+    sys.exit(status)
 
 
 if __name__ == "__main__":
