@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,8 @@ import pytest
 from hubel.bench.result_cache import ResultCache
 from hubel.tools.dissection import Lexicon
 from hubel.tools.errors import CorruptError
+from hubel.tools.files.remembered import TOO_FRESH, remembered_sha256
 from hubel.tools.subject.embedded import _write_manifest, check_hashes
-from hubel.tools.subject.locate import _cached_hash
 
 
 def flip(path: Path, place: int) -> None:
@@ -60,17 +61,22 @@ def test_a_damaged_note_of_a_hash_is_computed_again(
 ) -> None:
     monkeypatch.setenv("HUBEL_CACHE", str(tmp_path / "cache"))
     (tmp_path / "w.safetensors").write_bytes(b"weights")
-    expected = _cached_hash(tmp_path / "w.safetensors")
+    time.sleep(2 * TOO_FRESH / 1e9)
+    expected = remembered_sha256(tmp_path / "w.safetensors")
     (note,) = (tmp_path / "cache" / "hashes").iterdir()
     for place in places(40):
         flip(note, place)
-        assert _cached_hash(tmp_path / "w.safetensors") == expected
+        assert remembered_sha256(tmp_path / "w.safetensors") == expected
 
 
-def test_changed_weights_of_the_built_in_subject_are_refused(tmp_path: Path) -> None:
+def test_changed_weights_of_the_built_in_subject_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUBEL_CACHE", str(tmp_path / "cache"))
     (tmp_path / "model.safetensors").write_bytes(bytes(1000))
     (tmp_path / "tokenizer.json").write_text('{"a": 1}')
     _write_manifest(tmp_path)
+    time.sleep(2 * TOO_FRESH / 1e9)  # so that their hashes are remembered
     check_hashes(tmp_path)
     for name in ("model.safetensors", "tokenizer.json"):
         whole = (tmp_path / name).read_bytes()

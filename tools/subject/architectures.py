@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import Any, Literal, cast
-
-import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ..errors import UsageError
+
+if TYPE_CHECKING:  # a configuration is read without torch
+    from jaxtyping import Float
+    from torch import Tensor, nn
 
 NormKind = Literal["rms", "rms_plus_one", "layer"]
 
@@ -174,7 +174,7 @@ def find_modules(model: nn.Module, architecture: Architecture) -> ModelModules:
             mlp_down=find(layer, architecture.mlp_down),
             mlp_write=find(layer, architecture.mlp_write),
         )
-        for layer in cast(nn.ModuleList, find(model, architecture.layers))
+        for layer in cast("nn.ModuleList", find(model, architecture.layers))
     )
     return ModelModules(
         layers, find(model, architecture.final_norm), cast(Any, model).get_output_embeddings()
@@ -183,13 +183,13 @@ def find_modules(model: nn.Module, architecture: Architecture) -> ModelModules:
 
 def matrix(projection: nn.Module) -> Float[Tensor, "out in"]:
     """A projection's weight, as in y = matrix @ x; GPT-2's Conv1D stores it transposed."""
-    weight = cast(Tensor, projection.weight)
+    weight = cast("Tensor", projection.weight)
     return weight.T if type(projection).__name__ == "Conv1D" else weight
 
 
 def norm_scale(norm: nn.Module, kind: NormKind) -> Float[Tensor, " d_model"]:
     """The factor that a norm applies to each coordinate after normalising."""
-    weight = cast(Tensor, norm.weight)
+    weight = cast("Tensor", norm.weight)
     return weight + 1 if kind == "rms_plus_one" else weight
 
 
@@ -202,4 +202,6 @@ def neurons_of(config: Any) -> int:
 
 def first_tensor(output: Tensor | tuple[Tensor, ...]) -> Tensor:
     """A module's hidden states, whether or not it returns more than them."""
+    import torch
+
     return output if isinstance(output, torch.Tensor) else output[0]

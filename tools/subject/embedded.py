@@ -6,7 +6,8 @@
 2. transformers dequantises it; the weights are saved as float32 safetensors, which load in two
    seconds.
 3. A manifest lists the size and hash of each file. Sizes are compared at every start, and a
-   truncated model is converted again; hashes are compared while the model is loaded.
+   truncated model is converted again. Hashes are compared at every load; a file's hash is computed
+   again when anything has written to it (`remembered_sha256`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any, NamedTuple
 from ..errors import CorruptError
 from ..files import atomic_folder, cache_dir, file_sha256, locked
 from ..files.pypi import fetch_from_pypi
+from ..files.remembered import remembered_sha256
 from .address import Shape
 from .silence_transformers import silence
 
@@ -83,7 +85,7 @@ def check_hashes(folder: Path) -> None:
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         records = {name: FileRecord(*record) for name, record in manifest["files"].items()}
-        damaged = [n for n, record in records.items() if file_sha256(folder / n) != record.sha256]
+        damaged = [n for n, it in records.items() if remembered_sha256(folder / n) != it.sha256]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         damaged = ["manifest.json"]
     if damaged:

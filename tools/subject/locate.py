@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from ..errors import UnavailableError, UsageError
-from ..files import cache_dir, file_sha256
-from ..files.sealed_json import read_sealed, write_sealed
+from ..files.remembered import remembered_sha256
 from . import embedded
 from .folder import check_not_a_file
 from .silence_transformers import silence
 
 _HUB_NAME = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 SMALL_FILES = ("*.json", "*.model", "*.txt", "*.jinja")
 
 
@@ -50,13 +48,10 @@ def subject_title(name: str) -> str:
     return Path(name).resolve().name if os.path.isdir(name) else name
 
 
-def weights_revision(name: str, folder: Path) -> str:
-    """First 16 hexadecimal digits of the weights' SHA-256; of several files, of their hashes."""
-    if name == embedded.NAME:
-        return embedded.REVISION
-    hashes = [_cached_hash(path) for path in sorted(folder.glob("*.safetensors"))]
-    whole = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
-    return whole[:16]
+def weights_sha256(folder: Path) -> str:
+    """SHA-256 of a folder's weights; of several files, of their hashes."""
+    hashes = [_hash_of(path) for path in sorted(folder.glob("*.safetensors"))]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def _from_hub(name: str, revision: str | None, patterns: tuple[str, ...]) -> Path:
@@ -94,19 +89,7 @@ def _from_hub(name: str, revision: str | None, patterns: tuple[str, ...]) -> Pat
         ) from error
 
 
-def _cached_hash(path: Path) -> str:
-    """A file's SHA-256, computed once per state of the file.
-
-    The hub's cache names files by their hash, which then costs nothing.
-    """
+def _hash_of(path: Path) -> str:
+    """A file's SHA-256; the hub's cache names files by it."""
     target = path.resolve()
-    if re.fullmatch(r"[0-9a-f]{64}", target.name):
-        return target.name
-    state = json.dumps([str(target), target.stat().st_size, target.stat().st_mtime_ns])
-    note = cache_dir() / "hashes" / hashlib.sha256(state.encode()).hexdigest()[:32]
-    with suppress(OSError, ValueError):  # no note, or a damaged one
-        return read_sealed(note)["file"]
-    value = file_sha256(target)
-    with suppress(UnavailableError):
-        write_sealed(note, {"file": value})
-    return value
+    return target.name if _SHA256.fullmatch(target.name) else remembered_sha256(target)

@@ -41,8 +41,13 @@ def load_model(
     *,
     dtype: str,
     attention: str = "sdpa",
+    checked_before: bool = False,
 ) -> Any:
-    """The model with exactly the weights of the files.
+    """The model with exactly the weights of the files, which are mapped and not copied.
+
+    Args:
+        checked_before: whether these weights have been loaded with this configuration and `dtype`,
+            so that the checks that take long would find nothing.
 
     Raises:
         UsageError: the weights are not those of the configuration, or are not finite numbers; the
@@ -62,15 +67,15 @@ def load_model(
     if wrapper_note(stored):
         options["key_mapping"] = _key_mapping(stored)
     n_stored = sum(prod(tensor.shape) for tensor in stored.values())
-    if _n_parameters(folder, config) > n_stored:
+    if not checked_before and _n_parameters(folder, config) > n_stored:
         # What is missing would be allocated, whatever its size, so names are compared first.
         _check_report(folder, _load(folder, config, options | _ALLOCATE_NOTHING)[1], architecture)
     model, report = _load(folder, config, options)
     _check_report(folder, report, architecture)
     _check_tied(folder, model)
-    _check_finite(
-        folder, model, {plain: stored[name] for name, plain in plain_names.items()}, dtype
-    )
+    if not checked_before:
+        by_plain_name = {plain: stored[name] for name, plain in plain_names.items()}
+        _check_finite(folder, model, by_plain_name, dtype)
     return model
 
 

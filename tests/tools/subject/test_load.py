@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from hubel.tools.errors import CorruptError, UnavailableError, UsageError
-from hubel.tools.subject import Shape, Site, load_subject, locate, subject_shape
+from hubel.tools.subject import Shape, Site, load_subject, subject_shape
 from hubel.tools.subject.architectures import ARCHITECTURES, Architecture
 from hubel.tools.subject.load import load_directions
 from tests.support.tiny import (
@@ -62,15 +62,6 @@ def test_half_precision_passes_the_self_test(tmp_path: Path, model_type: str, dt
     subject = load_subject(str(save(tmp_path / "m", model_type)), device="cpu", dtype=dtype)
     assert str(subject.dtype) == f"torch.{dtype}"
     assert subject.device.type == "cpu"
-
-
-def test_the_hash_of_unchanged_weights_is_remembered(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = save(tmp_path / "m")
-    first = load_subject(str(folder)).revision
-    monkeypatch.setattr(locate, "file_sha256", None)
-    assert load_subject(str(folder)).revision == first
 
 
 def test_directions_come_from_a_file(tmp_path: Path) -> None:

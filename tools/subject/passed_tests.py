@@ -1,0 +1,89 @@
+"""Which subjects have passed the checks of their numbers, so that each is checked once.
+
+The self-test and the search for values that are not finite read all weights, several times, and
+took half the time of a load. Their outcome depends only on what `SelfTestConditions` lists. A subject
+for which any of it differs, or whose note cannot be read, is tested again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from ..files import file_sha256
+from ..files.remembered import read_note, write_note
+from .architectures import Architecture
+from .model_config import CONFIG
+
+if TYPE_CHECKING:
+    import torch
+
+KIND = "selftests"
+"""The cache's folder of notes about passed tests."""
+
+
+@dataclass(frozen=True)
+class SelfTestConditions:
+    """All that decides whether a subject passes.
+
+    Attributes:
+        weights, config, code: SHA-256 of the weights, of config.json, and of this room's files.
+        architecture: the entry of the table.
+        processor: what computes: a GPU's name, or the instructions that torch uses on a CPU.
+    """
+
+    weights: str
+    config: str
+    code: str
+    architecture: str
+    torch: str
+    transformers: str
+    dtype: str
+    device: str
+    processor: str
+    attention: str
+
+    @classmethod
+    def of(
+        cls,
+        folder: Path,
+        weights: str,
+        architecture: Architecture,
+        dtype: str,
+        device: torch.device,
+        attention: str,
+    ) -> Self:
+        """The conditions here and now."""
+        import torch
+        import transformers
+
+        return cls(
+            weights,
+            file_sha256(folder / CONFIG),
+            _code_sha256(),
+            repr(architecture),
+            torch.__version__,
+            transformers.__version__,
+            dtype,
+            str(device),
+            torch.cuda.get_device_name(device)
+            if device.type == "cuda"
+            else torch.backends.cpu.get_cpu_capability(),
+            attention,
+        )
+
+    def passed_before(self) -> bool:
+        """Whether a subject has passed under these conditions."""
+        return read_note(KIND, asdict(self)) == "passed"
+
+    def note_passed(self) -> None:
+        """Remember that a subject has passed under these conditions."""
+        write_note(KIND, asdict(self), "passed")
+
+
+def _code_sha256() -> str:
+    """Of this room's files: they load, read, edit and test subjects."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256("".join(map(file_sha256, files)).encode()).hexdigest()
