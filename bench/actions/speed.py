@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--only",
         metavar="P,P",
-        help="parts to measure (default: all, about half an hour; an unknown name lists them)",
+        help="parts to measure (default: all, about an hour on two cores; an unknown name lists them)",
     )
     parser.add_argument(
         "--index",
@@ -94,6 +94,8 @@ def run(args: argparse.Namespace) -> int:
                 rows.append(row)
                 if args.json:
                     output.json_line({"part": name, **row.to_json()})
+                else:  # the tables come last, and a stopped bench has shown what it measured
+                    reporter.say(row.line())
     if not args.json:
         _show(rows)
     if args.picture:

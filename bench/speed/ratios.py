@@ -34,6 +34,10 @@ class SpeedComparison(NamedTuple):
     ratio: float
     naive_way: str
 
+    def line(self) -> str:
+        """One line, for the progress."""
+        return f"{self.name}: {self.ratio:.1f} times faster than {self.naive_way}"
+
     def to_json(self) -> dict[str, Any]:
         """For a JSON line."""
         return self._asdict()

@@ -23,6 +23,10 @@ class SpeedRow:
     figures: Mapping[str, float] = field(default_factory=dict)
     phases: Mapping[str, float] = field(default_factory=dict)
 
+    def line(self) -> str:
+        """One line, for the progress."""
+        return f"{self.name}: {self.wall_seconds:.1f} s wall, {self.cpu_seconds:.1f} s CPU"
+
     def to_json(self) -> dict[str, Any]:
         """For a JSON line."""
         return {
