@@ -21,5 +21,13 @@ def default_index(subject: Subject, corpus_name: str, reporter: Reporter) -> Pat
     try:
         Index.open(folder)
     except (CorruptError, FileNotFoundError):
-        build_index(subject, corpus, folder, store="auto", progress=reporter, warn=reporter.say)
+        build_index(
+            subject,
+            corpus,
+            folder,
+            store="auto",
+            progress=reporter,
+            warn=reporter.say,
+            say=reporter.say,
+        )
     return folder

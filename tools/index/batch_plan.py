@@ -94,6 +94,12 @@ class BatchPlan:
         """Real tokens of the split, including those that no pass needs to read."""
         return int(self.contexts.length[self.rows].sum(dtype=np.int64))
 
+    def tokens_before(self, number: int) -> int:
+        """Real tokens of the batches before a number."""
+        return int(
+            self.contexts.length[self.rows[self.order[: number * BATCH]]].sum(dtype=np.int64)
+        )
+
     def batches(self, first: int = 0, step: int = 1) -> Iterator[Batch]:
         """Batches from number `first` on; with a step, those of one shard."""
         lengths = self.contexts.length[self.rows[self.order]].astype(np.int64)

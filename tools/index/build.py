@@ -3,6 +3,7 @@
     index.json            what was indexed, how, how long it took, and the hashes of all files;
                           written last
     vocabulary.parquet    token ids and their strings
+    store/                the activation store, if there is one: see `activation_store`
     explore/ select/ holdout/     see `store`
     work/                 only while the index is being built
 
@@ -36,13 +37,14 @@ from ..files.checked_file import FileHashes
 from ..files.sealed_json import read_sealed, write_sealed
 from ..subject.address import Shape, Site, SiteKind
 from ..subject.subject import Subject
-from .activation_store.folder import StoreChoice, StoreFolder
+from .activation_store.folder import StoreChoice, StoreFolder, delete_stores, plan_stores
 from .batch_plan import make_plan
 from .corpus_size import small_corpus_warning
 from .index import FORMAT, IndexSummary, read_description
 from .index_files import VOCABULARY
 from .pass_clock import PassClock
 from .split_pass import SplitPass
+from .store_pass import StorePass
 from .thread_team import ThreadTeam
 
 
@@ -94,8 +96,12 @@ def build_index(
     checkpoint_every: int | None = None,
     store: StoreChoice = "none",
     warn: Callable[[str], None] = lambda line: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> IndexSummary:
     """Build or finish an index in the folder `out`; a finished one is left as it is.
+
+    Its activation store is written by the same pass. Where one is asked for and the index has none,
+    because it is finished or an earlier start made none, a pass of its own adds it.
 
     Args:
         layers: index these layers only; the forward pass stops at the deepest.
@@ -107,7 +113,8 @@ def build_index(
         store: what of the activation store is written on the way: "all", "none", some layers, or
             "auto": all layers if the store fits `DISK_SHARE` of the free disk.
         warn: called with a line about a corpus that is too small, before the pass, and about what
-            the store takes or leaves out.
+            the store leaves out.
+        say: called with a line about the size of the store, before the pass.
 
     Raises:
         UsageError: unknown sites or layers, an unusable corpus, or `out` holds something else.
@@ -128,15 +135,31 @@ def build_index(
     counts = exemplar_counts or ExemplarCounts()
     settings = _settings(subject, corpus, contexts, chosen, seed, counts)
     with writing(out), locked(out):
-        if summary := claim_folder(out, settings):
-            return summary
-        builder = _IndexBuilder(
-            subject, chosen, contexts, out, settings, seed, counts, progress, checkpoint_every
-        )
-        builder.store = StoreFolder.plan(
-            subject, contexts, out, store, [site.layer for site in chosen], settings, warn
-        )
-        return builder.build()
+        summary = claim_folder(out, settings)
+        stores = None
+        if store != "none":
+            indexed = [site.layer for site in chosen]
+            stores = plan_stores(subject, contexts, out, store, indexed, settings, say, warn)
+        elif summary is None:
+            delete_stores(out)  # that an earlier start began
+        if summary is None:
+            builder = _IndexBuilder(
+                subject, chosen, contexts, out, settings, seed, counts, progress, checkpoint_every
+            )
+            builder.stores = stores
+            summary = builder.build()
+        if stores:
+            report = _store_progress(progress)
+            StorePass(subject, contexts, stores, report, checkpoint_every).run()
+        return summary
+
+
+def _store_progress(progress: Callable[[Progress], None] | None) -> Callable[[int, int], None]:
+    def report(done: int, total: int) -> None:
+        if progress:
+            progress(Progress(done, total, None, step="activation store"))
+
+    return report
 
 
 def choose_sites(shape: Shape, kinds: Sequence[str], layers: Sequence[int] | None) -> list[Site]:
@@ -251,7 +274,7 @@ class _IndexBuilder:
     progress: Callable[[Progress], None] | None
     checkpoint_every: int | None
     done: int = 0
-    store: StoreFolder | None = None
+    stores: StoreFolder | None = None
 
     def build(self) -> IndexSummary:
         clock = self.out / "work" / "clock.json"
@@ -290,7 +313,7 @@ class _IndexBuilder:
             team=team,
             report=self._report,
             checkpoint_every=self.checkpoint_every,
-            recorder=self.store.recorder(split) if self.store else None,
+            recorder=self.stores.recorder(split) if self.stores else None,
         )
         split_pass.run(self.out / split)
         # Contexts of one token are in no batch, but count as done.

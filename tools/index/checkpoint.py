@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError
@@ -21,7 +22,6 @@ from ..errors import CorruptError
 from ..files import atomic_folder
 from ..files.checked_file import check_file
 from ..files.sealed_json import read_sealed, write_sealed
-from .activation_store.writer import SplitStoreWriter
 from .index_files import files_from_json, files_to_json, hash_files
 from .pass_clock import PassClock
 from .site_totals import SiteTotals
@@ -32,6 +32,13 @@ COST_RATIO = 200
 MIN_SECONDS = 20.0
 """Least time between two checkpoints; also what a killed pass may lose on a small subject."""
 _DESCRIPTION = "checkpoint.json"
+
+
+class LoadedCheckpoint(NamedTuple):
+    """How many batches a checkpoint covers, 0 if there was none, and that of the store."""
+
+    batches: int
+    store: dict[str, Any] | None
 
 
 @dataclass
@@ -60,9 +67,13 @@ class Checkpoints:
         sites: Sequence[SiteTotals],
         clock: PassClock,
         batches: int,
-        store: SplitStoreWriter | None = None,
+        store: dict[str, Any] | None = None,
     ) -> None:
-        """Write the totals after so many batches, and delete older ones."""
+        """Write the totals after so many batches, and delete older ones.
+
+        Args:
+            store: the checkpoint of the activation store that is written on the way.
+        """
         start = time.monotonic()
         for totals in sites:
             totals.pool.sync()
@@ -71,9 +82,7 @@ class Checkpoints:
             for totals in sites:
                 save_file(_arrays(totals), part / _file_name(totals))
             files = files_to_json(hash_files(part))
-            content = {"clock": clock.to_json(), "files": files}
-            if store is not None:
-                content["store"] = store.checkpoint()
+            content = {"clock": clock.to_json(), "files": files, "store": store}
             write_sealed(part / _DESCRIPTION, content)
         for number, path in self._saved():
             if number != batches:
@@ -81,17 +90,15 @@ class Checkpoints:
         self._last = time.monotonic()
         self._cost = self._last - start
 
-    def load(
-        self, sites: Sequence[SiteTotals], clock: PassClock, store: SplitStoreWriter | None = None
-    ) -> int:
-        """Restore the newest checkpoint; returns how many batches it covers, 0 without one.
+    def load(self, sites: Sequence[SiteTotals], clock: PassClock) -> LoadedCheckpoint:
+        """Restore the newest checkpoint.
 
         Raises:
             CorruptError: it is damaged, or what it counts on is.
         """
         saved = self._saved()
         if not saved:
-            return 0
+            return LoadedCheckpoint(0, None)
         batches, path = saved[-1]
         cure = f"rm -r {self.folder}, then run the same command again"
         try:
@@ -103,14 +110,18 @@ class Checkpoints:
                 _restore(totals, load_file(file))
             for name, value in description["clock"].items():
                 setattr(clock, name, value)
-            if store is not None and "store" in description:
-                store.resume(description["store"])
+            store = description.get("store")
         except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
             raise CorruptError(f"{path} is damaged ({error}); {cure}") from error
         for totals in sites:
             totals.pool.check(cure)
             totals.sample.check(cure)
-        return batches
+        return LoadedCheckpoint(batches, store)
+
+    def delete(self) -> None:
+        """Delete all checkpoints."""
+        for _, path in self._saved():
+            shutil.rmtree(path)
 
     def _saved(self) -> list[tuple[int, Path]]:
         paths = self.folder.glob("checkpoint-*")

@@ -17,7 +17,7 @@ from ..errors import ArgumentError, CorruptError, UsageError
 from ..files.regular_file import read_regular
 from ..files.sealed_json import check_seal
 from ..subject.address import Shape, Site, Unit
-from .activation_store.layout import DESCRIPTION, store_folder
+from .activation_store.layout import DESCRIPTION, StoreOrigin, store_folder
 from .activation_store.store import ActivationStore
 from .index_files import IndexFiles, files_from_json
 from .split_reader import Exemplar, ExemplarKind, SiteStatistics, SplitReader, UnitStatisticsRow
@@ -187,11 +187,17 @@ def store_of(index: Index, split: Split) -> ActivationStore | None:
     folder = store_folder(index.path, split)
     if not (folder / DESCRIPTION).exists():
         return None
-    store = ActivationStore(folder, reader_of(index, split).contexts())
-    made_from = (store.origin.subject, store.origin.corpus, store.origin.contexts)
-    if made_from != (index.subject_revision, index.corpus_sha256, index.contexts_sha256):
+    store = ActivationStore(folder, reader_of(index, split).contexts().length)
+    expected = StoreOrigin(
+        index.subject_revision,
+        store.origin.dtype,  # an index does not record it; `stored_source` compares it
+        index.corpus_sha256,
+        index.contexts_sha256,
+        split,
+    )
+    if differing := store.origin.differing(expected):
         raise CorruptError(
-            f"{folder} was made from another subject or text than {index.path}; rm -r {folder.parent}"
+            f"{folder} was made from another {differing} than {index.path}; rm -r {folder.parent}"
         )
     return store
 

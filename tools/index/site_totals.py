@@ -80,7 +80,7 @@ class SiteTotals:
     def update(
         self, values: Float[np.ndarray, "context seq unit"], batch: Batch, blocks: Blocks
     ) -> None:
-        """Add a batch's activations."""
+        """Add a batch's activations, except for what is kept whole (`keep`)."""
         n_contexts, seq, n_units = values.shape
         high, low = (np.empty((n_contexts, n_units), np.float32) for _ in range(2))
         chunks = _chunks(batch, max(CHUNK // (seq * n_units), 1))
@@ -112,7 +112,9 @@ class SiteTotals:
 
         blocks(select, n_units, MIN_UNITS)
 
-        # 3. The pool's contexts and the sample's tokens.
+    def keep(self, values: Float[np.ndarray, "context seq unit"], batch: Batch) -> None:
+        """Write the pool's contexts and the sample's tokens (3); may be repeated."""
+        lengths = np.concatenate([np.full(g.stop - g.start, g.length) for g in batch.groups])
         for context, slot in zip(batch.pool.context, batch.pool.slot, strict=True):
             whole = np.zeros(self.pool.shape, np.float16)
             whole[1 : lengths[context]] = to_float16(values[context, 1 : lengths[context]])

@@ -21,7 +21,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..errors import UnavailableError
 from ..files import atomic_folder
 from ..files.sealed_json import write_sealed
 from ..subject import capture as forward
@@ -29,7 +28,6 @@ from ..subject.address import Site
 from ..subject.non_finite import refuse
 from ..subject.subject import Subject
 from .activation_store.recorder import StoreRecorder
-from .activation_store.writer import SplitStoreWriter
 from .batch_plan import Batch, BatchPlan
 from .checkpoint import Checkpoints
 from .index_files import files_to_json, hash_files
@@ -72,10 +70,10 @@ class SplitPass:
             totals[site] = SiteTotals.empty(site, n_units, self.k, self.plan, self.folder)
         # 1. Resume.
         checkpoints = Checkpoints(self.folder, self.checkpoint_every)
-        done = checkpoints.load(list(totals.values()), self.clock, self._writer)
-        done_tokens = sum(batch.n_tokens for batch in self.plan.batches() if batch.number < done)
-        if self.recorder and self.recorder.writer.tokens != done_tokens:
-            self.recorder.give_up("an earlier start of this pass made none")
+        done, stored = checkpoints.load(list(totals.values()), self.clock)
+        done_tokens = self.plan.tokens_before(done)
+        if self.recorder:
+            self.recorder.resume(stored, done_tokens)
         self.report(done_tokens)
         # 2. Read the remaining batches.
         for batch in self.plan.batches(done):
@@ -86,21 +84,26 @@ class SplitPass:
             self.report(batch.n_tokens)
         # 4. Write the results.
         with self.clock.working():
-            self._write(totals, out)
-
-    @property
-    def _writer(self) -> SplitStoreWriter | None:
-        return self.recorder.writer if self.recorder and not self.recorder.failure else None
+            if self.recorder:
+                self.recorder.finish()
+            self._with_room(lambda: self._write(totals, out))
 
     def _save(self, checkpoints: Checkpoints, totals: Sequence[SiteTotals], done: int) -> None:
-        """Write a checkpoint; where the disk is too full for the store, one without it."""
-        try:
-            checkpoints.save(totals, self.clock, done, self._writer)
-        except (OSError, UnavailableError):
-            if self._writer is None or self.recorder is None:
-                raise
-            self.recorder.give_up("no room is left for a checkpoint with it")
-            checkpoints.save(totals, self.clock, done, None)
+        def save() -> None:
+            stored = self.recorder.checkpoint() if self.recorder else None
+            checkpoints.save(totals, self.clock, done, stored)
+
+        self._with_room(save)
+
+    def _with_room(self, write: Callable[[], None]) -> None:
+        """Write something; if the store has filled the disk, delete the store and write it then."""
+        if self.recorder is None or not self.recorder.active:
+            write()
+            return
+        with self.recorder.room():
+            write()
+        if not self.recorder.active:
+            write()
 
     def _read(self, batch: Batch, totals: dict[Site, SiteTotals]) -> None:
         ids = torch.from_numpy(batch.tokens.astype(np.int64)).to(self.subject.device)
@@ -113,6 +116,7 @@ class SplitPass:
             if site in totals:
                 array = values.float().cpu().numpy()
                 totals[site].update(array, batch, self.team.blocks)
+                self._with_room(lambda: totals[site].keep(array, batch))
                 if not totals[site].finite:
                     self._refuse(site, array, batch)
             if recorder:
@@ -156,9 +160,7 @@ class SplitPass:
             for kind in dict.fromkeys(site.kind for site in self.sites):
                 of_kind = [statistics[site] for site in self.sites if site.kind == kind]
                 write_statistics(part, kind, of_kind)
-            store_bytes = self._writer.finish() if self._writer else 0
-            manifest = {"files": files_to_json(hash_files(part)), "store_bytes": store_bytes}
-            write_sealed(self.manifest, manifest)
+            write_sealed(self.manifest, {"files": files_to_json(hash_files(part))})
 
 
 def bare_pass(subject: Subject, ids: Int[Tensor, "batch seq"], sites: Sequence[Site]) -> None:

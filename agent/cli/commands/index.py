@@ -16,6 +16,7 @@ from ..exit_status import DONE
 if TYPE_CHECKING:
     from ....tools.corpus import Corpus
     from ....tools.index import Index, IndexSummary
+    from ....tools.index.activation_store.folder import StoreChoice
     from ....tools.subject import Subject
     from ...runlog.progress import Reporter
 
@@ -64,15 +65,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, help="seed of the random exemplars (default: 0)"
     )
+    parser.add_argument(
+        "--store",
+        default="auto",
+        metavar="auto|all|none|LAYERS",
+        help="layers whose inner values are kept at every token, so that nothing reads the text "
+        "again: all, none, e.g. 1,10,20-23, or auto: all if they take at most a quarter of the "
+        "free disk (default: auto)",
+    )
     options.add_device(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Build or complete the index, and print what it holds."""
     sites, layers = parse_sites(args.sites), parse_layers(args.layers)
+    store = parse_store(args.store)
     _check_options(args, sites)
     from ....tools.corpus import read_corpus
     from ....tools.index import Index, build_index
+    from ....tools.index.activation_store.folder import store_bytes
     from ....tools.subject import load_subject
 
     corpus = read_corpus(options.corpus(args))
@@ -102,12 +113,16 @@ def run(args: argparse.Namespace) -> int:
                 context_len=args.context_len,
                 seed=args.seed,
                 progress=reporter,
+                store=store,
                 warn=warn,
+                say=reporter.say,
             )
     if args.json:
-        output.json_line(asdict(summary))
+        output.json_line(asdict(summary) | {"store_bytes": store_bytes(args.out)})
     else:
-        output.line(f"{args.out}: {describe(summary)}")
+        size = store_bytes(args.out)
+        stored = f"; activation store {output.size(size)}" if size else "; no activation store"
+        output.line(f"{args.out}: {describe(summary)}{stored}")
     if left_out := corpus.documents.left_out:
         output.note(f"{left_out} rows or files of the corpus have no text and are left out")
     return DONE
@@ -187,6 +202,22 @@ def parse_sites(text: str) -> tuple[str, ...]:
     if not sites or set(sites) - set(SITES):
         raise UsageError(f"--sites {text!r} given; choose from {', '.join(SITES)}")
     return sites
+
+
+def parse_store(text: str) -> StoreChoice:
+    """``auto``, ``all``, ``none`` or layers.
+
+    Raises:
+        UsageError: something else.
+    """
+    if text == "auto" or text == "all" or text == "none":
+        return text
+    try:
+        return parse_layers(text) or []
+    except UsageError as error:
+        raise UsageError(
+            f"--store {text!r} given; expected auto, all, none, or layers such as 1,10,20-23"
+        ) from error
 
 
 def parse_layers(text: str | None) -> list[int] | None:

@@ -132,6 +132,9 @@ def scanned(
             subject.stream(
                 ids,
                 [site],
-                lambda _, values, batch=batch: state.update(values.numpy(), batch, team.blocks),
+                lambda _, values, batch=batch: (
+                    state.update(values.numpy(), batch, team.blocks),
+                    state.keep(values.numpy(), batch),
+                ),
             )
     return state

@@ -1,23 +1,34 @@
-"""The stores of an index that is being built: what they will take, and a recorder for each split."""
+"""The stores of an index that is being written: what they will take, and a recorder for each split.
+
+1. Plan the arrays and compare their size with the free disk, before the pass.
+2. `work/plan.json` says what was begun. A later start with another plan begins again.
+3. Each split's store is written by the split's own pass where that is possible, else by a pass of its
+   own afterwards (`store_pass`).
+4. A disk that fills up, at any moment, costs all stores of the index: they are deleted, and the index
+   goes on without them.
+"""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from ...corpus import Contexts, Split
-from ...errors import UsageError
+from ...corpus import SPLITS, Contexts, Split
+from ...errors import UnavailableError, UsageError
+from ...files.sealed_json import read_sealed, write_sealed
 from ...subject.subject import Subject
 from ..batch_plan import reading_order
-from .layout import STORE, StoreOrigin, store_folder
+from .layout import DESCRIPTION, STORE, WORK, StoreOrigin, store_folder
 from .plan import StorePlan, plan_store
-from .recorder import StoreRecorder
+from .recorder import StoreRecorder, fills_disk
+from .store import ActivationStore
 from .writer import SplitStoreWriter
 
 StoreChoice = Literal["auto", "all", "none"] | Sequence[int]
@@ -27,77 +38,205 @@ PROBED_CONTEXTS, PROBED_TOKENS = 4, 32
 """The plan is made from the first tokens of a few contexts, a hundredth of a batch's time."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class StoreFolder:
-    """Where and how an index's stores are written."""
+    """Where and how an index's stores are written.
+
+    Attributes:
+        say: called with a line about their size.
+        warn: called with a line about what is left out, or made again.
+        failed: whether they were given up.
+    """
 
     subject: Subject
-    out: Path
-    arrays: StorePlan
+    index: Path
+    plan: StorePlan
     origin: StoreOrigin
     say: Callable[[str], None]
+    warn: Callable[[str], None]
+    failed: bool = False
+    _said: set[str] = field(default_factory=set)
 
-    @classmethod
-    def plan(
-        cls,
-        subject: Subject,
-        contexts: Contexts,
-        out: Path,
-        choice: StoreChoice,
-        indexed: Sequence[int],
-        settings: dict[str, Any],
-        say: Callable[[str], None],
-    ) -> StoreFolder | None:
-        """Plan the stores and say what they take; None if there are to be none.
+    @property
+    def work(self) -> Path:
+        """The folder of what is needed only until all splits have a store."""
+        return self.index / STORE / WORK
+
+    def missing(self) -> list[Split]:
+        """The splits that have no store yet; none when the stores were given up."""
+        if self.failed:
+            return []
+        return [s for s in SPLITS if not (store_folder(self.index, s) / DESCRIPTION).exists()]
+
+    def begin(self, choice: StoreChoice, tokens: int) -> None:
+        """Go on with what was begun by the same plan, or begin.
 
         Args:
-            indexed: the layers that the pass reads anyway, which "all" and "auto" store.
+            tokens: in all splits.
 
         Raises:
-            UsageError: a layer that the subject does not have, or more than the free disk holds.
+            UsageError: the disk has not the room.
         """
-        if choice == "none":
-            return None
-        layers = sorted(set(indexed if isinstance(choice, str) else choice))
-        for layer in layers:
-            subject.shape.check_layer(layer, f"--store {layer}")
-        read = reading_order(contexts.length)[:PROBED_CONTEXTS]
-        if not len(read):
-            return None
-        width = min(int(contexts.length[read[-1]]), PROBED_TOKENS)
-        ids = torch.from_numpy(contexts.tokens[read, :width].astype(np.int64))
-        plan = plan_store(subject, ids.to(subject.device), layers)
-        for note in plan.notes:
-            say(note)
-        size = int(contexts.length[contexts.length > 1].sum()) * plan.bytes_a_token
-        free = shutil.disk_usage(out).free
-        if choice == "auto" and size > DISK_SHARE * free:
-            say(
-                f"no activation store: it would take {size / 1e9:.1f} GB, more than a quarter of the "
-                f"{free / 1e9:.1f} GB that are free (--store all keeps it, --store LAYERS a part)"
+        self._keep_or_delete()
+        total = tokens * self.plan.bytes_a_token
+        present = _bytes_below(self.index / STORE)
+        size, free = max(total - present, 0), shutil.disk_usage(self.index).free
+        advice = f"{free / 1e9:.1f} GB that are free"
+        if choice == "auto" and not present and size > DISK_SHARE * free:
+            self.failed = True
+            self.warn(
+                f"no activation store: it would take {size / 1e9:.2f} GB, more than a quarter of the "
+                f"{advice} (--store all keeps it, --store LAYERS a part)"
             )
-            return None
+            return
         if size > free:
             raise UsageError(
-                f"the activation store takes {size / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free; "
+                f"the activation store takes {size / 1e9:.2f} GB, more than the {advice}; "
                 "make room, or give --store LAYERS or none"
             )
-        say(f"activation store: {size / 1e9:.2f} GB of the {free / 1e9:.1f} GB that are free")
-        origin = StoreOrigin(
-            subject.revision,
-            str(subject.dtype).removeprefix("torch."),
-            settings["corpus"]["sha256"],
-            settings["contexts"],
-        )
-        return cls(subject, out, plan, origin, say)
+        self.say(f"activation store: {total / 1e9:.2f} GB on a disk with {advice}")
+        try:
+            self.work.mkdir(parents=True, exist_ok=True)
+            write_sealed(self.work / "plan.json", self._content())
+        except (OSError, UnavailableError) as error:
+            if not fills_disk(error):
+                raise
+            self.give_up("the disk is full")
 
-    def recorder(self, split: Split) -> StoreRecorder:
-        """A recorder of one split's pass."""
-        folder = store_folder(self.out, split)
-        writer = SplitStoreWriter(folder, self.arrays.arrays, self.origin)
-        return StoreRecorder(self.subject, self.arrays, writer, self.say)
+    def recorder(self, split: Split) -> StoreRecorder | None:
+        """A recorder of one split's pass; None where its store is there or given up."""
+        if split not in self.missing():
+            return None
+        try:
+            folder = store_folder(self.index, split)
+            writer = SplitStoreWriter(folder, self.plan.arrays, self.origin.of(split))
+        except OSError as error:
+            if not fills_disk(error):
+                raise
+            self.give_up("the disk is full")
+            return None
+        return StoreRecorder(self.subject, self.plan, writer, self._warn_once, self.give_up)
+
+    def give_up(self, reason: str) -> None:
+        """Delete all stores; the index goes on without."""
+        self.failed = True
+        delete_stores(self.index)
+        self.warn(
+            f"the index goes on without an activation store: {reason}. Repeat the same `hubel index` "
+            "with more room, or with --store LAYERS, to add one"
+        )
+
+    def close(self) -> None:
+        """Delete what is needed only while the stores are written."""
+        if not self.missing():
+            shutil.rmtree(self.work, ignore_errors=True)
+
+    def _keep_or_delete(self) -> None:
+        """Delete stores that were begun by another plan."""
+        folder = self.index / STORE
+        if not folder.exists():
+            return
+        begun: Mapping[str, Any] = {}
+        with suppress(OSError, ValueError):
+            begun = read_sealed(self.work / "plan.json")
+        if begun != self._content():
+            delete_stores(self.index)
+            self.warn(
+                f"{folder} was begun with other layers or another number format, or is damaged: "
+                "it is made again"
+            )
+
+    def _content(self) -> dict[str, Any]:
+        arrays = [array.to_json() for array in self.plan.arrays]
+        return {"origin": asdict(self.origin), "arrays": arrays}
+
+    def _warn_once(self, line: str) -> None:
+        if line not in self._said:
+            self._said.add(line)
+            self.warn(line)
+
+
+def plan_stores(
+    subject: Subject,
+    contexts: Contexts,
+    index: Path,
+    choice: StoreChoice,
+    indexed: Sequence[int],
+    settings: Mapping[str, Any],
+    say: Callable[[str], None],
+    warn: Callable[[str], None],
+) -> StoreFolder | None:
+    """Plan the stores and say what they take; None if there is none to be written.
+
+    Args:
+        indexed: the layers that the pass reads anyway, which "all" and "auto" store.
+        settings: of the index.
+
+    Raises:
+        UsageError: a layer that the subject does not have, or more than the free disk holds.
+        CorruptError: the index has its stores, and they are damaged.
+    """
+    layers = sorted(set(indexed if isinstance(choice, str) else choice))
+    for layer in layers:
+        subject.shape.check_layer(layer, f"--store {layer}")
+    dtype = str(subject.dtype).removeprefix("torch.")
+    corpus = settings["corpus"]["sha256"]
+    origin = StoreOrigin(subject.revision, dtype, corpus, settings["contexts"], "explore")
+    folders = [store_folder(index, split) for split in SPLITS]
+    if all((folder / DESCRIPTION).exists() for folder in folders):
+        shutil.rmtree(index / STORE / WORK, ignore_errors=True)
+        _check_finished(index, contexts, origin, [] if choice == "auto" else layers, warn)
+        return None
+    plan = _probe(subject, contexts, layers)
+    for note in plan.notes:
+        warn(note)
+    if not plan.layers:
+        warn("no activation store: no layer can be stored")
+        return None
+    stores = StoreFolder(subject, index, plan, origin, say, warn)
+    stores.begin(choice, int(contexts.length[contexts.length > 1].sum(dtype=np.int64)))
+    return stores
 
 
 def delete_stores(index: Path) -> None:
-    """Delete an index's stores; it works without them."""
-    shutil.rmtree(index / STORE)
+    """Delete an index's stores, if any; it works without them."""
+    shutil.rmtree(index / STORE, ignore_errors=True)
+
+
+def store_bytes(index: Path) -> int:
+    """Bytes on disk of an index's stores."""
+    return _bytes_below(index / STORE)
+
+
+def _probe(subject: Subject, contexts: Contexts, layers: Sequence[int]) -> StorePlan:
+    """Plan from the first tokens of the longest contexts."""
+    read = reading_order(contexts.length)[:PROBED_CONTEXTS]
+    if not len(read):
+        return StorePlan({}, None, ())
+    width = min(int(contexts.length[read[-1]]), PROBED_TOKENS)
+    ids = torch.from_numpy(contexts.tokens[read, :width].astype(np.int64))
+    return plan_store(subject, ids.to(subject.device), layers)
+
+
+def _check_finished(
+    index: Path,
+    contexts: Contexts,
+    origin: StoreOrigin,
+    layers: Sequence[int],
+    warn: Callable[[str], None],
+) -> None:
+    """Say where finished stores are not those that were asked for; they are left as they are."""
+    for split in SPLITS:
+        length = contexts.length[contexts.rows_of(split)]
+        store = ActivationStore(store_folder(index, split), length)
+        again = f"to make it again, delete {index / STORE} and repeat the same command"
+        if differing := store.origin.differing(origin.of(split)):
+            warn(f"the activation store of {index} was made from another {differing}; {again}")
+            return
+        if lacking := [str(n) for n in layers if store.array("mlp_in", n) is None]:
+            warn(f"the activation store of {index} lacks layers {', '.join(lacking)}; {again}")
+            return
+
+
+def _bytes_below(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +13,8 @@ FORMAT = 1
 STORE = "store"
 """The folder of the stores within an index, one folder per split in it."""
 DESCRIPTION = "store.json"
+WORK = "work"
+"""Beside the splits' folders until all of them are complete."""
 SHARD_TOKENS = 1 << 16
 """Tokens a file: 75 MB for 576 float16 numbers each. A resumed pass hashes one file of each array
 again."""
@@ -51,14 +53,21 @@ class StoreOrigin:
     """What a store was made from; one of anything else is not used.
 
     Attributes:
-        subject: the subject's revision; contexts: SHA-256 of the index's contexts.
+        subject: the subject's revision.
         dtype: the number format in which the subject computed.
+        corpus: SHA-256 of the corpus.
+        contexts: SHA-256 of the index's contexts: the token ids, where they are cut, and their splits.
     """
 
     subject: str
     dtype: str
     corpus: str
     contexts: str
+    split: Split
+
+    def of(self, split: Split) -> StoreOrigin:
+        """That of another split of the same index."""
+        return replace(self, split=split)
 
     def differing(self, other: StoreOrigin) -> str:
         """The fields in which they differ, for a message; "" if they are equal."""

@@ -6,13 +6,16 @@ disk is full, the whole store. The index does not depend on it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ...errors import CorruptError, UnavailableError
 from ...files.atomic import is_full_disk
 from ...subject.address import Site
 from ...subject.subject import Subject
@@ -33,7 +36,7 @@ class StoreRecorder:
     """Records one split's pass.
 
     Attributes:
-        failure: why there is no store; "" while there is one.
+        active: whether it records; not after the store was given up or put off.
     """
 
     def __init__(
@@ -42,21 +45,74 @@ class StoreRecorder:
         plan: StorePlan,
         writer: SplitStoreWriter,
         say: Callable[[str], None],
+        give_up: Callable[[str], None],
     ) -> None:
-        self._subject, self._plan, self._say = subject, plan, say
-        self.writer, self.failure = writer, ""
+        """Get ready.
+
+        Args:
+            say: called with a line about what is left out.
+            give_up: called with a reason when there can be no store of any split.
+        """
+        self._subject, self._plan, self._say, self._give_up = subject, plan, say, give_up
+        self._writer, self.active = writer, True
         self._mid: dict[int, Tensor] = {}
         self._padding, self._real = False, torch.zeros(0, dtype=torch.long)
         self._ids = torch.zeros((0, 0), dtype=torch.long)
 
+    def resume(self, saved: dict[str, Any] | None, tokens: int) -> bool:
+        """Go on after so many tokens; where that cannot be, stop and return False.
+
+        Args:
+            saved: what `checkpoint` returned; None if the pass so far recorded nothing.
+        """
+        reason, damaged = "an earlier start of the index made no store", False
+        try:
+            if saved is not None:
+                self._writer.resume(saved)
+                reason = "its files are not at the place where the pass goes on"
+        except CorruptError as error:
+            reason, damaged = str(error), True
+        if damaged or self._writer.tokens != tokens:
+            self.stop()
+            self._say(f"{self._writer.folder} is made again, in a pass of its own: {reason}")
+        return self.active
+
+    def checkpoint(self) -> dict[str, Any] | None:
+        """What `resume` needs; None if nothing is recorded."""
+        with self.room():
+            return self._writer.checkpoint() if self.active else None
+
+    def finish(self) -> None:
+        """Complete the split's store."""
+        with self.room():
+            if self.active:
+                self._writer.finish()
+
+    def stop(self) -> None:
+        """Record no more, and delete what was recorded of this split."""
+        self.active = False
+        self._mid.clear()
+        self._writer.discard()
+
+    @contextmanager
+    def room(self) -> Iterator[None]:
+        """Where the disk fills up within the block, give up the store and go on after the block."""
+        try:
+            yield
+        except (OSError, UnavailableError) as error:
+            if not self.active or not fills_disk(error):
+                raise
+            self.stop()
+            self._give_up("the disk is full")
+
     @property
     def sites(self) -> list[Site]:
         """What the pass must read for the store."""
-        if self.failure:
+        if not self.active:
             return []
         sites: list[Site] = []
         for layer, arrays in self._plan.layers.items():
-            if self.writer.has(arrays.mlp_in):
+            if self._writer.has(arrays.mlp_in):
                 sites += [Site("mid", layer)] * (arrays.norm is not None)
                 sites += [Site("mlp_in", layer), Site("head", layer)]
                 sites += [Site("stream", layer)] * (arrays.stream is not None)
@@ -75,18 +131,18 @@ class StoreRecorder:
     def take(self, site: Site, values: Float[Tensor, "batch seq width"]) -> None:
         """Store what the pass read at a site, if it belongs to the store."""
         arrays = self._plan.layers.get(site.layer)
-        if self.failure:
+        if not self.active:
             return
         if site.kind == "stream" and self._plan.loss and self._is_last(site):
             self._append(self._plan.loss, self._losses(values))
-        if arrays is None or not self.writer.has(arrays.mlp_in):
+        if arrays is None or not self._writer.has(arrays.mlp_in):
             return
         if site.kind == "mid":
             self._mid[site.layer] = values
         elif site.kind == "mlp_in":
             self._append(arrays.mlp_in, values)
-            if arrays.norm and self.writer.has(arrays.norm):
-                mid = self._mid.pop(site.layer)
+            mid = self._mid.pop(site.layer, None)
+            if mid is not None and arrays.norm and self._writer.has(arrays.norm):
                 self._append(arrays.norm, self._norm_statistics(site.layer, mid, values))
         elif site.kind == "head":
             self._append(arrays.head, values)
@@ -102,31 +158,24 @@ class StoreRecorder:
             # Position 0 does not count, and is often far beyond float16 (an attention sink).
             clamped = torch.cat([values[:, :1].clamp(-LARGEST, LARGEST), values[:, 1:]], dim=1)
             encoded = encode(self._rows(clamped), array.encoding)
-        try:
-            if encoded is None:
-                self._drop(array)
-            else:
-                self.writer.append(array, encoded)
-        except OSError as error:
-            if not is_full_disk(error):
-                raise
-            self.give_up("the disk is full: make room, then run the same command again to add it")
-
-    def give_up(self, reason: str) -> None:
-        """Go on without a store."""
-        self.failure = reason
-        self.writer.discard()
-        self._say(f"the index goes on without an activation store: {reason}")
+        if encoded is None:
+            self._drop(array)
+            return
+        with self.room():
+            self._writer.append(array, encoded)
 
     def _drop(self, array: StoredArray) -> None:
         """Leave out a layer that cannot be stored."""
         assert array.layer is not None  # losses are float32
         for of_layer in filter(None, self._plan.layers[array.layer]):
-            self.writer.drop(of_layer)
+            self._writer.drop(of_layer)
         self._say(
             f"layer {array.layer} is not stored: {array.name} has numbers beyond float16; "
             "what needs it runs the subject"
         )
+        if not any(self._writer.has(arrays.mlp_in) for arrays in self._plan.layers.values()):
+            self.stop()
+            self._give_up("no layer can be stored")
 
     def _rows(self, values: Float[Tensor, "batch seq width"]) -> Float[Tensor, "token width"]:
         """Those of real tokens, one after the other; not a copy where there is no padding."""
@@ -150,3 +199,9 @@ class StoreRecorder:
         out[:, 1:, 0] = out[:, :-1, 0].clone()
         out[:, 0, 0] = torch.nan
         return out
+
+
+def fills_disk(error: OSError | UnavailableError) -> bool:
+    """Whether an error, or what it was raised for, means that the disk is full."""
+    cause = error if isinstance(error, OSError) else error.__cause__
+    return isinstance(cause, OSError) and is_full_disk(cause)

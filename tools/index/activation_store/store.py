@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from ...corpus import Contexts
 from ...errors import CorruptError
 from ...files.checked_file import CheckedFile, check_size
 from ...files.sealed_json import read_sealed
@@ -28,11 +27,11 @@ class ActivationStore:
             pass reads.
     """
 
-    def __init__(self, folder: Path, contexts: Contexts) -> None:
+    def __init__(self, folder: Path, length: Int[np.ndarray, " context"]) -> None:
         """Open the store in a folder.
 
         Args:
-            contexts: of the split, in the order of their numbers.
+            length: tokens of each context of the split, in the order of their numbers.
 
         Raises:
             CorruptError: a file is missing or cut short, or the description is damaged.
@@ -57,14 +56,14 @@ class ActivationStore:
             ) from error
         for name, hashes in self._hashes.items():
             check_size(folder / name, hashes, self._cure)
-        order = reading_order(contexts.length)
-        length = contexts.length[order].astype(np.int64)
-        self.start = np.full(len(contexts), -1, np.int64)
-        self.start[order] = np.cumsum(length) - length
-        if int(length.sum()) != self.tokens:
+        order = reading_order(length)
+        read = length[order].astype(np.int64)
+        self.start = np.full(len(length), -1, np.int64)
+        self.start[order] = np.cumsum(read) - read
+        if int(read.sum()) != self.tokens:
             raise CorruptError(
                 f"{folder} holds {self.tokens:,} tokens, but the index's contexts have "
-                f"{int(length.sum()):,}; {self._cure}"
+                f"{int(read.sum()):,}; {self._cure}"
             )
         self._file = lru_cache(maxsize=256)(self._open)
 

@@ -2,8 +2,8 @@
 
 1. Every array gets the same tokens in the same order; a row never crosses from one shard to the next.
 2. A checkpoint is the number of rows and the hashes of all shards at that moment.
-3. Resuming cuts the files back to the checkpoint and hashes the unfinished shards again; if they are
-   not what was written, the store is damaged.
+3. Resuming cuts the files back to the checkpoint and hashes the unfinished shards again; a store that
+   is not what was written is made again from the start.
 4. The description is written when the split is complete: a store without one does not count.
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ...errors import CorruptError
-from ...files.checked_file import FileHashes, HashedFile
+from ...files.checked_file import FileHashes, HashedFile, check_size
 from ...files.sealed_json import write_sealed
 from ..index_files import files_from_json, files_to_json
 from .layout import DESCRIPTION, FORMAT, SHARD_TOKENS, StoredArray, StoreOrigin, shard_name
@@ -44,6 +44,7 @@ class _ArrayWriter:
             self.rows += len(part)
             if self.rows % SHARD_TOKENS == 0:
                 self._finished[self._name] = shard.hashes()
+                shard.sync()
                 shard.close()
                 self._open = None
 
@@ -57,15 +58,17 @@ class _ArrayWriter:
         last = {self._name: self._open.hashes()} if self._open else {}
         return self._finished | last
 
-    def resume(self, rows: int, hashes: dict[str, FileHashes]) -> bool:
-        """Go on after so many rows; returns whether the unfinished shard is as it was written."""
+    def resume(self, rows: int, hashes: dict[str, FileHashes]) -> None:
+        """Go on after so many rows; raises CorruptError if a shard is not what was written."""
         self.rows, self._finished = rows, dict(hashes)
-        if rows % SHARD_TOKENS == 0:
-            return True
-        self._name = shard_name(self.array, rows // SHARD_TOKENS)
-        expected = self._finished.pop(self._name)
-        self._open = HashedFile(self._folder / self._name, expected.bytes)
-        return self._open.hashes() == expected
+        if rows % SHARD_TOKENS:
+            self._name = shard_name(self.array, rows // SHARD_TOKENS)
+            expected = self._finished.pop(self._name)
+            self._open = HashedFile(self._folder / self._name, expected.bytes)
+            if self._open.hashes() != expected:
+                raise CorruptError(f"{self._folder / self._name} is not what was written")
+        for name, expected in self._finished.items():  # their content is checked when it is read
+            check_size(self._folder / name, expected, "it is made again")
 
     def sync(self) -> None:
         if self._open:
@@ -78,10 +81,12 @@ class _ArrayWriter:
 
 
 class SplitStoreWriter:
-    """Writes one split's store into a folder. An OSError of any method means a full disk."""
+    """Writes one split's store into a folder; every method raises OSError where the disk is full."""
 
     def __init__(self, folder: Path, arrays: Sequence[StoredArray], origin: StoreOrigin) -> None:
         self.folder, self.origin = folder, origin
+        # A pass may have been killed after this, and before its checkpoint or results.
+        (folder / DESCRIPTION).unlink(missing_ok=True)
         self._arrays = {array.name: _ArrayWriter(folder, array) for array in arrays}
 
     @property
@@ -112,27 +117,25 @@ class SplitStoreWriter:
         for writer in self._arrays.values():
             writer.sync()
         return {
-            "arrays": [array.to_json() for array in self.arrays],
             "rows": {name: writer.rows for name, writer in self._arrays.items()},
             "files": files_to_json(self._hashes()),
         }
 
     def resume(self, saved: dict[str, Any]) -> None:
         """Go on from a checkpoint; raises CorruptError if a file is not what was written."""
-        hashes = files_from_json(saved["files"])
-        for array in self.arrays:
-            if array.name not in saved["rows"]:  # it was left out on the way
-                self.drop(array)
-        for name, writer in self._arrays.items():
-            own = {k: v for k, v in hashes.items() if k.startswith(f"{name}/")}
-            if not writer.resume(saved["rows"][name], own):
-                raise CorruptError(
-                    f"{self.folder / name} is damaged (it is not what was written); "
-                    f"rm -r {self.folder}, then run the same command again with --store none"
-                )
+        try:
+            hashes = files_from_json(saved["files"])
+            for array in self.arrays:
+                if array.name not in saved["rows"]:  # it was left out on the way
+                    self.drop(array)
+            for name, writer in self._arrays.items():
+                own = {k: v for k, v in hashes.items() if k.startswith(f"{name}/")}
+                writer.resume(int(saved["rows"][name]), own)
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise CorruptError(f"{self.folder} cannot be continued ({error})") from error
 
-    def finish(self) -> int:
-        """Write the description; returns the bytes of the store."""
+    def finish(self) -> None:
+        """Write the description, with which the store begins to count."""
         files = self._hashes()
         rows = {writer.rows for writer in self._arrays.values()}
         assert len(rows) <= 1  # every array has all tokens
@@ -146,7 +149,6 @@ class SplitStoreWriter:
             "files": files_to_json(files),
         }
         write_sealed(self.folder / DESCRIPTION, description)
-        return sum(record.bytes for record in files.values())
 
     def close(self) -> None:
         """Close the files; what was written stays for `resume`."""
