@@ -37,7 +37,7 @@ from ..files.checked_file import FileHashes
 from ..files.sealed_json import read_sealed, write_sealed
 from ..subject.address import Shape, Site, SiteKind
 from ..subject.subject import Subject
-from .activation_store.folder import StoreChoice, StoreFolder, delete_stores, plan_stores
+from .activation_store.folder import StoreChoice, StoreFolder, plan_stores
 from .batch_plan import make_plan
 from .corpus_size import small_corpus_warning
 from .index import FORMAT, IndexSummary, read_description
@@ -122,6 +122,28 @@ def build_index(
     """
     out = Path(out)
     chosen = choose_sites(subject.shape, sites, layers)
+    contexts = _contexts(subject, corpus, context_len, max_tokens, warn)
+    counts = exemplar_counts or ExemplarCounts()
+    settings = _settings(subject, corpus, contexts, chosen, seed, counts)
+    with writing(out), locked(out):
+        summary = claim_folder(out, settings)
+        indexed = [site.layer for site in chosen]
+        builder = _IndexBuilder(
+            subject, chosen, contexts, out, settings, seed, counts, progress, checkpoint_every
+        )
+        builder.stores = plan_stores(subject, contexts, out, store, indexed, settings, say, warn)
+        summary = summary or builder.build()
+        builder.add_stores()
+        return summary
+
+
+def _contexts(
+    subject: Subject,
+    corpus: Corpus,
+    context_len: int,
+    max_tokens: int | None,
+    warn: Callable[[str], None],
+) -> Contexts:
     if context_len > subject.context_length:
         raise UsageError(
             f"context length {context_len} given; "
@@ -132,34 +154,7 @@ def build_index(
     )
     if warning := small_corpus_warning(contexts):
         warn(warning)
-    counts = exemplar_counts or ExemplarCounts()
-    settings = _settings(subject, corpus, contexts, chosen, seed, counts)
-    with writing(out), locked(out):
-        summary = claim_folder(out, settings)
-        stores = None
-        if store != "none":
-            indexed = [site.layer for site in chosen]
-            stores = plan_stores(subject, contexts, out, store, indexed, settings, say, warn)
-        elif summary is None:
-            delete_stores(out)  # that an earlier start began
-        if summary is None:
-            builder = _IndexBuilder(
-                subject, chosen, contexts, out, settings, seed, counts, progress, checkpoint_every
-            )
-            builder.stores = stores
-            summary = builder.build()
-        if stores:
-            report = _store_progress(progress)
-            StorePass(subject, contexts, stores, report, checkpoint_every).run()
-        return summary
-
-
-def _store_progress(progress: Callable[[Progress], None] | None) -> Callable[[int, int], None]:
-    def report(done: int, total: int) -> None:
-        if progress:
-            progress(Progress(done, total, None, step="activation store"))
-
-    return report
+    return contexts
 
 
 def choose_sites(shape: Shape, kinds: Sequence[str], layers: Sequence[int] | None) -> list[Site]:
@@ -320,6 +315,16 @@ class _IndexBuilder:
         self._report(plan.n_tokens - sum(batch.n_tokens for batch in plan.batches()))
         write_sealed(work / "clock.json", self.clock.to_json())
         shutil.rmtree(work / split)
+
+    def add_stores(self) -> None:
+        """Write the activation stores that the pass of the index did not, in a pass of their own."""
+
+        def report(done: int, total: int) -> None:
+            if self.progress:
+                self.progress(Progress(done, total, None, step="activation store"))
+
+        if self.stores:
+            StorePass(self.subject, self.contexts, self.stores, report, self.checkpoint_every).run()
 
     def _report(self, tokens: int) -> None:
         self.done += tokens

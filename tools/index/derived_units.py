@@ -124,6 +124,7 @@ class DerivedPass:
                 with torch.inference_mode():
                     values = self.units.columns(vectors, block).float().cpu().numpy()
                 of_block.update(values, batch, self.team.blocks)
+                of_block.keep(values, batch)
                 if not of_block.finite:
                     self._refuse(of_block, block)
             self.report(batch.n_tokens)

@@ -176,6 +176,10 @@ def plan_stores(
         UsageError: a layer that the subject does not have, or more than the free disk holds.
         CorruptError: the index has its stores, and they are damaged.
     """
+    if choice == "none":
+        if not (index / "index.json").exists():
+            delete_stores(index)  # that an earlier start of the index began
+        return None
     layers = sorted(set(indexed if isinstance(choice, str) else choice))
     for layer in layers:
         subject.shape.check_layer(layer, f"--store {layer}")
