@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Shaped, UInt8
 
 from ...corpus import Split
 
@@ -20,8 +22,7 @@ SHARD_TOKENS = 1 << 16
 again."""
 
 ArrayKind = Literal["mlp_in", "norm", "head", "stream", "loss"]
-Encoding = Literal["float16", "float32"]
-BYTES: Mapping[Encoding, int] = {"float16": 2, "float32": 4}
+Encoding = Literal["float16", "float32", "int8"]
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,21 @@ class StoredArray:
         return self.kind if self.layer is None else f"{self.kind}-{self.layer}"
 
     @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of a number; with "int8" that of a whole row, which has a scale (`encoding`)."""
+        if self.encoding == "int8":
+            return np.dtype([("values", np.int8, (self.width,)), ("scale", np.float32)])
+        return np.dtype(self.encoding)
+
+    @property
     def row_bytes(self) -> int:
         """Bytes a token."""
-        return self.width * BYTES[self.encoding]
+        return self.dtype.itemsize * (1 if self.encoding == "int8" else self.width)
+
+    def rows(self, content: UInt8[np.ndarray, " byte"]) -> Shaped[np.ndarray, " token ..."]:
+        """Bytes as rows: of numbers, or with "int8" of structures."""
+        rows = content.view(self.dtype)
+        return rows if self.encoding == "int8" else rows.reshape(-1, self.width)
 
     def to_json(self) -> dict[str, Any]:
         """For the description."""

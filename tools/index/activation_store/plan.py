@@ -4,14 +4,16 @@
 2. The residual stream after a layer is stored only where it does not follow from that input and the
    norm's statistics: families that run attention and MLP side by side, and layers in which planted
    units write.
-3. Losses are stored if all layers are, and if the logits follow from the last layer's stream.
+3. With 8 bits, a layer of which some neuron's activations would correlate too little with the true
+   ones is stored with 16.
+4. Losses are stored if all layers are, and if the logits follow from the last layer's stream.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -19,12 +21,18 @@ from torch import Tensor
 
 from ...subject.address import Site
 from ...subject.subject import Subject
-from ..float16_range import LARGEST
-from .layout import StoredArray
+from .encoding import decode, encode
+from .layout import Encoding, StoredArray
 
 TOLERANCE = 0.02
 """Relative error that is allowed: at 0.02 a unit's activations correlate by 0.9998 with the true ones.
 float16 has 0.0005."""
+StoreBits = Literal[8, 16]
+"""Bits of each number of an MLP's input."""
+MIN_R = 0.9995
+"""Lowest correlation of a neuron's activations from 8 bits with the true ones."""
+SPARE = 0.8
+"""Share of the allowed loss of correlation that a sample of about a thousand tokens may show."""
 
 
 class LayerArrays(NamedTuple):
@@ -41,7 +49,7 @@ class StorePlan:
     """The arrays of a store.
 
     Attributes:
-        notes: a line about each thing that is left out.
+        notes: a line about each thing that is left out, or not stored as was asked.
     """
 
     layers: dict[int, LayerArrays]
@@ -61,11 +69,17 @@ class StorePlan:
 
 
 @torch.inference_mode()
-def plan_store(subject: Subject, ids: Int[Tensor, "batch seq"], layers: Sequence[int]) -> StorePlan:
+def plan_store(
+    subject: Subject,
+    ids: Int[Tensor, "batch seq"],
+    layers: Sequence[int],
+    bits: StoreBits = 16,
+) -> StorePlan:
     """Plan a store of some layers.
 
     Args:
-        ids: a few contexts without padding.
+        ids: a few contexts without padding; a thousand tokens for 8 bits.
+        bits: of each number of an MLP's input, where the error allows.
     """
     arrays: dict[int, LayerArrays] = {}
     notes: list[str] = []
@@ -74,7 +88,13 @@ def plan_store(subject: Subject, ids: Int[Tensor, "batch seq"], layers: Sequence
     def consume(site: Site, value: Float[Tensor, "batch seq width"]) -> None:
         values[site.kind] = value
         if site.kind == "stream":  # the last of its layer
-            planned = _plan_layer(subject, ids, site.layer, values)
+            planned = _plan_layer(subject, ids, site.layer, values, "float16")
+            if bits == 8 and not isinstance(planned, str):
+                smaller = _plan_layer(subject, ids, site.layer, values, "int8")
+                if isinstance(smaller, str):
+                    notes.append(f"layer {site.layer} is stored in 16 bits: in 8, {smaller}")
+                else:
+                    planned = smaller
             values.clear()
             if isinstance(planned, str):
                 notes.append(f"layer {site.layer} is not stored: {planned}")
@@ -100,19 +120,28 @@ def plan_store(subject: Subject, ids: Int[Tensor, "batch seq"], layers: Sequence
 
 
 def _plan_layer(
-    subject: Subject, ids: Int[Tensor, "batch seq"], layer: int, values: Mapping[str, Tensor]
+    subject: Subject,
+    ids: Int[Tensor, "batch seq"],
+    layer: int,
+    values: Mapping[str, Tensor],
+    encoding: Encoding,
 ) -> LayerArrays | str:
     """The arrays of a layer, or why it has none.
 
     Args:
         values: at the layer's sites, by kind.
+        encoding: of the MLP's input.
     """
     mlp_in = values["mlp_in"]
-    if mlp_in.abs()[:, 1:].max() > LARGEST:
+    array = StoredArray("mlp_in", layer, subject.d_model, encoding)
+    stored = _as_stored(mlp_in, array)
+    if stored is None:
         return "its MLP's input is beyond float16"
-    stored = mlp_in.half().float()
-    if not _is_close(subject.neurons_from(layer, stored, ids), values["mlp"]):
+    neurons = subject.neurons_from(layer, stored, ids)
+    if not _is_close(neurons, values["mlp"]):
         return "its neurons do not follow from its MLP's input"
+    if encoding == "int8" and (r := _lowest_r(neurons, values["mlp"])) < 1 - SPARE * (1 - MIN_R):
+        return f"the activations of a neuron would correlate by {r:.5f} with the true ones"
     norm = None
     if "mid" in values and not subject.writes_besides_mlp(layer):
         statistics = subject.norm_statistics(layer, values["mid"], mlp_in)
@@ -120,11 +149,35 @@ def _plan_layer(
         if _is_close(stream, values["stream"]):
             norm = StoredArray("norm", layer, statistics.shape[-1], "float32")
     return LayerArrays(
-        StoredArray("mlp_in", layer, subject.d_model, "float16"),
+        array,
         norm,
         None if norm else StoredArray("stream", layer, subject.d_model, "float16"),
         StoredArray("head", layer, subject.shape.n_heads, "float16"),
     )
+
+
+def _as_stored(
+    mlp_in: Float[Tensor, "batch seq d_model"], array: StoredArray
+) -> Float[Tensor, "batch seq d_model"] | None:
+    """What a store would give back of all positions that count; None if it cannot hold them."""
+    counted = mlp_in[:, 1:]
+    encoded = encode(counted.flatten(0, 1), array)
+    if encoded is None:
+        return None
+    decoded = decode(array.rows(encoded.reshape(-1)), array).to(mlp_in.device)
+    return torch.cat([mlp_in[:, :1].float(), decoded.reshape(counted.shape)], dim=1)
+
+
+def _lowest_r(
+    values: Float[Tensor, "batch seq neuron"], expected: Float[Tensor, "batch seq neuron"]
+) -> float:
+    """The lowest correlation of a neuron, among those that are not constant."""
+    pair = (tensor[:, 1:].float().flatten(0, 1) for tensor in (values, expected))
+    values, expected = (rows - rows.mean(dim=0) for rows in pair)
+    norms = values.norm(dim=0) * expected.norm(dim=0)
+    varies = norms > 0
+    r = (values * expected).sum(dim=0)[varies] / norms[varies]
+    return float(r.min()) if len(r) else 1.0
 
 
 def _is_close(

@@ -153,11 +153,11 @@ class StoreRecorder:
         return site.layer == self._subject.shape.n_layers - 1
 
     def _append(self, array: StoredArray, values: Float[Tensor, "batch seq width"]) -> None:
-        encoded = encode(self._rows(values), array.encoding)
+        encoded = encode(self._rows(values), array)
         if encoded is None:
             # Position 0 does not count, and is often far beyond float16 (an attention sink).
             clamped = torch.cat([values[:, :1].clamp(-LARGEST, LARGEST), values[:, 1:]], dim=1)
-            encoded = encode(self._rows(clamped), array.encoding)
+            encoded = encode(self._rows(clamped), array)
         if encoded is None:
             self._drop(array)
             return

@@ -115,7 +115,7 @@ class StoredSource:
     ) -> Float[Tensor, "batch seq width"]:
         """The batch's rows of an array; zeros after a context's end."""
         assert array is not None  # `covers` was asked
-        rows = decode(self.store.read_contexts(array, batch.numbers, batch.length))
+        rows = decode(self.store.read_contexts(array, batch.numbers, batch.length), array)
         shape = (*batch.ids.shape, array.width)
         if rows.shape[0] != shape[0] * shape[1]:
             real = np.arange(shape[1]) < batch.length[:, None]

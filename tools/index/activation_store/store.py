@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int, Shaped
 
 from ...errors import CorruptError
 from ...files.checked_file import CheckedFile, check_size
@@ -74,7 +74,7 @@ class ActivationStore:
         """The array of a kind and layer; None where it was not stored."""
         return self.arrays.get((kind, layer))
 
-    def read(self, array: StoredArray, start: int, stop: int) -> Float[np.ndarray, "token width"]:
+    def read(self, array: StoredArray, start: int, stop: int) -> Shaped[np.ndarray, " token ..."]:
         """Rows of an array in their stored format."""
         parts: list[np.ndarray] = []
         while start < stop:
@@ -85,14 +85,14 @@ class ActivationStore:
             parts.append(np.frombuffer(file.read((end - row) * array.row_bytes), np.uint8))
             start += end - row
         flat = parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, np.uint8), *parts])
-        return flat.view(array.encoding).reshape(-1, array.width)
+        return array.rows(flat)
 
     def read_contexts(
         self,
         array: StoredArray,
         numbers: Int[np.ndarray, " context"],
         length: Int[np.ndarray, " context"],
-    ) -> Float[np.ndarray, "token width"]:
+    ) -> Shaped[np.ndarray, " token ..."]:
         """The rows of some contexts, one after the other; contexts that no pass reads have none."""
         starts = self.start[numbers]
         runs = _runs(starts[starts >= 0], length[starts >= 0])
