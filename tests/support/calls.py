@@ -29,5 +29,6 @@ CALLS: dict[str, dict[str, Any]] = {
     },
     "steer": {"unit": "mlp.1.5", "text": TEXT, "strengths": [2.0, -2.0], "new_tokens": 2},
     "tokens.describe": {"words": ["cat", "zebra"]},
+    "units.matching": {"words": ["cat"], "k": 2},
     "upstream": {"unit": "mlp.1.5", "text": TEXT, "k": 4},
 }

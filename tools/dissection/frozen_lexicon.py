@@ -20,14 +20,15 @@ def freeze(lexicon: Lexicon, predicates: Iterable[str]) -> Lexicon:
     neighbourhoods: dict[str, list[str]] = {}
     for printed in predicates:
         for term in Predicate.parse(printed).terms:
-            for concept in _with_parts(term.concept):
+            for concept in with_parts(term.concept):
                 if isinstance(concept, NearWords):
                     words = [lexicon.words[i] for i in concept.members(lexicon)]
                     neighbourhoods[concept.to_text()] = words
     return Lexicon(lexicon.strings, None, neighbourhoods)
 
 
-def _with_parts(concept: Concept) -> Iterator[Concept]:
+def with_parts(concept: Concept) -> Iterator[Concept]:
+    """A concept and all concepts inside it."""
     yield concept
     for part in concept.parts():
-        yield from _with_parts(part)
+        yield from with_parts(part)

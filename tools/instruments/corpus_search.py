@@ -12,34 +12,20 @@ The weakest matches are the counterexamples that exemplars never show.
 
 from __future__ import annotations
 
-import unicodedata
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from ..errors import ArgumentError
 from ..subject.address import Unit
-from ..subject.token_text import JoinedText, join_with_offsets
 from .input_texts import InputText, read_units
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import mark_active_tokens, quote_text
+from .text_patterns import TokenSpan, compile_pattern, matching_spans
 
 if TYPE_CHECKING:
     from ..index import Index
-
-_WITHOUT_SPACES = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
-"""First words of the Unicode names of characters that are written without spaces between words."""
-
-
-class TokenSpan(NamedTuple):
-    """First and last token of a match."""
-
-    first: int
-    last: int
 
 
 @dataclass(frozen=True)
@@ -125,7 +111,8 @@ def corpus_search(
     address, index = Unit.parse(unit), context.require_index()
     # The subject's strings, since an old index may not have the bytes of incomplete characters.
     strings = context.require_subject().token_strings()
-    spans = _matching_contexts(index, strings, pattern, regex=regex)
+    compiled = compile_pattern(pattern, regex=regex)
+    spans = matching_spans(index.contexts("explore"), strings, compiled)
     n_read = min(most, len(spans))
     numbers = list(spans)
     read = [numbers[i * len(numbers) // n_read] for i in range(n_read)]
@@ -145,96 +132,6 @@ def corpus_search(
     )
 
 
-class _Pattern(NamedTuple):
-    """A compiled pattern, and whether a match must not begin or end within a word."""
-
-    expression: Any
-    whole_words: bool
-
-    def spans(self, text: str) -> list[tuple[int, int]]:
-        """Where the text has matches, in characters."""
-        spans = [match.span() for match in self.expression.finditer(text)]
-        if not self.whole_words:
-            return spans
-        return [
-            (start, end)
-            for start, end in spans
-            if not _within_word(text, start) and not _within_word(text, end)
-        ]
-
-
-def _within_word(text: str, place: int) -> bool:
-    """Whether the characters before and after a place belong to one word, in any script.
-
-    Scripts without spaces show no words, so that every place is between two.
-    """
-    if not 0 < place < len(text):
-        return False
-    before, after = text[place - 1], text[place]
-    return all(
-        (c.isalnum() or c == "_" or unicodedata.category(c).startswith("M"))
-        and not unicodedata.name(c, "").startswith(_WITHOUT_SPACES)
-        for c in (before, after)
-    )
-
-
-def _compile(pattern: str, *, regex: bool) -> _Pattern:
-    import re2
-
-    if not regex:
-        words = pattern.strip() or pattern
-        # An accented letter may be one character or two.
-        forms = (words, *(unicodedata.normalize(form, words) for form in ("NFC", "NFD")))
-        either = "|".join(re2.escape(form) for form in dict.fromkeys(forms))
-        return _Pattern(re2.compile(f"(?i)(?:{either})"), whole_words=True)
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        return _Pattern(re2.compile(pattern, options), whole_words=False)
-    except re2.error as error:
-        raise ArgumentError(
-            f"corpus.search: {pattern!r} is not an RE2 expression ({error}); "
-            "RE2 has no look-around and no back-references"
-        ) from None
-
-
-def _matching_contexts(
-    index: Index, strings: Sequence[str], pattern: str, *, regex: bool
-) -> dict[int, list[TokenSpan]]:
-    """Context to the tokens of each match that is not in position 0 alone."""
-    contexts, compiled = index.contexts("explore"), _compile(pattern, regex=regex)
-    shows_bytes = "<0x" in pattern
-    matching: dict[int, list[TokenSpan]] = {}
-    lengths: list[int] = contexts.length.tolist()
-    for number, length in enumerate(lengths):
-        ids: list[int] = contexts.tokens[number, :length].tolist()
-        tokens = [strings[i] for i in ids]
-        text, offsets = _as_shown(tokens) if shows_bytes else join_with_offsets(tokens)
-        characters = compiled.spans(text)
-        spans: list[TokenSpan] = list(_token_spans(offsets, characters))
-        if spans:
-            matching[number] = spans
-    return matching
-
-
-def _as_shown(strings: Sequence[str]) -> JoinedText:
-    """The tokens' strings one after the other, with bytes as they are shown."""
-    ends = list(accumulate(map(len, strings)))
-    return JoinedText("".join(strings), list(pairwise([0, *ends])))
-
-
-def _token_spans(
-    offsets: Sequence[tuple[int, int]], characters: Sequence[tuple[int, int]]
-) -> Iterator[TokenSpan]:
-    starts, ends = [start for start, _ in offsets], [end for _, end in offsets]
-    for start, end in characters:
-        if start == end:
-            continue
-        first, last = bisect_right(ends, start), bisect_left(starts, end) - 1
-        if last > 0:
-            yield TokenSpan(max(first, 1), last)
-
-
 def _read_matches(
     context: InstrumentContext, unit: Unit, spans: dict[int, list[TokenSpan]]
 ) -> Iterator[Match]:
@@ -248,7 +145,7 @@ def _read_matches(
     for (number, matched), text, (signal,) in zip(spans.items(), texts, signals, strict=True):
         values = rounded(signal)
         tokens = [strings[token] for token in text.ids]
-        for first, last in matched:
+        for first, last, _ in matched:
             positions = list(range(first, last + 1))
             strongest = max((values[p] for p in positions), key=abs)
             yield Match(number, tokens, [0.0, *values[1:]], positions, strongest)

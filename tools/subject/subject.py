@@ -259,6 +259,10 @@ class Subject:
         """The stream after the layer, from the input of its MLP; see `mlp_input` for when it holds."""
         return stream_after(self.architecture, self.parts.layers[layer], mlp_in, statistics)
 
+    def depends_on_text(self, layer: int) -> bool:
+        """Whether a neuron of the layer depends on more than its MLP's input at the same token."""
+        return False
+
     def writes_besides_mlp(self, layer: int) -> bool:
         """Whether something else than attention and MLP writes to the stream in this layer."""
         return False

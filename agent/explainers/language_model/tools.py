@@ -136,6 +136,7 @@ _SUMMARIES = {
     "probe": "whether a linear probe reads your labels there",
     "steer": "what the model predicts and writes when it is pushed",
     "tokens.describe": "how words are cut, how common, what is like them",
+    "units.matching": "units of the whole model that stand for words, a pattern or a predicate",
     "upstream": "what feeds it at a token",
 }
 """What an instrument tells, shorter than its docstring. Others have their docstring's first line."""

@@ -24,7 +24,7 @@ from hubel.tools.instruments import (
 KNOWN = {
     "ablate", "activations.exemplars", "activations.on_text", "activations.search", "activations.statistics",
     "attribute", "coactivating", "compare", "corpus.search", "generate", "logit_lens", "nearest", "patch", "probe",
-    "steer", "tokens.describe", "upstream",
+    "steer", "tokens.describe", "units.matching", "upstream",
 }  # fmt: skip
 
 

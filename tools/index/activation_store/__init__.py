@@ -19,6 +19,7 @@ files only ever grow, and a killed pass cuts them back to its checkpoint.
     recorder    what a pass hands to the writer
     store       reading rows (needs no torch)
     source      activations of units from rows, as a forward pass would give them
+    tokens      the same at single tokens
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -28,6 +29,8 @@ from .store import ActivationStore
 Requests = Mapping[Site, Sequence[int] | None]
 """The columns needed of each site; None for all."""
 Consume = Callable[[Site, Float[Tensor, "batch seq column"]], None]
+Take = Callable[[StoredArray | None], Float[Tensor, "batch seq width"]]
+"""Gives the rows of an array that are read now."""
 
 
 class ContextBatch(NamedTuple):
@@ -82,33 +85,52 @@ class StoredSource:
 
     def read(self, batch: ContextBatch, requests: Requests, consume: Consume) -> None:
         """Compute the batch from stored vectors."""
+        take = partial(self._padded, batch)
         for site, columns in requests.items():
-            consume(site, self._values(batch, site, columns))
+            consume(site, self._values(site, columns, take, batch.ids))
+
+    def follows_token_by_token(self, site: Site) -> bool:
+        """Whether `read_tokens` can compute the site: no unit of it depends on the text around."""
+        return self.covers(site) and not (
+            site.kind == "mlp" and self.subject.depends_on_text(site.layer)
+        )
+
+    def read_tokens(
+        self, site: Site, rows: Int[np.ndarray, " token"], columns: Sequence[int] | None = None
+    ) -> Float[Tensor, "token column"]:
+        """A site's activations at single tokens.
+
+        Args:
+            rows: of the store, ascending.
+        """
+
+        def take(array: StoredArray | None) -> Float[Tensor, "1 token width"]:
+            assert array is not None  # `covers` was asked
+            return decode(self.store.read_rows(array, rows))[None].to(self.subject.device)
+
+        ids = torch.zeros((1, len(rows)), dtype=torch.long)
+        return self._values(site, columns, take, ids)[0]
 
     @torch.inference_mode()
     def _values(
-        self, batch: ContextBatch, site: Site, columns: Sequence[int] | None
+        self, site: Site, columns: Sequence[int] | None, take: Take, ids: Int[Tensor, "batch seq"]
     ) -> Float[Tensor, "batch seq column"]:
         array, layer = self.store.array, site.layer
         if site.kind == "mlp":
-            mlp_in = self._padded(batch, array("mlp_in", layer))
-            return self.subject.neurons_from(layer, mlp_in, batch.ids, columns)
-        if site.kind == "mlp_in":
-            values = self._padded(batch, array("mlp_in", layer))
-        elif site.kind == "head":
-            values = self._padded(batch, array("head", layer))
+            return self.subject.neurons_from(layer, take(array("mlp_in", layer)), ids, columns)
+        if site.kind in ("mlp_in", "head"):
+            values = take(array("mlp_in" if site.kind == "mlp_in" else "head", layer))
         else:
-            values = self._stream(batch, layer)
+            values = self._stream(layer, take)
             if site.kind == "resid":
                 values = values @ self.subject.basis(layer).T
         return values if columns is None else values[..., list(columns)]
 
-    def _stream(self, batch: ContextBatch, layer: int) -> Float[Tensor, "batch seq d_model"]:
+    def _stream(self, layer: int, take: Take) -> Float[Tensor, "batch seq d_model"]:
         if stored := self.store.array("stream", layer):
-            return self._padded(batch, stored)
-        mlp_in = self._padded(batch, self.store.array("mlp_in", layer))
-        statistics = self._padded(batch, self.store.array("norm", layer))
-        return self.subject.stream_from(layer, mlp_in, statistics)
+            return take(stored)
+        mlp_in = take(self.store.array("mlp_in", layer))
+        return self.subject.stream_from(layer, mlp_in, take(self.store.array("norm", layer)))
 
     def _padded(
         self, batch: ContextBatch, array: StoredArray | None

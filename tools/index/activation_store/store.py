@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int, Shaped
 
 from ...errors import CorruptError
-from ...files.checked_file import CheckedFile, check_size
+from ...files.checked_file import BLOCK, CheckedFile, check_size
 from ...files.sealed_json import read_sealed
 from ..batch_plan import reading_order
 from ..index_files import files_from_json
@@ -98,6 +98,20 @@ class ActivationStore:
         runs = _runs(starts[starts >= 0], length[starts >= 0])
         parts = [self.read(array, start, stop) for start, stop in runs]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def read_rows(
+        self, array: StoredArray, rows: Int[np.ndarray, " row"]
+    ) -> Float[np.ndarray, "row width"]:
+        """Single rows, in ascending order; blocks of a file that have none of them are not read."""
+        at_once = max(BLOCK // array.row_bytes, 1)
+        parts = [self.read(array, 0, 0)]
+        for block in np.unique(rows // at_once).tolist():
+            low, high = np.searchsorted(rows, [block * at_once, (block + 1) * at_once])
+            start, stop = int(rows[low]), int(rows[high - 1]) + 1
+            values = self.read(array, start, stop)
+            is_all = stop - start == high - low  # then nothing is copied
+            parts.append(values if is_all else values[rows[low:high] - start])
+        return np.concatenate(parts)
 
     def _open(self, name: str) -> CheckedFile:
         return CheckedFile(self.folder / name, self._hashes[name], self._cure)

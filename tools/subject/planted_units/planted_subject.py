@@ -155,6 +155,10 @@ class PlantedSubject(Subject):
         wide = planted.append(Site("mlp", layer), own)
         return wide if columns is None else wide[..., list(columns)]
 
+    def depends_on_text(self, layer: int) -> bool:
+        """Whether the layer has planted units."""
+        return layer in self._by_layer
+
     def writes_besides_mlp(self, layer: int) -> bool:
         """Whether a planted unit of the layer writes."""
         return layer in self._writes.layers

@@ -1,0 +1,238 @@
+"""`units.matching`: which units of the index stand for something."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from ...errors import ArgumentError
+from ...subject.address import Site
+from ..registry import InstrumentContext, Result, Text, instrument, rounded
+from ..rendering import format_token_values, quote_text
+from .search import ComparedUnit, Ranking, compare_units
+from .target import (
+    MatchOptions,
+    TokenTarget,
+    target_of_pattern,
+    target_of_predicate,
+    target_of_words,
+)
+
+if TYPE_CHECKING:
+    from ...index import Index
+
+SHOWN_TOKENS = 4
+Kind = Literal["mlp", "head", "resid"]
+
+
+@dataclass(frozen=True)
+class MatchingUnit:
+    """A unit and how well it follows the target.
+
+    Attributes:
+        unit: address with the side that moves at the matches. r and AUROC are of the activation
+            with its sign turned for the side -, so that 1 is perfect.
+        r: Pearson correlation with the target over explore.
+        auroc: share of pairs of a match and another token in which the activation is further on
+            that side at the match.
+        matches, others: the matching and the other tokens that they are over.
+        at_matches: mean raw activation at the matches; mean: over explore.
+        tokens: mean raw activation at the most frequent matching tokens, the furthest first.
+    """
+
+    unit: str
+    r: float
+    auroc: float
+    matches: int
+    others: int
+    at_matches: float
+    mean: float
+    tokens: dict[str, float]
+
+
+@dataclass(frozen=True)
+class UnitsMatching(Result):
+    """All units ranked by r and by AUROC with a target.
+
+    Attributes:
+        found: of listed words, how often each occurs.
+        n_tokens: tokens of explore that count; n_matches: those where the target holds.
+        compared: units.
+        chance_r, chance_auroc: about the largest of as many units that have nothing to do with it.
+        beyond_chance: units with a larger |r|.
+        notes: what was computed by a pass of the subject.
+    """
+
+    target: str
+    found: dict[str, int]
+    n_tokens: int
+    n_matches: int
+    compared: int
+    chance_r: float
+    chance_auroc: float
+    beyond_chance: int
+    by_r: list[MatchingUnit]
+    by_auroc: list[MatchingUnit]
+    notes: list[str]
+
+    def render(self) -> str:
+        lines = [
+            f"of {self.compared:,} units, those that follow {quote_text(self.target)} "
+            f"({self.n_matches:,} of {self.n_tokens:,} tokens of explore)"
+        ]
+        if missing := [word for word, count in self.found.items() if not count]:
+            lines.append("not in explore: " + ", ".join(f'"{quote_text(w)}"' for w in missing))
+        lines.append(
+            f"by r (largest by chance {self.chance_r:.2f}; {self.beyond_chance:,} are beyond):"
+        )
+        lines += map(self._line, self.by_r)
+        lines.append(f"by AUROC (largest by chance {self.chance_auroc:.2f}):")
+        lines += map(self._line, self.by_auroc)
+        return "\n".join([*lines, *self.notes])
+
+    def _line(self, unit: MatchingUnit) -> str:
+        partial = ""
+        if unit.matches + unit.others < self.n_tokens:
+            partial = f" (over {unit.matches:,} matches and {unit.others:,} other tokens)"
+        shown = list(unit.tokens.items())[:SHOWN_TOKENS]
+        tokens = format_token_values([t for t, _ in shown], [v for _, v in shown], "+.3g")
+        return (
+            f"  {unit.unit}: r {unit.r:+.3f}, AUROC {unit.auroc:.3f}{partial}, mean there "
+            f"{unit.at_matches:+.3g}, in all {unit.mean:+.3g}; {tokens}"
+        )
+
+
+@instrument("units.matching", needs=("subject", "index"))
+def units_matching(
+    context: InstrumentContext,
+    words: Annotated[
+        list[Text] | None,
+        Field(min_length=1, max_length=100, description="whole words or phrases, in any casing"),
+    ] = None,
+    pattern: Annotated[Text | None, Field(max_length=1000)] = None,
+    regex: Annotated[
+        bool, Field(description="the pattern is an RE2 expression instead of words")
+    ] = False,
+    predicate: Annotated[
+        Text | None,
+        Field(
+            max_length=2000,
+            description='such as `strongly words("said") - slightly after(words("he"))`',
+        ),
+    ] = None,
+    match_case: Annotated[bool, Field(description="of words and of a pattern of words")] = False,
+    last_only: Annotated[
+        bool, Field(description="of a match of several tokens, the last one only")
+    ] = False,
+    k: Annotated[int, Field(ge=1, le=50, description="to list by r, and by AUROC")] = 8,
+    sites: Annotated[
+        list[Kind] | None, Field(min_length=1, description="default: all of the index")
+    ] = None,
+    layers: Annotated[list[int] | None, Field(description="default: all of the index")] = None,
+) -> UnitsMatching:
+    """Find the units that stand for something: words, a pattern or a predicate that you give.
+
+    Ranks all units of the index, on both sides, by correlation with where it holds in the corpus and
+    by how well they tell its tokens from others. Give one of words, pattern and predicate.
+    """
+    options = MatchOptions(regex=regex, match_case=match_case, last_only=last_only)
+    target = _target(context, options, words=words, pattern=pattern, predicate=predicate)
+    subject, index = context.require_subject(), context.require_index()
+    chosen = chosen_sites(index, sites, layers)
+    from ...index.activation_store.tokens import TokenSource
+
+    notes: list[str] = []
+    source = TokenSource(subject, index, chosen, notes.append)
+    ranking = compare_units(index, source, target, chosen, subject.token_strings(), k)
+    return UnitsMatching(
+        target.what,
+        target.found,
+        target.n,
+        int((target.signal > 0).sum()),
+        ranking.compared,
+        round(ranking.chance_r, 3),
+        round(ranking.chance_auroc, 3),
+        ranking.beyond_chance,
+        _listed(ranking, k, "r"),
+        _listed(ranking, k, "auroc"),
+        notes,
+    )
+
+
+def _target(
+    context: InstrumentContext,
+    options: MatchOptions,
+    *,
+    words: list[str] | None,
+    pattern: str | None,
+    predicate: str | None,
+) -> TokenTarget:
+    looked_for = {"words": words, "pattern": pattern, "predicate": predicate}
+    given = [name for name, value in looked_for.items() if value is not None]
+    if len(given) != 1:
+        raise ArgumentError(
+            f"units.matching: {' and '.join(given) or 'nothing'} given to look for; "
+            'give one of words=["Monday", "Friday"], pattern="Monday" and '
+            "predicate='strongly words(\"monday\")'"
+        )
+    subject = context.require_subject()
+    contexts = context.require_index().contexts("explore")
+    if words is not None:
+        return target_of_words(subject, contexts, words, options)
+    if pattern is not None:
+        return target_of_pattern(subject, contexts, pattern, options)
+    return target_of_predicate(subject, contexts, predicate or "")
+
+
+def chosen_sites(
+    index: Index, kinds: Sequence[str] | None, layers: Sequence[int] | None
+) -> list[Site]:
+    """The sites of an index of these kinds and layers; raises ArgumentError if there are none."""
+    chosen = [
+        site
+        for site in index.sites
+        if (kinds is None or site.kind in kinds) and (layers is None or site.layer in layers)
+    ]
+    if not chosen:
+        has = ", ".join(sorted({f"{site.kind}.{site.layer}" for site in index.sites}))
+        raise ArgumentError(
+            f"no site of kind {kinds or 'any'} and layer {layers} is in the index, which has {has}"
+        )
+    return chosen
+
+
+def _listed(ranking: Ranking, k: int, by: Literal["r", "auroc"]) -> list[MatchingUnit]:
+    """The best k by one of the numbers, on the better side of each; a head has one side."""
+    rows: list[tuple[float, MatchingUnit]] = []
+    for compared in ranking.units:
+        strength = compared.r if by == "r" else compared.auroc - 0.5
+        if compared.unit.site == "head" and strength <= 0:
+            continue
+        rows.append((abs(strength), _row(compared, -1 if strength < 0 else 1)))
+    rows.sort(key=lambda row: (-row[0], row[1].unit))
+    return [unit for strength, unit in rows[:k] if strength > 0]
+
+
+def _row(compared: ComparedUnit, sign: int) -> MatchingUnit:
+    unit = compared.unit
+    if unit.site != "head":
+        unit = replace(unit, side="-" if sign < 0 else "+")
+    auroc = compared.auroc if sign > 0 else 1 - compared.auroc
+    r, auroc, at_matches, mean = rounded(
+        [sign * compared.r, auroc, compared.at_matches, compared.mean]
+    )
+    tokens = sorted(compared.tokens.items(), key=lambda item: -sign * item[1])
+    names, values = zip(*tokens, strict=True) if tokens else ((), ())
+    return MatchingUnit(
+        str(unit),
+        r,
+        auroc,
+        compared.matches,
+        compared.others,
+        at_matches,
+        mean,
+        dict(zip(names, rounded(values), strict=True)),
+    )
