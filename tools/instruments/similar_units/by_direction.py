@@ -14,7 +14,7 @@ All layers are compared, since all write to the same stream. A cosine of 0.3 is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from ...errors import ArgumentError
+from ...errors import ArgumentError, UsageError
 from ...subject.address import Unit
 from ..neuron_weights import read_directions, write_directions
 from ..registry import InstrumentContext, Result, UnitAddress, instrument, rounded
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from ...subject import Subject
 
 By = Literal["write", "read"]
+HEADS_AT_ONCE = 32
+"""Heads compared with a layer's in one product: 70 MB for 32 heads of 128 dimensions each."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def nearest(
     Near neighbours often share a meaning, or split one: look at their exemplars to see what the
     unit does not do. Heads are compared by what they move (their OV matrix).
     """
-    from ...circuits.selftest import open_circuit_model
+    from ...circuits.circuit_model import CircuitModel
 
     address, subject = Unit.parse(unit).unsided, context.require_subject()
     subject.shape.column(address)
@@ -103,7 +105,7 @@ def nearest(
     if address.site == "resid" and by == "read":
         raise ArgumentError("nearest: a named direction is only written; leave `by` out")
     if address.site == "head":
-        extremes = _compare_head(open_circuit_model(subject), address, k)
+        (extremes,) = _compare_heads(CircuitModel(subject), [address], k)
     else:
         direction = _direction(subject, address, by)
         (extremes,) = _compare_with_neurons(subject, {address: direction}, by, k)
@@ -133,41 +135,53 @@ def nearest_by_direction(
 ) -> dict[str, SimilarUnits]:
     """Each unit's address, without a side, with the units nearest to it by what they write or move.
 
-    A unit without a direction is left out.
+    A unit without a direction is left out, and a head of a family whose values cannot be found.
 
     Args:
-        progress: called with how many layers and heads are done, of how many.
+        progress: called with how many layers are done, of how many; heads and neurons apart.
     """
-    from ...circuits.selftest import open_circuit_model
-
     unsided = list(dict.fromkeys(unit.unsided for unit in units))
-    heads = [unit for unit in unsided if unit.site == "head"]
     directions: dict[Unit, Tensor] = {}
     for unit in unsided:
         if unit.site != "head":
             with suppress(ArgumentError):  # it writes nothing
                 directions[unit] = _direction(subject, unit, "write")
-    steps = len(heads) + (subject.shape.n_layers if directions else 0)
+    heads = [unit for unit in unsided if unit.site == "head"]
+    model = _wired(subject) if heads else None
+    kinds = bool(directions) + (model is not None)
     nearest: dict[str, SimilarUnits] = {}
-    model = open_circuit_model(subject) if heads else None
-    for number, head in enumerate(heads, start=1):
-        assert model is not None
-        extremes = _compare_head(model, head, N_RECORDED)
-        # Heads are few: the most alike are listed even if their cosine is negative.
-        nearest[str(head)] = extremes.recorded(
-            "move", lambda value: rounded([value])[0], at_least=-1.0
+    if model is not None:
+        n_layers = subject.shape.n_layers
+        moved = _compare_heads(
+            model, heads, N_RECORDED, lambda layer: progress(layer + 1, kinds * n_layers)
         )
-        progress(number, steps)
+        for unit, extremes in zip(heads, moved, strict=True):
+            # Heads are few: the most alike are listed even if their cosine is negative.
+            nearest[str(unit)] = extremes.recorded(
+                "move", lambda value: rounded([value])[0], at_least=-1.0
+            )
     compared = _compare_with_neurons(
         subject,
         directions,
         "write",
         N_RECORDED,
-        lambda layer: progress(len(heads) + layer + 1, steps),
+        lambda layer: progress(
+            (kinds - 1) * subject.shape.n_layers + layer + 1, kinds * subject.shape.n_layers
+        ),
     )
     for unit, extremes in zip(directions, compared, strict=True):
         nearest[str(unit)] = extremes.recorded("write", lambda value: round(value, 4))
     return nearest
+
+
+def _wired(subject: Subject) -> CircuitModel | None:
+    """The subject with its values' weights, or None where a family's wiring is not described."""
+    from ...circuits.circuit_model import CircuitModel
+
+    try:
+        return CircuitModel(subject)
+    except UsageError:
+        return None
 
 
 def write_cosine(subject: Subject, unit: Unit, other: Unit) -> float:
@@ -237,8 +251,17 @@ def _add_named_directions(
         extremes.add(cosines, lambda index: others[index][0])
 
 
-def _compare_head(model: CircuitModel, unit: Unit, k: int) -> Extremes:
-    """The heads nearest to a head, and the most opposite, by their OV matrices."""
+def _compare_heads(
+    model: CircuitModel,
+    units: Sequence[Unit],
+    k: int,
+    progress: Callable[[int], None] = lambda layer: None,
+) -> list[Extremes]:
+    """For each head the nearest and the most opposite of all heads, by their OV matrices.
+
+    Args:
+        progress: called with each layer that is compared.
+    """
     import torch
 
     subject, graph = model.subject, model.graph
@@ -252,17 +275,29 @@ def _compare_head(model: CircuitModel, unit: Unit, k: int) -> Extremes:
         return subject.head_matrices(layer).float(), values
 
     def inner(o: Tensor, v: Tensor, others: Tensor, values: Tensor) -> Tensor:
-        """<OV, O'V'> of one head with several."""
-        left = torch.einsum("dj,hdk->hjk", o, others)  # O^T O'
-        return (left * torch.einsum("jd,hkd->hjk", v, values)).sum((1, 2))
+        """<OV, O'V'> of several heads (rows) with several others (columns)."""
+        left = torch.einsum("tdj,hdk->thjk", o, others)  # O^T O'
+        return (left * torch.einsum("tjd,hkd->thjk", v, values)).sum((2, 3))
 
-    o, v = (factor[unit.index] for factor in factors(unit.layer))
-    norm = inner(o, v, o[None], v[None]).sqrt()
-    extremes = Extremes(k)
+    own = [tuple(factor[unit.index] for factor in factors(unit.layer)) for unit in units]
+    batches = [slice(start, start + HEADS_AT_ONCE) for start in range(0, len(units), HEADS_AT_ONCE)]
+    stacked = [(*map(torch.stack, zip(*own[batch], strict=True)),) for batch in batches]
+    squares = torch.cat([inner(o, v, o, v)[0] for o, v in _each(own)])
+    extremes = [Extremes(k) for _ in units]
     for layer in range(subject.shape.n_layers):
         others, values = factors(layer)
-        squares = [inner(a, b, a[None], b[None])[0] for a, b in zip(others, values, strict=True)]
-        cosines = inner(o, v, others, values) / (norm * torch.stack(squares).sqrt())
-        skip = [unit.index] if layer == unit.layer else []
-        extremes.add(cosines.cpu().numpy(), partial(Unit, "head", layer), skip)
+        pairs = zip(others, values, strict=True)
+        sizes = torch.cat([inner(o, v, o, v)[0] for o, v in _each(pairs)]).sqrt()
+        products = torch.cat([inner(o, v, others, values) for o, v in stacked])
+        cosines = (products / (squares.sqrt()[:, None] * sizes)).cpu().numpy()
+        for unit, kept, row in zip(units, extremes, cosines, strict=True):
+            skip = [unit.index] if layer == unit.layer else []
+            kept.add(row, partial(Unit, "head", layer), skip)
+        progress(layer)
     return extremes
+
+
+def _each(pairs: Iterable[Sequence[Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Each head's two factors as a batch of one."""
+    for o, v in pairs:
+        yield o[None], v[None]

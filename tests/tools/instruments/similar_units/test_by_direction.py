@@ -9,7 +9,9 @@ import torch
 
 from hubel.tools.errors import ArgumentError
 from hubel.tools.instruments import InstrumentContext, call
-from hubel.tools.instruments.similar_units.by_direction import Nearest
+from hubel.tools.instruments.similar_units import by_direction
+from hubel.tools.instruments.similar_units.by_direction import Nearest, nearest_by_direction
+from hubel.tools.subject.address import Unit
 from tests.support.tiny import MODEL_TYPES, N_LAYERS, N_NEURONS, tiny_subject
 
 
@@ -115,3 +117,24 @@ def test_invalid_units_are_refused_with_a_hint(
 @pytest.mark.parametrize("family", MODEL_TYPES)
 def test_every_family_has_neighbours(family: str) -> None:
     assert len(nearest(InstrumentContext(tiny_subject(family)), unit="mlp.1.5").alike) == 5
+
+
+def test_many_units_at_once_have_the_neighbours_of_each_alone(monkeypatch) -> None:
+    monkeypatch.setattr(by_direction, "HEADS_AT_ONCE", 3)
+    subject, steps = tiny_subject(), []
+    units = [Unit("head", layer, i) for layer in range(N_LAYERS) for i in range(4)]
+    units += [Unit("mlp", 1, i) for i in range(3)]
+    together = nearest_by_direction(subject, units, lambda done, of: steps.append((done, of)))
+    assert steps == [(done, 2 * N_LAYERS) for done in range(1, 2 * N_LAYERS + 1)]
+    for unit in units:
+        (alone,) = nearest_by_direction(subject, [unit]).values()
+        assert together[str(unit)].compared == alone.compared
+        for a, b in zip(together[str(unit)].alike, alone.alike, strict=True):
+            assert a.unit == b.unit
+            assert a.value == pytest.approx(b.value, abs=2e-4)
+
+
+def test_heads_whose_values_cannot_be_found_are_left_out() -> None:
+    """A family that normalises its writes has no description of its values."""
+    units = [Unit("head", 1, 0), Unit("mlp", 1, 5)]
+    assert list(nearest_by_direction(tiny_subject("gemma2"), units)) == ["mlp.1.5"]
