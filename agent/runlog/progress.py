@@ -1,5 +1,7 @@
 """Progress on standard error: a bar on a terminal, elsewhere a line every few seconds.
 
+The time left comes from `pace.Pace`, whichever way it is shown.
+
 with progress(quiet=args.quiet) as report:
     build_index(..., progress=report)   # reports anything with .step .done .total (and .unit, .note)
     report.update("explain", done=3, total=24, unit="targets", note="2 failed")
@@ -17,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 
 from ...tools.files.untrusted_text import escape_control, printable
+from .pace import Pace
 
 EVERY_S = 5.0
 """Seconds between two plain lines of one step: often enough to see life, rare enough for a CI log."""
@@ -42,9 +45,20 @@ class Reporter:
         self.update(report.step, report.done, report.total, unit=unit, note=note)
 
     def update(
-        self, step: str, done: float, total: float | None, *, unit: str = "", note: str = ""
+        self,
+        step: str,
+        done: float,
+        total: float | None,
+        *,
+        unit: str = "",
+        note: str = "",
+        at_once: int = 1,
     ) -> None:
-        """Say how far `step` is; the first report of a step starts its clock."""
+        """Say how far `step` is; the first report of a step starts its clock.
+
+        Args:
+            at_once: how many are worked on side by side, so that they end in bunches.
+        """
 
     def say(self, text: str) -> None:
         """One line that stays."""
@@ -52,9 +66,7 @@ class Reporter:
 
 @dataclass
 class _Step:
-    started: float
-    """Clock and count at the step's first report; a resumed step does not begin at 0."""
-    began_at: float
+    pace: Pace
     shown: float
     finished: bool = False
 
@@ -70,22 +82,29 @@ class LineReporter(Reporter):
         self._lock = threading.Lock()
 
     def update(
-        self, step: str, done: float, total: float | None, *, unit: str = "", note: str = ""
+        self,
+        step: str,
+        done: float,
+        total: float | None,
+        *,
+        unit: str = "",
+        note: str = "",
+        at_once: int = 1,
     ) -> None:
         now = self.clock()
         with self._lock:
             state = self._steps.get(step)
             first = state is None or (state.finished and (total is None or done < total))
             if state is None or first:
-                state = self._steps[step] = _Step(now, done, now)
+                state = self._steps[step] = _Step(Pace(now, done, at_once), now)
+            state.pace.add(now, done)
             complete = total is not None and done >= total
             if state.finished or not (first or complete or now - state.shown >= self.every):
                 return
             state.shown, state.finished = now, complete
+            left = state.pace.seconds_left(now, total)
             self._write(
-                progress_line(
-                    step, done, total, unit, note, rate(state.began_at, done, now - state.started)
-                )
+                progress_line(step, done, total, unit, note, state.pace.units_per_second(), left)
             )
 
     def say(self, text: str) -> None:
@@ -102,37 +121,52 @@ class BarReporter(Reporter):
 
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+        from rich.text import Text
+
+        class TimeColumn(ProgressColumn):
+            """The time left, which goes down between two reports, and at the end the time taken."""
+
+            def render(self, task: Task) -> Text:
+                time = time_of(task.fields["pace"], task.total, task.finished_time)
+                return Text(time, style="progress.remaining")
 
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TextColumn("{task.fields[counted]}", markup=False),
-            TimeRemainingColumn(elapsed_when_finished=True),
+            TimeColumn(),
             TextColumn("{task.fields[note]}", markup=False),
         )
         self.bars = Progress(*columns, console=Console(file=stream, highlight=False))
         self._tasks: dict[str, Any] = {}
-        self._began: dict[str, tuple[float, float]] = {}
+        self._paces: dict[str, Pace] = {}
         self._lock = threading.Lock()
 
     def update(
-        self, step: str, done: float, total: float | None, *, unit: str = "", note: str = ""
+        self,
+        step: str,
+        done: float,
+        total: float | None,
+        *,
+        unit: str = "",
+        note: str = "",
+        at_once: int = 1,
     ) -> None:
         now = time.monotonic()
         with self._lock:
             if step not in self._tasks:
+                pace = self._paces[step] = Pace(now, done, at_once)
                 self._tasks[step] = self.bars.add_task(
-                    escape_control(step), total=total, counted="", note=""
+                    escape_control(step), total=total, counted="", note="", pace=pace
                 )
-                self._began[step] = (now, done)
-            start, began_at = self._began[step]
-            speed = rate(began_at, done, now - start)
+            pace = self._paces[step]
+            pace.add(now, done)
             self.bars.update(
                 self._tasks[step],
                 completed=done,
                 total=total,
-                counted=counted(done, total, unit, speed),
+                counted=counted(done, total, unit, pace.units_per_second()),
                 note=escape_control(note),
             )
 
@@ -140,18 +174,27 @@ class BarReporter(Reporter):
         self.bars.console.print(printable(text), markup=False)
 
 
-def rate(began_at: float, done: float, seconds: float) -> float | None:
-    """Items per second since the step's first report; None as long as there are none."""
-    return (done - began_at) / seconds if seconds > 0 and done > began_at else None
+def time_of(pace: Pace, total: float | None, finished_after: float | None) -> str:
+    """What a bar says of time: ``1:32 left``, at the end ``took 2:10``, and nothing before it is known."""
+    if finished_after is not None:
+        return f"took {duration(finished_after)}"
+    left = pace.seconds_left(time.monotonic(), total)
+    return "" if left is None else f"{duration(left)} left"
 
 
 def progress_line(
-    step: str, done: float, total: float | None, unit: str, note: str, speed: float | None
+    step: str,
+    done: float,
+    total: float | None,
+    unit: str,
+    note: str,
+    speed: float | None,
+    left: float | None = None,
 ) -> str:
     """A plain progress line: ``index: 1,024/60,000 tokens, 640/s, 1:32 left, forward 96 %``."""
     parts = [f"{escape_control(step)}: {counted(done, total, unit, speed)}"]
-    if speed and total is not None and done < total:
-        parts.append(f"{duration((total - done) / speed)} left")
+    if left is not None and total is not None and done < total:
+        parts.append(f"{duration(left)} left")
     return ", ".join([*parts, *([escape_control(note)] if note else [])])
 
 
