@@ -11,6 +11,8 @@ Nothing in here can read holdout; `verify` can.
 from __future__ import annotations
 
 import threading
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +42,7 @@ class InvestigationContext:
         judges: score sentences; None in a replay, where their answers are in the journal.
         stopped: set when the run is asked to stop.
         clock: adds up the time that steps take.
+        say: shows a line to whoever watches the run.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class InvestigationContext:
         judges: SentenceJudges | None = None,
         stopped: threading.Event | None = None,
         clock: RunClock | None = None,
+        say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.folder, self.config, self.log = folder, config, log
         self.data = data
@@ -65,6 +69,9 @@ class InvestigationContext:
         self.instruments = InstrumentDesk(self.journal, instrument_context, nulls, self.waits)
         self.judges = judges or SentenceJudges(config, log, {}, None)
         self.stopped = stopped or threading.Event()
+        self.say = say
+        self._steps: dict[str, str] = {}
+        self._first = threading.Lock()  # held for good by the first hypothesis of the run
         self.budget_reached = ""
         """Which limit was reached, if any."""
         self.units = {target: Unit.parse(target) for target in config.targets}
@@ -74,6 +81,20 @@ class InvestigationContext:
         """Raise `Stopped` if the run was asked to stop. Called between steps, so none is cut short."""
         if self.stopped.is_set():
             raise Stopped
+
+    def enter_step(self, target: str, step: str) -> None:
+        """Remember where an investigation is; "" when it has ended or stopped."""
+        self._steps[target] = step
+
+    def steps(self) -> str:
+        """Where the investigations are: "7 propose, 1 verify"."""
+        counts = Counter(step for step in list(self._steps.values()) if step)
+        return ", ".join(f"{n} {step}" for step, n in counts.most_common())
+
+    def show_first(self, target: str, sentence: str) -> None:
+        """Say the first hypothesis of the run, long before anything is known of how good it is."""
+        if self._first.acquire(blocking=False):
+            self.say(f"{target}, first hypothesis, not yet tested: {sentence}")
 
     def is_null(self, unit: Unit) -> bool:
         """Whether a target is artificial: a null or a control, not a unit of the subject."""

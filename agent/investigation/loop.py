@@ -107,6 +107,7 @@ def _node(name: str, step: Step, driver: ExplainerDriver) -> Any:
 
     def run(state: LoopState) -> Update:
         driver.context.raise_if_stopped()
+        driver.context.enter_step(state["target"], name)
         with driver.context.clock.step(name):
             return step(driver, driver.context.units[state["target"]], state)
 
@@ -153,6 +154,7 @@ def propose(driver: ExplainerDriver, unit: Unit, state: LoopState) -> Update:
         _check(hypothesis)
         row = vars(hypothesis) | {"round": state.get("round", 0)}
         log.write("hypothesis", row, target=target, id=hypothesis.id)
+        driver.context.show_first(target, hypothesis.sentence)
     return {
         "move": number,
         "ready": move.ready,

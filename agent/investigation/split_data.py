@@ -17,12 +17,22 @@ OpenSplit = Literal["explore", "select"]
 
 
 class SplitData:
-    """Explore and select of one run, with the vocabulary to read them. Safe to share by threads."""
+    """Explore and select of one run, with the vocabulary to read them. Safe to share by threads.
 
-    def __init__(self, explore: Collected, select: Collected, lexicon: Lexicon) -> None:
+    Args:
+        cache: what the targets share of the formula search, if some of it was made before.
+    """
+
+    def __init__(
+        self,
+        explore: Collected,
+        select: Collected,
+        lexicon: Lexicon,
+        cache: dict[str, Any] | None = None,
+    ) -> None:
         self.lexicon = lexicon
         self._splits: dict[OpenSplit, Collected] = {"explore": explore, "select": select}
-        self._corpus_cache: dict[str, Any] = {}
+        self._corpus_cache: dict[str, Any] = {} if cache is None else cache
         self._thresholds: dict[tuple[Unit, str], Thresholds] = {}
 
     def collected(self, split: OpenSplit) -> Collected:

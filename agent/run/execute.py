@@ -39,8 +39,9 @@ from ..runlog.log import RunLog, WriterLock
 from ..runlog.model_config import BudgetConfig
 from ..runlog.progress import Reporter
 from ..runlog.stopping import Stopped
-from ..runlog.target_counts import count_targets
+from ..runlog.target_counts import TargetCounts, count_targets
 from .checkpoints import open_checkpoints
+from .provisional import EXPLANATION, provisional_line
 from .resources import RunResources
 from .similar_units import record_neighbours
 
@@ -96,6 +97,20 @@ def resolve(config: RunConfig) -> RunConfig:
     )
 
 
+def check_new_run(folder: Path, config: RunConfig) -> None:
+    """Check what does not need the index.
+
+    Raises:
+        UsageError: there is a run of that name, or the explainer does not exist.
+    """
+    if (folder / CONFIG).exists():
+        raise UsageError(
+            f"there is a run at {folder}: `hubel resume {folder.name}` goes on with it; "
+            "or give another --name"
+        )
+    make_explainer(config.explainer.name, config)
+
+
 def make_run(folder: Path, config: RunConfig, checks: Checks | None = None) -> None:
     """Write the configuration of a new run.
 
@@ -105,12 +120,7 @@ def make_run(folder: Path, config: RunConfig, checks: Checks | None = None) -> N
     Raises:
         UsageError: there is a run of that name, or the explainer or the index does not exist.
     """
-    if (folder / CONFIG).exists():
-        raise UsageError(
-            f"there is a run at {folder}: `hubel resume {folder.name}` goes on with it; "
-            "or give another --name"
-        )
-    make_explainer(config.explainer.name, config)
+    check_new_run(folder, config)
     Index.open(Path(config.index))
     config.save(folder)
     if checks is not None:
@@ -151,6 +161,8 @@ def execute_run(
                 driver = resources.driver()
                 retry_failed_scores(driver.context, unscored, reporter)
                 if pending:
+                    if len(pending) > 1:
+                        reporter.say(EXPLANATION)
                     with resources.clock.phase("explain"):
                         investigate_all(driver, pending, reporter)
                 budget = driver.context.budget_reached
@@ -217,31 +229,47 @@ def investigate_all(driver: ExplainerDriver, targets: Sequence[str], reporter: R
     """
     from ..investigation.loop import build_graph  # here: importing LangGraph takes a second
 
-    context, total = driver.context, len(targets)
+    context = driver.context
     threads = max(1, context.config.concurrency)
-    side_by_side = min(total, context.config.concurrency)
+    side_by_side = min(len(targets), context.config.concurrency)
     with ExitStack() as stack:
         saver = stack.enter_context(open_checkpoints(context.folder, reporter.say))
         graph = build_graph(driver, saver)
         stack.callback(lambda: context.log.write("load", context.waits.summary(side_by_side)))
         pool = ThreadPoolExecutor(max_workers=threads)
-        running = {pool.submit(_investigate, graph, driver, target) for target in targets}
-        reporter.update("explain", 0, total, unit="targets")
+        running = {pool.submit(_investigate, graph, driver, target): target for target in targets}
+        counts = TargetCounts(0, 0, len(targets))
         try:
             while running:
-                done, running = wait(running, timeout=STOP_POLL_S, return_when=FIRST_COMPLETED)
+                _show_progress(reporter, counts, context.steps(), side_by_side)
+                done, _ = wait(running, timeout=STOP_POLL_S, return_when=FIRST_COMPLETED)
+                for future in done:
+                    _show_result(context, running.pop(future))
+                    future.result()  # raises defects of this program: failures are in the log
                 if done:
                     counts = count_targets(context.log, targets)
-                    note = f"{counts.failed} failed" if counts.failed else ""
-                    reporter.update("explain", counts.ended, total, unit="targets", note=note)
-                for future in done:
-                    future.result()  # raises defects of this program: failures are in the log
+            _show_progress(reporter, counts, "", side_by_side)
         except BaseException:
             context.stopped.set()
             reporter.say("stopping when what is in flight is done; interrupt again to stop now")
             pool.shutdown(cancel_futures=True)
             raise
         pool.shutdown()
+
+
+def _show_progress(reporter: Reporter, counts: TargetCounts, steps: str, side_by_side: int) -> None:
+    """How many targets have ended, and what is being waited for."""
+    failed = f"{counts.failed} failed" if counts.failed else ""
+    note = ", ".join(filter(None, (failed, steps and f"now {steps}")))
+    total, ended = counts.total, counts.ended
+    reporter.update("explain", ended, total, unit="targets", note=note, at_once=side_by_side)
+
+
+def _show_result(context: InvestigationContext, target: str) -> None:
+    """Say what came of a target, as far as it is known before the run ends."""
+    context.enter_step(target, "")
+    if line := provisional_line(context.log, target):
+        context.say(line)
 
 
 def retry_failed_scores(

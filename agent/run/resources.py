@@ -5,14 +5,19 @@ Each is made when it is first needed, so a run that is done loads nothing.
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...tools.errors import UsageError
+from ...tools.dissection.search import SEARCH_SEED, shared_candidates
+from ...tools.errors import HubelError, UsageError
 from ...tools.index import Collected, Index, collect
 from ...tools.instruments import InstrumentContext
 from ...tools.subject.address import Unit
 from ..explainers import make_explainer
+from ..explainers.compositional import Compositional
 from ..investigation.context import InvestigationContext
 from ..investigation.drivers import DialogueDriver, ExplainerDriver
 from ..investigation.split_data import SplitData
@@ -69,6 +74,10 @@ class RunResources:
         self._client: Client | None = None
         self._budget: Budget | None = None
         self._index: Index | None = None
+        self._lexicon: Lexicon | None = None
+        self._lexicon_lock = threading.Lock()
+        self._search_cache: dict[str, Any] = {}
+        self._head_start: threading.Thread | None = None
 
     def subject(self) -> Subject:
         """The subject; raises UsageError if its weights are not those that the run was made with."""
@@ -103,7 +112,11 @@ class RunResources:
 
     def lexicon(self) -> Lexicon:
         """The subject's lexicon: its tokens, and what concepts need to know about them."""
-        return subject_lexicon(self.subject, weights_of(self._config.subject["revision"]))
+        with self._lexicon_lock:
+            if self._lexicon is None:
+                revision = weights_of(self._config.subject["revision"])
+                self._lexicon = subject_lexicon(self.subject, revision, self._reporter.say)
+            return self._lexicon
 
     def driver(self) -> ExplainerDriver:
         """The driver of the run's explainer; collects the targets' activations unless they are there."""
@@ -113,8 +126,11 @@ class RunResources:
         model = self._journaled_model() if explainer.converses else None
         judges = make_sentence_judges(config, log, self._patience, self.budget())
         folder = self._folder / COLLECTED
+        searches = isinstance(explainer, Compositional) or (
+            explainer.converses and config.competitor
+        )
         with self.clock.phase("collect"):
-            self._collect(folder)
+            self._collect(folder, self._prepare_search if searches else lambda: None)
         explore, select = (Collected.open(folder, split) for split in ("explore", "select"))
         with self.clock.phase("nearest units"):
             record_neighbours(config, log, self.subject, explore, self._reporter)
@@ -123,18 +139,22 @@ class RunResources:
             self._folder,
             config,
             log,
-            data=SplitData(explore, select, self.lexicon()),
+            data=SplitData(explore, select, self.lexicon(), self._search_cache),
             instrument_context=InstrumentContext(subject=self.subject, index=self.index()),
             judges=judges,
             stopped=self._patience.stopped,
             clock=self.clock,
+            say=self._reporter.say,
         )
         if model is None:
             return ExplainerDriver(context, explainer)
         return DialogueDriver(context, explainer, model)
 
-    def _collect(self, folder: Path) -> None:
+    def _collect(self, folder: Path, explore_is_there: Callable[[], None]) -> None:
         """Write the activations of all targets, artificial ones included, into the run's folder.
+
+        Args:
+            explore_is_there: called when those on explore are complete.
 
         Raises:
             CorruptError: a file that was collected before has changed since.
@@ -142,6 +162,12 @@ class RunResources:
         config, subject = self._config, self.subject()
         keep_recorded_files(self._log, COLLECTED, self._reporter.say)
         units = [Unit.parse(target) for target in config.targets if target not in config.nulls]
+
+        def written(path: Path) -> None:
+            record_file(self._log, f"{COLLECTED}/{path.name}")
+            if path.stem == "explore":
+                explore_is_there()
+
         collect(
             subject,
             self.index(),
@@ -151,9 +177,32 @@ class RunResources:
             seed=config.seed,
             extra=artificial_units(config.nulls, subject, config.seed),
             progress=self._reporter,
-            written=lambda path: record_file(self._log, f"{COLLECTED}/{path.name}"),
+            written=written,
             say=self._reporter.say,
         )
+        explore_is_there()  # perhaps from an earlier process
+
+    def _prepare_search(self) -> None:
+        """Build what all formula searches share on a thread, while the rest is collected and loaded.
+
+        The first search waits for it. If it fails, that search meets the same error and reports it.
+        """
+        if self._head_start is None:
+            self._head_start = threading.Thread(target=self._build_candidates, daemon=True)
+            self._head_start.start()
+
+    def _build_candidates(self) -> None:
+        with suppress(HubelError, OSError):
+            explore = Collected.open(self._folder / COLLECTED, "explore")
+            shared_candidates(
+                explore.tokens,
+                explore.length,
+                explore.group,
+                explore.mask,
+                self.lexicon(),
+                SEARCH_SEED,
+                self._search_cache,
+            )
 
     def _journaled_model(self) -> JournaledModel:
         """The language model that explains, with its journal and the run's budget."""

@@ -25,14 +25,21 @@ if TYPE_CHECKING:
     from .log import RunLog
 
 
-def subject_lexicon(subject: Callable[[], Subject], revision: str) -> Lexicon:
-    """The whole lexicon of a subject, from the cache if it was made before."""
+def subject_lexicon(
+    subject: Callable[[], Subject], revision: str, say: Callable[[str], None] = lambda line: None
+) -> Lexicon:
+    """The whole lexicon of a subject, from the cache if it was made before.
+
+    Args:
+        say: told if it has to be made, which takes some seconds.
+    """
     folder = cache_dir() / "lexicons" / revision
     if folder.is_dir():
         try:
             return Lexicon.load(folder)
         except CorruptError:
             pass  # build it again: it depends on nothing but the subject
+    say("reading the subject's vocabulary; it is kept for the next time")
     loaded = subject()
     embedding = loaded.model.get_input_embeddings().weight.detach().float().cpu().numpy()
     lexicon = Lexicon.build(loaded.token_strings(), embedding)

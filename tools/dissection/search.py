@@ -31,6 +31,7 @@ from .text_view import TextView
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
+SEARCH_SEED = 0  # of the folds
 SHORT = 5  # concepts of the short rival
 TOKENS = 10  # concepts of the rival of tokens only
 
@@ -51,7 +52,7 @@ def search_formulas(
     mask: Bool[np.ndarray, "contexts seq"],
     lexicon: Lexicon,
     candidates: CandidateMatrix | None = None,
-    seed: int = 0,
+    seed: int = SEARCH_SEED,
     limits: FormulaLimits | None = None,
     cache: dict[str, Any] | None = None,
 ) -> list[ScoredFormula]:
@@ -70,7 +71,7 @@ def search_formulas(
     """
     if candidates is None:
         cache = {} if cache is None else cache
-        candidates = _shared_candidates(tokens, length, document, mask, lexicon, seed, cache)
+        candidates = shared_candidates(tokens, length, document, mask, lexicon, seed, cache)
     values = np.asarray(signal, dtype=np.float64)[candidates.keep]
     formulas: dict[Predicate, ScoredFormula] = {}
     for origin, state in _rivals(candidates, values, limits or FormulaLimits()).items():
@@ -87,7 +88,7 @@ def build_candidates(
     document: Int[np.ndarray, "contexts"],
     mask: Bool[np.ndarray, "contexts seq"],
     lexicon: Lexicon,
-    seed: int = 0,
+    seed: int = SEARCH_SEED,
 ) -> CandidateMatrix:
     """The candidates that all targets of one explore split share; takes a few seconds of CPU."""
     keep = np.array(mask, dtype=bool)
@@ -95,7 +96,7 @@ def build_candidates(
     return CandidateMatrix(TextView(tokens, length, lexicon), document, keep, seed)
 
 
-def _shared_candidates(
+def shared_candidates(
     tokens: Int[np.ndarray, "contexts seq"],
     length: Int[np.ndarray, "contexts"],
     document: Int[np.ndarray, "contexts"],
@@ -104,6 +105,7 @@ def _shared_candidates(
     seed: int,
     cache: dict[str, Any],
 ) -> CandidateMatrix:
+    """The candidates in a cache, built there now if it has none for this text. Safe to share by threads."""
     key = f"dissection candidates {crc32(tokens.tobytes())} {crc32(mask.tobytes())} {seed}"
     # Targets are explained in parallel; one of them builds the candidates, the others wait.
     with cache.setdefault("dissection lock", Lock()):

@@ -10,9 +10,16 @@ export function outcome(row) {
   return row.verdict && row.verdict !== "pending" ? row.verdict : "undecided";
 }
 
+/** What a result is before the run ends, in full. */
+export const PROVISIONAL = "Results are provisional until the run ends: false discoveries are controlled over all its targets.";
+
+/** An outcome as a person reads it. */
+export const outcomeName = (name) => (name === "undecided" ? "provisional" : name);
+
 /** That as a word with its shape. */
 export function verdict(row) {
-  return h("span", { class: `verdict ${outcome(row)}` }, outcome(row));
+  const name = outcome(row);
+  return h("span", { class: `verdict ${name}`, title: name === "undecided" ? PROVISIONAL : null }, outcomeName(name));
 }
 
 /** A person's decision in short: "approved by Ada". */

@@ -44,6 +44,10 @@ class NearWords(TokenClass):
 
         return lexicon.memo((self.examples, self.reach), find)
 
+    def remember_members(self, lexicon: Lexicon, rows: np.ndarray) -> None:
+        """Take its words, as rows of ``lexicon.map``, nearest first, from whoever has found them."""
+        lexicon.memo((self.examples, self.reach), lambda: lexicon.map_words[rows])
+
     def holds(self, lexicon: Lexicon, ids: np.ndarray) -> np.ndarray:
         return lexicon.are_of_words(ids, self.members(lexicon))
 

@@ -1,6 +1,7 @@
 /** The filters above the list of targets; the choice is kept in the URL. */
 
 import { debounced, h } from "../dom.js";
+import { outcomeName } from "../parts.js";
 
 const VERDICTS = ["kept", "inconclusive", "rejected", "failed", "undecided", "pending"];
 const REVIEWS = [["", "any review"], ["none", "not reviewed"], ["approve", "approved"], ["reject", "rejected"], ["edit", "edited"], ["note", "with a note"]];
@@ -36,7 +37,7 @@ function toggle(name, changed, all) {
     const button = event.currentTarget;
     button.setAttribute("aria-pressed", String(button.getAttribute("aria-pressed") !== "true"));
     changed({ verdict: all().join(",") });
-  } } }, name);
+  } } }, outcomeName(name));
 }
 
 const chosen = (boxes) => boxes.filter((box) => box.getAttribute("aria-pressed") === "true").map((box) => box.value);

@@ -4,7 +4,7 @@ import { address, get } from "../api.js";
 import { h, say, swap, t } from "../dom.js";
 import { count, interval, number, percent, plural, probability, time, usd } from "../format.js";
 import { watchLog } from "../live.js";
-import { crumbs, empty, facts, failed, notices, review, verdict } from "../parts.js";
+import { PROVISIONAL, crumbs, empty, facts, failed, notices, review, verdict } from "../parts.js";
 import { bar, dropPlot, layerPlot } from "../plots.js";
 import { reviewKeys } from "../reviewing.js";
 import { change, go, here, href, path } from "../router.js";
@@ -48,7 +48,7 @@ function header(run, { agreement, notices: messages, points }) {
     ["cost", [usd(run.usd), h("small", {}, run.calls ? `${plural(run.calls, "model call")}, ${count(run.tokens)} tokens` : "no model calls")]],
     ["false keeps", run.false_keeps ? [percent(run.false_keeps.rate, 1), h("small", {}, `${count(run.false_keeps.kept)} of ${count(run.false_keeps.of)} nulls, 95 % ${percent(run.false_keeps.low, 1)} to ${percent(run.false_keeps.high, 1)}`)] : ["not measured", h("small", {}, "hubel bench null measures it")]],
   ]);
-  return [notices(messages), run.notice ? notices([run.notice]) : null, figures(run, agreement), overview(points, run.name), h("details", { class: "about" }, h("summary", {}, "Configuration"), stated, configuration(run))];
+  return [notices(messages), run.notice ? notices([run.notice]) : null, run.undecided ? notices([PROVISIONAL]) : null, figures(run, agreement), overview(points, run.name), h("details", { class: "about" }, h("summary", {}, "Configuration"), stated, configuration(run))];
 }
 
 function figures(run, agreement) {

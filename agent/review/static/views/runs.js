@@ -4,7 +4,7 @@ import { get } from "../api.js";
 import { h, swap, t } from "../dom.js";
 import { count, interval, number, percent, plural, time, usd } from "../format.js";
 import { watchLog } from "../live.js";
-import { empty, verdict } from "../parts.js";
+import { empty, outcomeName, verdict } from "../parts.js";
 import { go, href, path } from "../router.js";
 
 export async function runsView() {
@@ -83,8 +83,8 @@ const PARTS = ["kept", "inconclusive", "rejected", "failed", "undecided", "pendi
 
 /** A run's targets by what became of them, as one bar with its words. */
 export function progress(run) {
-  const label = PARTS.filter((name) => run[name]).map((name) => `${count(run[name])} ${name}`).join(", ") || "no targets";
+  const label = PARTS.filter((name) => run[name]).map((name) => `${count(run[name])} ${outcomeName(name)}`).join(", ") || "no targets";
   return h("div", { class: "progress" },
-    h("div", { class: "stack", role: "img", "aria-label": label }, PARTS.map((name) => (run[name] ? h("i", { class: name, style: { "flex-grow": run[name] }, "data-tip": `${count(run[name])} ${name}` }) : null))),
+    h("div", { class: "stack", role: "img", "aria-label": label }, PARTS.map((name) => (run[name] ? h("i", { class: name, style: { "flex-grow": run[name] }, "data-tip": `${count(run[name])} ${outcomeName(name)}` }) : null))),
     h("small", {}, run.pending && run.state === "running" ? `${count(run.done)} of ${count(run.targets)} done` : label));
 }
