@@ -18,6 +18,8 @@ BUDGET_UNITS = {
     "tokens": "tokens in and out",
     "seconds": "seconds of waiting for replies",
 }
+CONTEXT_LEN = 64
+"""Default of --context-len."""
 MIN_SIMULATOR_CONTEXTS = 10
 """Held-out contexts below which no verdict can be given."""
 
@@ -52,7 +54,7 @@ CORPORA = (
 )
 
 
-def add_text_column(parser: argparse.ArgumentParser) -> None:
+def add_text_column(parser: argparse._ActionsContainer) -> None:
     """Which column of a table is the text of its documents."""
     parser.add_argument(
         "--text-column",
@@ -61,6 +63,41 @@ def add_text_column(parser: argparse.ArgumentParser) -> None:
         help="column of --corpus that holds the text (default: 'text', or the only one); the same "
         "as CORPUS::NAME",
     )
+
+
+def add_reading(parser: argparse._ActionsContainer) -> None:
+    """How much of the text is read, in contexts of which length, and what is kept of it."""
+    parser.add_argument(
+        "--layers", metavar="L,L-L", help="only these layers, e.g. 1,10,20-23 (default: all)"
+    )
+    parser.add_argument(
+        "--max-tokens", type=int, metavar="N", help="tokens of the corpus to read (default: all)"
+    )
+    parser.add_argument(
+        "--context-len",
+        type=int,
+        default=CONTEXT_LEN,
+        metavar="N",
+        help=f"tokens per context (default: {CONTEXT_LEN})",
+    )
+    parser.add_argument(
+        "--store",
+        default="auto",
+        metavar="auto|all|none|LAYERS",
+        help="layers whose inner values are kept at every token, so that nothing reads the text "
+        "again: all, none, e.g. 1,10,20-23, or auto: all if they take at most a quarter of the "
+        "free disk (default: auto)",
+    )
+
+
+def check_reading(args: argparse.Namespace) -> None:
+    """Raise UsageError for values out of range, before a model is loaded."""
+    if args.context_len < 2:
+        raise UsageError(
+            f"--context-len {args.context_len}: give at least 2, since the first token is left out"
+        )
+    if args.max_tokens is not None and args.max_tokens < 1:
+        raise UsageError(f"--max-tokens {args.max_tokens}: give at least 1")
 
 
 def corpus(args: argparse.Namespace) -> str:

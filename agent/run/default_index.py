@@ -1,33 +1,121 @@
-"""The indexes that hubel makes for itself (`demo`, `bench`): one per subject and corpus, cached."""
+"""The indexes that hubel makes on the way (`run`, `demo`, `bench`): one per subject, corpus and settings.
+
+They are kept in the cache, and have an activation store where the disk has room for it, so that the
+run that follows does not read the text a second time.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
-from ...tools.corpus import RULE, read_corpus
-from ...tools.errors import CorruptError
+from ...tools.corpus import RULE, Corpus, read_corpus
+from ...tools.errors import CorruptError, UsageError
 from ...tools.files import cache_dir
 from ...tools.index import Index, build_index
+from ...tools.index.activation_store.folder import StoreChoice
 from ...tools.subject import Subject
+from ...tools.subject.address import parse_targets
 from ..runlog.progress import Reporter
 
+MAX_NAME = 80
+"""Characters of a subject's or a corpus's name in that of a folder, which may have 255 in all."""
 
-def default_index(subject: Subject, corpus_name: str, reporter: Reporter) -> Path:
-    """The folder of the index of a subject over a corpus, built or completed now if needed."""
-    corpus = read_corpus(corpus_name)
-    name = f"{subject.name}-{subject.revision[:8]}-{corpus.name}-{corpus.sha256[:8]}-{RULE}"
-    folder = cache_dir() / "indexes" / re.sub(r"[^A-Za-z0-9.-]+", "-", name)
+
+@dataclass(frozen=True)
+class IndexSettings:
+    """How much of a text is read, as `hubel index` has it; each setting has an index of its own."""
+
+    layers: tuple[int, ...] | None = None
+    """Only these layers; None: all."""
+    max_tokens: int | None = None
+    """Tokens of a prefix of the corpus; None: all of it."""
+    context_len: int = 64
+    """Tokens of a context."""
+
+
+def default_index(
+    subject: Subject,
+    corpus_name: str,
+    reporter: Reporter,
+    settings: IndexSettings | None = None,
+    folder: Path | None = None,
+    store: StoreChoice = "auto",
+) -> Path:
+    """The folder of the index of a subject over a corpus, built or completed now if needed.
+
+    Args:
+        folder: where it is or is to be; by default in the cache.
+        store: what of the activation store is kept, if the index is made now.
+
+    Raises:
+        UsageError: the folder has another index, or the corpus or a setting cannot be used.
+        UnavailableError: the corpus cannot be fetched, or the disk is full.
+    """
+    corpus, settings = read_corpus(corpus_name), settings or IndexSettings()
+    folder = folder or _folder_in_cache(subject, corpus, settings)
     try:
-        Index.open(folder)
-    except (CorruptError, FileNotFoundError):
+        _check_same(Index.open(folder), subject, corpus)
+    except (CorruptError, FileNotFoundError):  # there is none, or its pass was stopped
+        reporter.say(f"reading {corpus.name} once, for an index at {folder}")
         build_index(
             subject,
             corpus,
             folder,
-            store="auto",
+            layers=settings.layers,
+            max_tokens=settings.max_tokens,
+            context_len=settings.context_len,
+            store=store,
             progress=reporter,
             warn=reporter.say,
             say=reporter.say,
         )
     return folder
+
+
+def index_for_run(
+    subject: Subject,
+    corpus_name: str,
+    targets: Sequence[str],
+    reporter: Reporter,
+    settings: IndexSettings,
+    folder: Path | None,
+    store: StoreChoice = "auto",
+) -> Path:
+    """`default_index`, after checking what can be wrong with the targets before the text is read.
+
+    Raises:
+        UsageError: as `default_index`, or a target is no unit of the subject.
+    """
+    parse_targets(",".join(targets), subject.shape)
+    return default_index(subject, corpus_name, reporter, settings, folder, store)
+
+
+def _folder_in_cache(subject: Subject, corpus: Corpus, settings: IndexSettings) -> Path:
+    """The folder's name says what the index is of; unusual settings add their hash.
+
+    Of a subject or corpus that is a path, its last part is enough, since hashes follow.
+    """
+    model, text = (Path(name).name[-MAX_NAME:] for name in (subject.name, corpus.name))
+    name = f"{model}-{subject.revision[:8]}-{text}-{corpus.sha256[:8]}-{RULE}"
+    usual = IndexSettings()
+    unusual = {
+        field.name: value
+        for field in fields(settings)
+        if (value := getattr(settings, field.name)) != getattr(usual, field.name)
+    }
+    if unusual:
+        name += f"-{hashlib.sha256(repr(unusual).encode()).hexdigest()[:8]}"
+    return cache_dir() / "indexes" / re.sub(r"[^A-Za-z0-9.-]+", "-", name)
+
+
+def _check_same(index: Index, subject: Subject, corpus: Corpus) -> None:
+    subject.require_revision(index.subject_revision, f"the index at {index.path}")
+    if index.corpus_sha256 != corpus.sha256:
+        raise UsageError(
+            f"the index at {index.path} is over {index.corpus_name}, not over this {corpus.name}; "
+            "leave out --corpus, or give another --index"
+        )

@@ -41,9 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"kinds of units, of {', '.join(SITES)} (default: mlp,head)",
     )
     parser.add_argument(
-        "--layers", metavar="L,L-L", help="only these layers, e.g. 1,10,20-23 (default: all)"
-    )
-    parser.add_argument(
         "--directions",
         type=Path,
         metavar="FILE",
@@ -56,22 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="read no text: compute the units from the activation store of a finished index of the "
         "same subject and corpus",
     )
-    parser.add_argument(
-        "--max-tokens", type=int, metavar="N", help="tokens of the corpus to read (default: all)"
-    )
-    parser.add_argument(
-        "--context-len", type=int, default=64, metavar="N", help="tokens per context (default: 64)"
-    )
+    options.add_reading(parser)
     parser.add_argument(
         "--seed", type=int, default=0, help="seed of the random exemplars (default: 0)"
-    )
-    parser.add_argument(
-        "--store",
-        default="auto",
-        metavar="auto|all|none|LAYERS",
-        help="layers whose inner values are kept at every token, so that nothing reads the text "
-        "again: all, none, e.g. 1,10,20-23, or auto: all if they take at most a quarter of the "
-        "free disk (default: auto)",
     )
     options.add_device(parser)
 
@@ -180,12 +164,7 @@ def _check_options(args: argparse.Namespace, sites: tuple[str, ...]) -> None:
     """Raise UsageError for wrong options before a model is loaded."""
     if "resid" in sites and args.directions is None:
         raise UsageError("the site resid needs named directions; give a file with --directions")
-    if args.context_len < 2:
-        raise UsageError(
-            f"--context-len {args.context_len}: give at least 2, since the first token is left out"
-        )
-    if args.max_tokens is not None and args.max_tokens < 1:
-        raise UsageError(f"--max-tokens {args.max_tokens}: give at least 1")
+    options.check_reading(args)
     if args.out.exists() and not args.out.is_dir():
         raise UsageError(f"--out {str(args.out)!r} is a file; name a folder")
 

@@ -14,13 +14,18 @@ from ...runlog.model_config import is_language_model
 from .. import options, output
 from ..confirm_cost import add_yes, confirm_cost
 from ..run_outcome import finish
+from .index import parse_layers, parse_store
 
 if TYPE_CHECKING:
+    from ....tools.subject import Subject
     from ...llm.meter import Checks
 
 NAME = "run"
 HELP = "explain targets and test each explanation on held-out text"
-INTERRUPTED = "stopped before the run was made"
+INTERRUPTED = (
+    "stopped before the run was made; what was read into its index is kept, and the same command "
+    "continues"
+)
 
 ROUNDS, MODEL_ROUNDS = 2, 4
 """Default of --rounds, for programs and for language models."""
@@ -28,7 +33,11 @@ ROUNDS, MODEL_ROUNDS = 2, 4
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to explain, who explains it, and how much of what may be used."""
-    parser.add_argument("--index", metavar="I", help="folder of an index made by `hubel index`")
+    parser.add_argument(
+        "--index",
+        metavar="I",
+        help="folder of an index; with --subject and --corpus it is made there if it does not exist",
+    )
     parser.add_argument(
         "--targets",
         metavar="T",
@@ -67,9 +76,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--script", default="", metavar="FILE", help="moves of the explainer `scripted`"
     )
+    _add_text(parser)
     _add_models(parser)
     options.add_budget(parser)
     options.add_device(parser)
+
+
+def _add_text(parser: argparse.ArgumentParser) -> None:
+    """What to index on the way, as `hubel index` has it."""
+    group = parser.add_argument_group(
+        "index made on the way (in the cache unless --index names a folder)"
+    )
+    group.add_argument("--subject", metavar="S", help="smollm2-135m, a local folder, or a hub name")
+    group.add_argument("--corpus", default="", metavar="C", help=options.CORPORA)
+    options.add_text_column(group)
+    options.add_reading(group)
 
 
 def _add_models(parser: argparse.ArgumentParser) -> None:
@@ -106,7 +127,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make the run, then execute it to its end."""
     from ...llm.meter import Checks
-    from ...run.execute import make_run
+    from ...run.execute import check_new_run, make_run, resolve
     from ...run.preflight import estimated_usd
 
     folder = args.runs / (args.name or datetime.now().strftime("%Y%m%d-%H%M%S"))
@@ -115,18 +136,49 @@ def run(args: argparse.Namespace) -> int:
             f"--name {args.name!r}: give a plain name; --runs DIR sets the folder of the runs"
         )
     checks = Checks()
-    config = configuration(args, checks)
+    subject, config = None, checked_configuration(args, checks)
+    if args.subject:
+        check_new_run(folder, config)
+        subject, config = _index_on_the_way(args, config)
+    config = resolve(config)
     confirm_cost(len(config.targets), estimated_usd(config), config.budget, args)
     make_run(folder, config, checks)
     if not args.quiet:
         output.note(
             f"run {folder.name}: if it is stopped, `hubel resume {folder.name}` continues it"
         )
-    return finish(folder, args)
+    return finish(folder, args, subject)
 
 
-def configuration(args: argparse.Namespace, checks: Checks | None = None) -> RunConfig:
-    """The run's configuration, from a file or from the options.
+def _index_on_the_way(args: argparse.Namespace, config: RunConfig) -> tuple[Subject, RunConfig]:
+    """The subject, loaded, and the configuration with the index that it has been read into."""
+    from ....tools.subject import load_subject
+    from ...run.default_index import IndexSettings, index_for_run
+    from ...runlog.progress import progress
+
+    layers = parse_layers(args.layers)
+    settings = IndexSettings(
+        None if layers is None else tuple(layers), args.max_tokens, args.context_len
+    )
+    with progress(quiet=args.quiet) as reporter:
+        reporter.say(f"loading {args.subject}")
+        subject = load_subject(
+            args.subject, device=args.device, dtype=args.dtype, progress=reporter.say
+        )
+        index = index_for_run(
+            subject,
+            options.corpus(args),
+            config.targets,
+            reporter,
+            settings,
+            Path(args.index) if args.index else None,
+            parse_store(args.store),
+        )
+    return subject, replace(config, index=str(index))
+
+
+def checked_configuration(args: argparse.Namespace, checks: Checks | None = None) -> RunConfig:
+    """The run's configuration, from a file or from the options, before its targets are resolved.
 
     Args:
         checks: keeps the requests that check its models.
@@ -134,18 +186,18 @@ def configuration(args: argparse.Namespace, checks: Checks | None = None) -> Run
     Raises:
         UsageError: options contradict each other or are out of range, or a model cannot be called.
     """
-    from ...run.execute import resolve
     from ...run.preflight import check_model
 
     if args.config:
-        if args.index or args.targets:
+        if args.index or args.targets or args.subject or args.corpus:
             raise UsageError(
-                "--config sets everything; leave out --index and --targets, or edit the file"
+                "--config sets everything; leave out --index, --subject, --corpus and --targets, "
+                "or edit the file"
             )
         config = replace(RunConfig.load(Path(args.config)), versions={})
     else:
         config = _from_options(args)
-    return resolve(check_model(config, checks))
+    return check_model(config, checks)
 
 
 def _from_options(args: argparse.Namespace) -> RunConfig:
@@ -156,7 +208,7 @@ def _from_options(args: argparse.Namespace) -> RunConfig:
     simulator_url = args.simulator_base_url or (args.base_url if args.simulator else "")
     judge_url = args.judge_base_url or (args.base_url if args.judge else "")
     return RunConfig(
-        index=args.index,
+        index=args.index or "",
         targets=[args.targets],
         explainer=options.model(args, "explainer", args.base_url),
         concurrency=args.concurrency,
@@ -176,12 +228,30 @@ def _from_options(args: argparse.Namespace) -> RunConfig:
     )
 
 
-def _check_options(args: argparse.Namespace) -> None:
-    if not args.index or not args.targets:
+def _check_text(args: argparse.Namespace) -> None:
+    """Raise UsageError if the options do not say what to index, or say it where nothing is indexed."""
+    if bool(args.subject) != bool(args.corpus):
+        given, missing = ("--subject", "--corpus") if args.subject else ("--corpus", "--subject")
+        raise UsageError(f"{given} given without {missing}: an index is made of both")
+    options.check_reading(args)
+    parse_layers(args.layers)
+    parse_store(args.store)
+    is_set = args.layers or args.max_tokens or args.context_len != options.CONTEXT_LEN
+    is_set = is_set or args.store != "auto"
+    if not args.subject and (is_set or args.text_column):
         raise UsageError(
-            "`hubel run` needs --index I and --targets T (or --config FILE); "
-            "`hubel demo` shows a whole run"
+            "--text-column, --layers, --max-tokens, --context-len and --store are about an index "
+            "to be made: give --subject and --corpus as well"
         )
+
+
+def _check_options(args: argparse.Namespace) -> None:
+    if not args.targets or not (args.index or args.subject or args.corpus):
+        raise UsageError(
+            "`hubel run` needs --targets T and --index I, or --subject S and --corpus C, of which "
+            "it makes the index (or --config FILE); `hubel demo` shows a whole run"
+        )
+    _check_text(args)
     if args.concurrency < 1 or args.max_contexts < 1:
         raise UsageError("--concurrency and --max-contexts must be at least 1")
     if args.rounds < 1:
