@@ -1,9 +1,17 @@
-"""Indexing all units, with and without an activation store, over the model's own forward passes."""
+"""Indexing all units, with and without an activation store, over the model's own forward passes.
+
+1. Build each index, and count the process's CPU seconds.
+2. Run the same batches through the model alone. An index runs one in ten so itself, for its own
+   estimate; those are taken off.
+3. The ratio of the two is what reading and writing cost beside the model.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from .rows import SpeedRow
 from .speed_bench import Stopwatch
@@ -14,17 +22,57 @@ if TYPE_CHECKING:
     from ...tools.index.activation_store.folder import StoreChoice
     from .speed_bench import SpeedBench
 
+CONTEXT_LEN = 64
+"""Tokens of a context, as `hubel index` cuts them."""
 INDEX_TOKENS = 16_384
 """Enough that 1.1 and 1.2 times the forward pass can be told apart, and a few minutes of one thread."""
 
 
 def index_speed(bench: SpeedBench) -> Iterator[SpeedRow]:
     """One index without a store, one with."""
-    yield _build(bench, "index without a store", "none")
-    yield _build(bench, "index with a store", "all")
+    forward = _forward_passes(bench)
+    yield _build(bench, "index without a store", "none", forward)
+    yield _build(bench, "index with a store", "all", forward)
 
 
-def _build(bench: SpeedBench, name: str, store: StoreChoice) -> SpeedRow:
+class _ForwardPasses(NamedTuple):
+    """CPU seconds of the model alone: on all batches, and on those that an index times itself."""
+
+    all: float
+    timed: float
+
+
+def _forward_passes(bench: SpeedBench) -> _ForwardPasses:
+    import torch
+
+    from ...tools.corpus import SPLITS, make_contexts, read_corpus
+    from ...tools.index.batch_plan import BATCH, reading_order
+    from ...tools.index.pass_clock import EVERY
+    from ...tools.index.split_pass import bare_pass
+    from ...tools.subject.address import Site
+
+    subject, corpus = bench.subject, read_corpus(bench.corpus)
+    last = [Site("mlp", subject.shape.n_layers - 1)]
+    contexts = make_contexts(
+        corpus.documents, lambda text: subject.tokenize(text).ids, CONTEXT_LEN, INDEX_TOKENS
+    )
+    seconds, timed = 0.0, 0.0
+    for split in SPLITS:
+        rows = contexts.rows_of(split)
+        order = rows[reading_order(contexts.length[rows])]
+        batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+        for number, batch in enumerate(batches):
+            tokens = contexts.tokens[batch, : contexts.length[batch[0]]]
+            ids = torch.from_numpy(tokens.astype(np.int64)).to(subject.device)
+            watch = Stopwatch()
+            bare_pass(subject, ids, last)
+            _, cpu = watch.read()
+            seconds += cpu
+            timed += cpu * (number % EVERY == min(EVERY // 2, len(batches) - 1))
+    return _ForwardPasses(seconds, timed)
+
+
+def _build(bench: SpeedBench, name: str, store: StoreChoice, forward: _ForwardPasses) -> SpeedRow:
     from ...tools.corpus import read_corpus
     from ...tools.index import build_index
     from ...tools.index.activation_store.layout import STORE
@@ -41,7 +89,7 @@ def _build(bench: SpeedBench, name: str, store: StoreChoice) -> SpeedRow:
         "units": summary.units,
         "tokens_a_second": summary.tokens / summary.total_seconds,
         "forward_tokens_a_second": summary.tokens / summary.forward_seconds,
-        "times_forward": summary.total_seconds / summary.forward_seconds,
+        "cpu_over_forward": (cpu - forward.timed) / forward.all,
         "peak_rss_mb": summary.peak_rss_mb,
     }
     if store != "none":
