@@ -106,7 +106,8 @@ class StoredSource:
 
         def take(array: StoredArray | None) -> Float[Tensor, "1 token width"]:
             assert array is not None  # `covers` was asked
-            return decode(self.store.read_rows(array, rows))[None].to(self.subject.device)
+            stored = decode(self.store.read_rows(array, rows), array)
+            return stored[None].to(self.subject.device)
 
         ids = torch.zeros((1, len(rows)), dtype=torch.long)
         return self._values(site, columns, take, ids)[0]

@@ -101,7 +101,7 @@ class ActivationStore:
 
     def read_rows(
         self, array: StoredArray, rows: Int[np.ndarray, " row"]
-    ) -> Float[np.ndarray, "row width"]:
+    ) -> Shaped[np.ndarray, " row ..."]:
         """Single rows, in ascending order; blocks of a file that have none of them are not read."""
         at_once = max(BLOCK // array.row_bytes, 1)
         parts = [self.read(array, 0, 0)]
