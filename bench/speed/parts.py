@@ -11,6 +11,7 @@ from .index import index_speed
 from .ratios import SpeedComparison, early_stop_speed, statistics_speed
 from .rows import SpeedRow
 from .run import long_run, short_run
+from .session import open_session
 from .tool import cold_tools
 from .verdicts import verdicts
 
@@ -39,6 +40,7 @@ PARTS: Mapping[str, SpeedPart] = {
     "ratios": SpeedPart("statistics, early stop and circuits over the naive way", _ratios),
     "index": SpeedPart("an index with and without a store over the bare forward pass", index_speed),
     "tool": SpeedPart("instruments in a new process each, on an existing index", cold_tools),
+    "session": SpeedPart("a session that stays open, call by call", open_session),
     "directions": SpeedPart(
         "an index of 16,384 random directions, from the store", random_directions
     ),

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from hubel.agent.cli.main import run_command_line
 from hubel.agent.runlog.layout import COLLECTED
-from hubel.bench.speed import directions
+from hubel.bench.speed import directions, session
 from hubel.bench.speed.run import cpu_by_phase
 from hubel.bench.speed.speed_bench import run_process
 from hubel.bench.speed.timeline import TimelineBar, draw_timeline
@@ -52,6 +52,14 @@ def test_an_index_with_a_store_and_one_without(subject_and_corpus: list[str], ca
     # 2 bytes for each number of an MLP's input; norm, heads and losses weigh much on 16 dimensions
     assert 2 < stored["store_bytes_a_token_layer_dimension"] < 4
     assert "store_bytes_a_token_layer_dimension" not in without
+
+
+def test_a_session_that_stays_open(subject_and_corpus: list[str], capsys) -> None:
+    command = ["bench", "speed", *subject_and_corpus, "--only", "session", "--quiet", "--json"]
+    assert run_command_line(command) == 0
+    loading, *calls = rows(capsys)
+    assert loading["ratio"] > 1
+    assert {row["name"].removesuffix(", open session") for row in calls} == set(session.CALLS)
 
 
 @pytest.mark.slow
