@@ -134,6 +134,7 @@ def _load_weights(
     if not passed:
         self_test(subject)
         test.note_passed()
+    subject.test_conditions = test
     return subject
 
 

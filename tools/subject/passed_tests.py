@@ -8,7 +8,7 @@ for which any of it differs, or whose note cannot be read, is tested again.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -29,7 +29,8 @@ class SelfTestConditions:
     """All that decides whether a subject passes.
 
     Attributes:
-        weights, config, code: SHA-256 of the weights, of config.json, and of this room's files.
+        weights, config, code: SHA-256 of the weights, of config.json, and of this folder's files,
+            which load, read, edit and test subjects.
         architecture: the entry of the table.
         processor: what computes: a GPU's name, or the instructions that torch uses on a CPU.
     """
@@ -62,7 +63,7 @@ class SelfTestConditions:
         return cls(
             weights,
             file_sha256(folder / CONFIG),
-            _code_sha256(),
+            code_sha256(Path(__file__).parent),
             repr(architecture),
             torch.__version__,
             transformers.__version__,
@@ -74,6 +75,10 @@ class SelfTestConditions:
             attention,
         )
 
+    def with_code(self, folder: Path) -> Self:
+        """The conditions of a test that depends on the code of another folder too."""
+        return replace(self, code=f"{self.code} {code_sha256(folder)}")
+
     def passed_before(self) -> bool:
         """Whether a subject has passed under these conditions."""
         return read_note(KIND, asdict(self)) == "passed"
@@ -83,7 +88,7 @@ class SelfTestConditions:
         write_note(KIND, asdict(self), "passed")
 
 
-def _code_sha256() -> str:
-    """Of this room's files: they load, read, edit and test subjects."""
-    files = sorted(Path(__file__).parent.glob("*.py"))
+def code_sha256(folder: Path) -> str:
+    """SHA-256 of a folder's Python files."""
+    files = sorted(folder.glob("*.py"))
     return hashlib.sha256("".join(map(file_sha256, files)).encode()).hexdigest()

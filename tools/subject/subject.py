@@ -19,6 +19,7 @@ from .capture import AppendColumns, Capture, Edit
 from .interventions import Intervention, compile_edits
 from .mlp_input import neurons, norm_statistics, stream_after
 from .non_finite import require_finite
+from .passed_tests import SelfTestConditions
 from .token_text import token_strings
 from .tokenizer import TextEncoder, Tokens
 
@@ -40,6 +41,7 @@ class Subject:
         revision: first 16 hexadecimal digits of the SHA-256 of the weights.
         shape: how many units it has; `directions`: unit-norm vectors by layer and name.
         head_dim: columns of z that belong to one head.
+        test_conditions: under which it was loaded and tested; None if it was made in another way.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Subject:
         self.tokenizer = tokenizer
         self._encode = TextEncoder(tokenizer)
         self.name, self.title, self.revision = name, title or name, revision
+        self.test_conditions: SelfTestConditions | None = None
         config: Any = self.model.config
         self.architecture = architecture or architecture_of(config.model_type)
         self.parts = find_modules(self.model, self.architecture)

@@ -71,7 +71,7 @@ def test_other_code_or_versions_are_tested_again(
             patch.setattr(name, "99.0.0")
             load_subject(str(folder), device="cpu")
     with monkeypatch.context() as patch:
-        patch.setattr("hubel.tools.subject.passed_tests._code_sha256", lambda: "other")
+        patch.setattr("hubel.tools.subject.passed_tests.code_sha256", lambda _folder: "other")
         load_subject(str(folder), device="cpu")
     assert len(tested) == 4
     load_subject(str(folder), device="cpu")

@@ -44,7 +44,7 @@ def upstream(
     token itself is enough; a head's share comes from the tokens after "from", which the unit
     depends on. Not for heads.
     """
-    from ...circuits.selftest import open_circuit_model
+    from ...circuits.selftest import reopen_circuit_model
 
     address, subject = Unit.parse(unit).unsided, context.require_subject()
     if address.site == "head" or not _has_weights(subject, address):
@@ -57,7 +57,7 @@ def upstream(
         raise ArgumentError(
             f"upstream: {len(tokenized.ids)} tokens given; at most {MAX_TOKENS}: cut the text"
         )
-    model = open_circuit_model(subject)
+    model = reopen_circuit_model(subject)
     position = _strongest_position(subject, address, tokenized, focus)
     decomposition = Decomposition.of(model, address, tokenized, position)
     shares = decomposition.shares()
