@@ -212,7 +212,7 @@ def test_only_verification_draws_held_out_prompts() -> None:
 @pytest.mark.parametrize(
     ("function", "users"),
     [
-        ("reader_of", {"holdout", "collect_pass", "derived_index"}),
+        ("reader_of", {"holdout", "collect_pass", "derived_index", "activation_store/source"}),
         ("store_of", {"activation_store/source"}),
         ("stored_source", set()),
         ("choose_sources", {"collect_pass", "derived_index"}),

@@ -3,7 +3,8 @@
 1. Join the tokens of each context of explore to a text and look for the pattern: plain words in any
    casing, or an RE2 regular expression. The bytes of a token that ends within a character can be
    searched for as they are shown: <0xE6><0x97>.
-2. Run up to `most` of the contexts with a match, spread evenly, through the subject.
+2. Read the unit on up to `most` of the contexts with a match, spread evenly: from the index's
+   activation store, or by a pass.
 3. A match's activation is the largest in size among its tokens (position 0 does not count). Report
    what share fires by the levels of the whole corpus, and the strongest and the weakest matches.
 
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from ..subject.address import Unit
-from .input_texts import InputText, read_units
+from .readable_texts import ReadableTexts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import mark_active_tokens, quote_text
 from .text_patterns import TokenSpan, compile_pattern, matching_spans
@@ -136,13 +137,10 @@ def _read_matches(
     context: InstrumentContext, unit: Unit, spans: dict[int, list[TokenSpan]]
 ) -> Iterator[Match]:
     index, subject = context.require_index(), context.require_subject()
-    contexts, strings = index.contexts("explore"), subject.token_strings()
-    texts = [
-        InputText.of_ids(contexts.tokens[number, : int(contexts.length[number])].tolist())
-        for number in spans
-    ]
-    signals = read_units(subject, texts, [unit])
-    for (number, matched), text, (signal,) in zip(spans.items(), texts, signals, strict=True):
+    strings, read = subject.token_strings(), ReadableTexts.of_explore(subject, index, list(spans))
+    for (number, matched), text, signal in zip(
+        spans.items(), read.texts, read.signals(unit), strict=True
+    ):
         values = rounded(signal)
         tokens = [strings[token] for token in text.ids]
         for first, last, _ in matched:

@@ -128,16 +128,17 @@ class ShuffledUnit(ArtificialUnit):
     ) -> Float[np.ndarray, "context seq"]:
         """Give each context the values of another one of the split.
 
-        Where the other one is shorter, its values from position 1 on repeat.
+        Where the other one is shorter, its values from position 1 on repeat; one of a single token
+        has none, and gives 0.
         """
         rng = np.random.default_rng(_seed(self.seed, self.unit, split))
         order = rng.permutation(len(values))
         position = np.arange(values.shape[1])
         donor_length = np.asarray(length, dtype=np.int64)[order, None]
         wrapped = 1 + (position - 1) % np.maximum(donor_length - 1, 1)
-        wrapped = np.minimum(wrapped, np.maximum(donor_length - 1, 0))  # donors of one token
-        index = np.where(position < donor_length, position, wrapped)
-        return np.take_along_axis(values[order], index, axis=1)
+        index = np.where(position < donor_length, position, np.minimum(wrapped, donor_length - 1))
+        arranged = np.take_along_axis(values[order], index, axis=1)
+        return np.where((donor_length > 1) | (position == 0), arranged, 0)
 
     def text_for(self, ids: Sequence[int]) -> Sequence[int]:
         if not self.donors:

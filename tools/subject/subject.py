@@ -7,10 +7,12 @@ from copy import copy, deepcopy
 from functools import cached_property
 from typing import Any, NamedTuple, Self, cast
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from ..corpus import Split
 from ..errors import ArgumentError, UsageError
 from . import capture as forward
 from .address import Shape, Site, Unit
@@ -24,6 +26,10 @@ from .token_text import token_strings
 from .tokenizer import TextEncoder, Tokens
 
 Directions = Mapping[int, Mapping[str, Float[Tensor, " d_model"]]]
+
+StoredActivations = Callable[[Split, Sequence[Unit]], Float[np.ndarray, "unit context seq"] | None]
+"""Raw activations of some units, without planted ones, on all contexts of a split in their order; None
+where they are not stored."""
 
 
 class PassEdits(NamedTuple):
@@ -291,6 +297,9 @@ class Subject:
         logits = nn.functional.linear(final, weight, None if bias is None else bias[tokens])
         cap = getattr(self.model.config, "final_logit_softcapping", None)
         return logits if not cap else cap * torch.tanh(logits / cap)
+
+    def offer_stored(self, read: StoredActivations) -> None:
+        """Use stored activations on the corpus; only a subject with planted units reads any."""
 
     def logits_from(
         self, last_stream: Float[Tensor, "*rows d_model"]

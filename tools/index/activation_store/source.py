@@ -19,9 +19,10 @@ from torch import Tensor
 
 from ...corpus import Split
 from ...errors import ArgumentError
-from ...subject.address import Site
+from ...subject.address import Site, Unit
 from ...subject.subject import Subject
-from ..index import Index, store_of
+from ..batch_plan import BATCH, reading_order
+from ..index import Index, reader_of, store_of
 from .encoding import decode
 from .layout import StoredArray
 from .store import ActivationStore
@@ -163,7 +164,38 @@ def stored_source(
             f"{store.origin.dtype}, not by {subject.revision} in {dtype}: the subject is run instead"
         )
         return None
+    subject.offer_stored(partial(_stored_units, subject, index))
     return StoredSource(subject, store)
+
+
+def _stored_units(
+    subject: Subject, index: Index, split: Split, units: Sequence[Unit]
+) -> Float[np.ndarray, "unit context seq"] | None:
+    """Raw activations of units at every token of a split; None where they are not stored."""
+    store = store_of(index, split)
+    source = StoredSource(subject, store) if store else None
+    if source is None or not all(source.covers(unit.place) for unit in units):
+        return None
+    contexts = reader_of(index, split).contexts()
+    values = np.zeros((len(units), *contexts.tokens.shape), np.float32)
+    requests = {
+        unit.place: [subject.shape.column(u) for u in units if u.place == unit.place]
+        for unit in units
+    }
+    order = reading_order(contexts.length)
+    for start in range(0, len(order), BATCH):
+        rows = order[start : start + BATCH]
+        length = contexts.length[rows].astype(np.int64)
+        ids = torch.from_numpy(contexts.tokens[rows, : length[0]].astype(np.int64))
+
+        def keep(site: Site, read: Float[Tensor, "batch seq column"], rows=rows) -> None:
+            places = [i for i, unit in enumerate(units) if unit.place == site]
+            values[np.array(places)[:, None], rows, : read.shape[1]] = np.moveaxis(
+                read.float().cpu().numpy(), -1, 0
+            )
+
+        source.read(ContextBatch(rows, length, ids.to(subject.device)), requests, keep)
+    return values
 
 
 def open_stored_source(
@@ -217,3 +249,12 @@ def choose_sources(
     if from_pass:
         sources.append(SourceRequests(SubjectSource(subject), from_pass))
     return sources
+
+
+def explore_sources(subject: Subject, index: Index, requests: Requests) -> list[SourceRequests]:
+    """Like `choose_sources` for explore; for what may not see other splits.
+
+    Raises:
+        CorruptError: the store is damaged.
+    """
+    return choose_sources(subject, index, "explore", requests)

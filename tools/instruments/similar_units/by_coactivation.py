@@ -1,6 +1,6 @@
 """Units that are active together with a unit, by the correlation of their activations.
 
-`coactivating` compares a unit with every neuron, in one pass over text:
+`coactivating` compares a unit with every neuron, over text, from an activation store or in one pass:
 
 1. Texts: those that are given, or contexts of explore: a third each from where the unit is
    strongest on either side, and the rest at random (mostly quiet, so that a correlation does not
@@ -30,7 +30,8 @@ from pydantic import Field
 from ...errors import ArgumentError
 from ...subject.address import Site, Unit
 from ...subject.non_finite import require_finite
-from ..input_texts import BATCH_TOKENS, InputText, batches, tokenize_texts
+from ..input_texts import BATCH_TOKENS, InputText, tokenize_texts
+from ..readable_texts import ReadableTexts
 from ..registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .by_direction import write_cosine
 from .result import (
@@ -116,10 +117,12 @@ def coactivating(
     address, subject = Unit.parse(unit), context.require_subject()
     subject.shape.column(address)
     if texts is not None:
-        rows, source = tokenize_texts(subject, texts), "these texts"
+        read, source = ReadableTexts(subject, tokenize_texts(subject, texts)), "these texts"
     else:
-        rows, source = _loud_and_quiet(context.require_index(), address, contexts), "the corpus"
-    n_tokens = sum(len(row.scored) for row in rows)
+        index, source = context.require_index(), "the corpus"
+        numbers = _loud_and_quiet(index, address, contexts)
+        read = ReadableTexts.of_explore(subject, index, numbers)
+    n_tokens = sum(len(text.scored) for text in read.texts)
     if n_tokens < MIN_TOKENS:
         raise ArgumentError(
             f"coactivating: {n_tokens} tokens are too few for a correlation; "
@@ -127,7 +130,7 @@ def coactivating(
         )
     sites = [Site("mlp", layer) for layer in range(subject.shape.n_layers)]
     extremes = Extremes(k)
-    for site, correlations in zip(sites, _correlations(subject, address, sites, rows), strict=True):
+    for site, correlations in zip(sites, _correlations(address, sites, read), strict=True):
         skip = [address.index] if address.place == site else []
         extremes.add(correlations, partial(Unit, "mlp", site.layer), skip)
 
@@ -151,31 +154,28 @@ def coactivating(
     )
 
 
-def _loud_and_quiet(index: Index, unit: Unit, n: int) -> list[InputText]:
-    """Contexts of explore: a third each from the strongest of either side, and at random."""
+def _loud_and_quiet(index: Index, unit: Unit, n: int) -> list[int]:
+    """Numbers of contexts of explore: a third each from the strongest of either side, and at random."""
     third = max(1, n // 3)
     loud = [
         exemplar.context
         for side in ("+", "-")
         for exemplar in index.exemplars(unit.unsided, side, "top", third)
     ]
-    contexts = index.contexts("explore")
-    quiet = np.random.default_rng(0).permutation(len(contexts))[: 4 * n].tolist()
-    numbers = list(dict.fromkeys([*loud, *quiet]))[:n]
-    return [
-        InputText.of_ids(contexts.tokens[i, : int(contexts.length[i])].tolist()) for i in numbers
-    ]
+    quiet = np.random.default_rng(0).permutation(index.n_contexts["explore"])[: 4 * n].tolist()
+    return list(dict.fromkeys([*loud, *quiet]))[:n]
 
 
 def _correlations(
-    subject: Subject, unit: Unit, sites: Sequence[Site], texts: Sequence[InputText]
+    unit: Unit, sites: Sequence[Site], read: ReadableTexts
 ) -> list[Float[np.ndarray, " unit"]]:
     """Pearson r with every neuron, site by site; 0 where either is constant."""
+    subject = read.subject
     sums = [np.zeros((3, subject.shape.count(site))) for site in sites]  # x, x², xy
     own_sums = np.zeros(3)  # n, y, y²
-    for batch in batches(texts, BATCH_TOKENS // 4):
-        ids, rows = batch.ids, batch.texts
-        own = _scored(subject.unit_activations(ids, [unit.unsided])[0], rows)
+    for batch in read.batches(BATCH_TOKENS // 4):
+        rows = batch.texts
+        own = _scored(read.raw(batch, unit), rows)
         y = unit.signal(own).astype(np.float64)
         own_sums += (len(y), y.sum(), (y * y).sum())
 
@@ -187,18 +187,17 @@ def _correlations(
         ) -> None:
             place = f"{site.kind}.{site.layer}"
             require_finite(values, subject.name, subject.dtype, place, edited=False)
-            x = _scored(values, rows).astype(np.float64)
+            x = _scored(values.float().cpu().numpy(), rows).astype(np.float64)
             sums[site.layer] += np.stack([x.sum(0), (x * x).sum(0), y @ x])
 
-        subject.stream(ids, sites, add)
+        read.read(batch, dict.fromkeys(sites), add)
     return [_pearson(total, own_sums) for total in sums]
 
 
 def _scored(
-    values: Float[Tensor, "text seq *unit"], texts: Sequence[InputText]
+    raw: Float[np.ndarray, "text seq *unit"], texts: Sequence[InputText]
 ) -> Float[np.ndarray, "token *unit"]:
     """The values at the positions that count, all texts in a row."""
-    raw = values.float().cpu().numpy()
     return np.concatenate([raw[row, list(text.scored)] for row, text in enumerate(texts)])
 
 

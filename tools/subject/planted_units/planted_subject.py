@@ -26,7 +26,7 @@ from ...corpus import Document
 from ...errors import UsageError
 from ..address import Shape, Site, Unit
 from ..interventions import Intervention
-from ..subject import PassEdits, Subject
+from ..subject import PassEdits, StoredActivations, Subject
 from .corpus_texts import CorpusTexts
 from .planted_columns import PlantedColumns
 from .suite import Suite, SuiteUnit
@@ -147,13 +147,29 @@ class PlantedSubject(Subject):
         columns: Sequence[int] | None = None,
     ) -> Float[Tensor, "batch seq column"]:
         """The layer's neurons and planted units, or some columns of them, from its MLP's input."""
-        if layer not in self._by_layer:
+        needed = range(self.shape.count(Site("mlp", layer))) if columns is None else columns
+        units = [unit for unit in self._by_layer.get(layer, ()) if unit.index in needed]
+        if not units:
             return super().neurons_from(layer, mlp_in, ids, columns)
-        own = super().neurons_from(layer, mlp_in, ids)
-        units = {layer: self._by_layer[layer]}
-        planted = PlantedColumns(self._values, self._writes, ids, units, {layer: mlp_in})
+        own = super().neurons_from(layer, mlp_in, ids)  # controls read them all
+        by_layer = {layer: units}
+        planted = PlantedColumns(self._values, self._writes, ids, by_layer, {layer: mlp_in})
         wide = planted.append(Site("mlp", layer), own)
-        return wide if columns is None else wide[..., list(columns)]
+        places = {unit.index: own.shape[-1] + i for i, unit in enumerate(units)}
+        return wide[..., [places.get(column, column) for column in needed]]
+
+    def offer_stored(self, read: StoredActivations) -> None:
+        """Fill the table of shuffled nulls from stored activations, where no planted unit changes them."""
+        sources = [null.source for null in self._values.shuffled]
+        # What is written to the stream after a layer reaches the layers after it, and directions.
+        reached = [
+            source
+            for source in sources
+            for layer in self._writes.layers
+            if source.layer > layer or (source.layer == layer and source.site == "resid")
+        ]
+        if not reached:
+            self._values.stored = read
 
     def depends_on_text(self, layer: int) -> bool:
         """Whether the layer has planted units."""

@@ -2,7 +2,7 @@
 
 Noise is a function of the seed, the unit and the text, so that indexing, collecting and instruments
 see the same values. A shuffled null has, on a corpus context, the values of another context of its
-split; one pass over the corpus fills a table of them when first needed. Controls need activations
+split; a table of them is filled when first needed, from an activation store or by a pass. Controls need activations
 that a pass captures on the way (`sources`).
 """
 
@@ -20,7 +20,7 @@ from ...errors import UsageError
 from .. import nulls
 from ..address import Site, Unit
 from ..nulls import ArtificialUnit, ShuffledUnit
-from ..subject import Subject
+from ..subject import StoredActivations, Subject
 from .corpus_texts import CorpusTexts
 from .shuffle_table import ShuffleTable
 from .suite import Suite, SuiteUnit
@@ -33,6 +33,7 @@ class UnitValues:
 
     Attributes:
         artificial: its nulls and controls by address.
+        stored: the subject's own activations on the corpus, if an index has them.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class UnitValues:
     ) -> None:
         self._base, self._suite, self._texts = base, suite, texts
         self._suite_unit_at = suite_unit_at
+        self.stored: StoredActivations | None = None
         self.artificial = _artificial_units(base, suite, suite_unit_at)
 
     def sources(self, unit: Unit) -> tuple[Site, ...]:
@@ -52,6 +54,11 @@ class UnitValues:
         if artificial is None or isinstance(artificial, ShuffledUnit):
             return ()
         return artificial.sources
+
+    @property
+    def shuffled(self) -> list[ShuffledUnit]:
+        """The shuffled nulls."""
+        return [unit for unit in self.artificial.values() if isinstance(unit, ShuffledUnit)]
 
     def of(
         self, units: Sequence[Unit], rows: Int[np.ndarray, "batch seq"]
@@ -83,8 +90,7 @@ class UnitValues:
 
     @cached_property
     def _shuffle_table(self) -> ShuffleTable:
-        shuffled = [unit for unit in self.artificial.values() if isinstance(unit, ShuffledUnit)]
-        return ShuffleTable.fill(self._base, self._texts, shuffled)
+        return ShuffleTable.fill(self._base, self._texts, self.shuffled, self.stored)
 
 
 def _artificial_units(
