@@ -69,7 +69,14 @@ def planted_index(subject: PlantedSubject, corpus_name: str, reporter: Reporter)
     name = re.sub(r"[^A-Za-z0-9.-]+", "-", "-".join(parts))
     folder = cache_dir() / "indexes" / f"planted-{name}"
     build_index(
-        subject, corpus, folder, sites=("mlp",), layers=subject.suite.layers, progress=reporter
+        subject,
+        corpus,
+        folder,
+        sites=("mlp",),
+        layers=subject.suite.layers,
+        store="auto",
+        progress=reporter,
+        warn=reporter.say,
     )
     return folder
 
