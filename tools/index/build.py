@@ -249,8 +249,13 @@ def claim_folder(out: Path, settings: dict[str, Any]) -> IndexSummary | None:
             raise UsageError(
                 f"{out} holds an index of another {differing}; give another --out, or delete it"
             )
-        return IndexSummary(**content["summary"]) if path == finished else None
-    if out.exists() and any(out.iterdir()):
+        if path != finished:
+            return None
+        shutil.rmtree(begun.parent, ignore_errors=True)  # if killed before it was deleted
+        return IndexSummary(**content["summary"])
+    # If killed before the settings were written, there is an unfinished file of them.
+    unfinished = out / "work", *begun.parent.glob(f".{begun.name}.*")
+    if out.exists() and any(path not in unfinished for path in out.rglob("*")):
         raise UsageError(f"{out} holds other files; give a new folder for the index")
     begun.parent.mkdir(parents=True, exist_ok=True)
     write_sealed(begun, settings)
