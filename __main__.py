@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import gc
+import atexit
 import os
 import sys
+import threading
 import traceback
 from types import TracebackType
 
@@ -23,7 +24,13 @@ def main() -> None:
 
     sys.excepthook = show_defect
     status = run_command_line(sys.argv[1:], leave=os._exit)
-    gc.freeze()  # Python looks for garbage once more at exit: a second after torch was imported
+    if threading.active_count() == 1:
+        # An interpreter that ends in the usual way takes its modules apart first: a second after
+        # torch was imported. What the command registered to be done at exit is done here.
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
     sys.exit(status)
 
 
