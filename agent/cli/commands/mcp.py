@@ -8,6 +8,7 @@ hubel mcp --index I --http 8020     over HTTP on this machine, with the token th
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -87,6 +88,7 @@ def _open_context(args: argparse.Namespace) -> InstrumentContext:
             subject = load_subject(
                 index.subject_name, device=args.device, dtype=args.dtype, directions=args.directions
             )
+            gc.freeze()  # what was imported and loaded stays; it need not be searched for garbage
             subject.require_revision(index.subject_revision, f"the index {str(args.index)!r}")
             loaded.append(subject)
         return loaded[0]

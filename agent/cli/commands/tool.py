@@ -9,6 +9,7 @@ hubel tool logit_lens --json '{"unit": "mlp.12.803"}'  JSON in, JSON out
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -166,6 +167,7 @@ def _open_context(instrument: Instrument, args: argparse.Namespace) -> Instrumen
             directions=args.directions,
             progress=output.note,
         )
+        gc.freeze()  # what was imported and loaded stays; it need not be searched for garbage
         if index is not None:
             subject.require_revision(index.subject_revision, f"the index {str(args.index)!r}")
         return subject
