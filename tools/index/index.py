@@ -100,6 +100,7 @@ class Index:
         names = f"--subject {self.subject_name} --corpus {self.corpus_name}"
         cure = f"delete {path} and build it again (hubel index {names} --out ..., as before)"
         self._files = IndexFiles(path, hashes, cure)
+        self._stores: dict[Split, ActivationStore] = {}
 
     @classmethod
     def open(cls, path: Path | str) -> Index:
@@ -179,11 +180,13 @@ def reader_of(index: Index, split: Split) -> SplitReader:
 
 
 def store_of(index: Index, split: Split) -> ActivationStore | None:
-    """The activation store of a split, None where there is none; reads holdout too.
+    """The activation store of a split, opened once; None where there is none. Reads holdout too.
 
     Raises:
         CorruptError: it is damaged, or was made from something else than the index.
     """
+    if split in index._stores:
+        return index._stores[split]
     folder = store_folder(index.path, split)
     if not (folder / DESCRIPTION).exists():
         return None
@@ -199,6 +202,7 @@ def store_of(index: Index, split: Split) -> ActivationStore | None:
         raise CorruptError(
             f"{folder} was made from another {differing} than {index.path}; rm -r {folder.parent}"
         )
+    index._stores[split] = store
     return store
 
 

@@ -120,12 +120,14 @@ class StoredSource:
         array, layer = self.store.array, site.layer
         if site.kind == "mlp":
             return self.subject.neurons_from(layer, take(array("mlp_in", layer)), ids, columns)
-        if site.kind in ("mlp_in", "head"):
-            values = take(array("mlp_in" if site.kind == "mlp_in" else "head", layer))
-        else:
+        if site.kind == "resid":  # of thousands of directions, compute those that are needed
+            directions = list(self.subject.directions[layer].values())
+            chosen = directions if columns is None else [directions[c] for c in columns]
+            return self._stream(layer, take) @ torch.stack(chosen).float().T
+        if site.kind == "stream":
             values = self._stream(layer, take)
-            if site.kind == "resid":
-                values = values @ self.subject.basis(layer).T
+        else:
+            values = take(array("mlp_in" if site.kind == "mlp_in" else "head", layer))
         return values if columns is None else values[..., list(columns)]
 
     def _stream(self, layer: int, take: Take) -> Float[Tensor, "batch seq d_model"]:
