@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .demo import demo
 from .directions import random_directions
 from .index import index_speed
+from .memory import peak_memory
 from .ratios import SpeedComparison, early_stop_speed, statistics_speed
 from .rows import SpeedRow
 from .run import long_run, short_run
@@ -47,5 +48,6 @@ PARTS: Mapping[str, SpeedPart] = {
     "run": SpeedPart("a run of 4 new targets, in its own process", short_run),
     "long-run": SpeedPart("a run of 200 new targets, in its own process", long_run),
     "verdicts": SpeedPart("whether verdicts from the store are those from a pass", verdicts),
+    "memory": SpeedPart("peak memory against tokens, layers and targets", peak_memory),
     "demo": SpeedPart("the demo with an empty cache", demo),
 }

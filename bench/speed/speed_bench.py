@@ -118,7 +118,7 @@ class SpeedBench:
             cache: instead of the user's.
 
         Raises:
-            UnavailableError: it failed; the message has its last lines.
+            UnavailableError: it failed; the message has its last line.
         """
         package = (__package__ or "hubel").split(".")[0]
         self.runs.mkdir(parents=True, exist_ok=True)
@@ -156,7 +156,7 @@ def run_process(command: Sequence[str], environment: dict[str, str]) -> ProcessC
         out.seek(0)
         errors.seek(0)
         if process.returncode:
-            said = (errors.read().strip() or out.read().strip())[-400:]
+            said = (errors.read().strip() or out.read().strip()).rpartition("\n")[2][-400:]
             raise UnavailableError(f"`{' '.join(command)}` ended with {process.returncode}: {said}")
         kilobytes = usage.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
         cpu = usage.ru_utime + usage.ru_stime

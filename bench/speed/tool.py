@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -12,14 +13,16 @@ if TYPE_CHECKING:
 
 REPEATS = 3
 """The fastest counts: the first call may read the files from a cold disk."""
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 CALLS = {
     "activations.search, cold": ("activations.search", "text=He has not been seen since Sunday"),
+    "units.matching, cold: weekdays": ("units.matching", f"words={json.dumps(DAYS)}"),
     "activations.statistics, cold, needs no subject": ("activations.statistics", "unit=mlp.1.0"),
 }
 
 
 def cold_tools(bench: SpeedBench) -> Iterator[SpeedRow]:
-    """One instrument that runs the subject, and one that does not."""
+    """One that runs the subject, one that reads the store, and one that needs neither."""
     for name, arguments in CALLS.items():
         bench.reporter.say(name)
         index = str(bench.index)

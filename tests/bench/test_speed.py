@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from hubel.agent.cli.main import run_command_line
 from hubel.agent.runlog.layout import COLLECTED
-from hubel.bench.speed import directions, session
+from hubel.bench.speed import directions, memory, session, tool
 from hubel.bench.speed.run import cpu_by_phase
 from hubel.bench.speed.speed_bench import run_process
 from hubel.bench.speed.timeline import TimelineBar, draw_timeline
@@ -164,3 +164,17 @@ def test_random_directions_from_the_store(
     (row,) = rows(capsys)
     assert row["name"] == "40 random directions of layer 1"
     assert 3000 < row["tokens"] <= 4096
+
+
+@pytest.mark.slow
+def test_memory_and_tools_in_their_own_processes(
+    subject_and_corpus: list[str], capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "POINTS", ((2048, 1), (4096, 2)))
+    monkeypatch.setattr(memory, "TARGETS", (4,))
+    monkeypatch.setattr(tool, "REPEATS", 1)
+    command = ["bench", "speed", *subject_and_corpus, "--only", "memory,tool"]
+    assert run_command_line([*command, "--quiet", "--json"]) == 0
+    measured = rows(capsys)
+    assert [row["part"] for row in measured] == ["tool"] * 3 + ["memory"] * 3
+    assert min(row["peak_rss_mb"] for row in measured) > 10
