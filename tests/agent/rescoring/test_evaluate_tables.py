@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hubel.agent.cli.main import run_command_line
 from hubel.agent.runlog.reviews import Reviews
 from hubel.agent.runlog.views import target_rows
+from hubel.tools.corpus import Document, corpus_from_documents
+from hubel.tools.index import build_index
 from hubel.tools.subject.subject import Subject
 from tests.agent.rescoring.conftest import eval_rows, write_csv
+from tests.support.tiny import WORDS
 
 
 def test_a_table_is_scored_on_a_runs_text(
@@ -78,6 +83,27 @@ def test_a_table_is_scored_on_an_index(tiny_index: Path, tmp_path: Path, capsys,
     assert [r["target"] for r in evaluated] == ["mlp.1.3", "mlp.1.4-"]
     assert {s["scorer"] for s in evaluated[0]["scores"]} >= {"simulation"}
     assert len(loading) <= 1
+
+
+def test_a_table_is_scored_from_an_indexs_store(
+    tiny: Subject, tmp_path: Path, capsys, loading
+) -> None:
+    words, rng = WORDS.split(), random.Random(0)
+    documents = [Document(f"d{n}", " ".join(rng.choices(words, k=60))) for n in range(60)]
+    corpus = corpus_from_documents("made", documents, "0" * 64)
+    build_index(tiny, corpus, tmp_path / "index", store="all")
+    table = write_csv(tmp_path / "t.csv", [("mlp.1.3", "cat", 'strongly token(" cat")')])
+
+    def fail(*_args: Any) -> None:
+        raise AssertionError("the subject was run")
+
+    handle = tiny.parts.layers[0].whole.register_forward_hook(fail)
+    try:
+        arguments = (str(table), "--index", str(tmp_path / "index"), "--scorers", "simulation")
+        (row,) = eval_rows(capsys, *arguments, "--runs", str(tmp_path / "runs"))
+    finally:
+        handle.remove()
+    assert {s["scorer"] for s in row["scores"]} == {"simulation"}
 
 
 def test_a_new_explanation_after_viewing_is_kept_from_holdout(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 import torch
 
 from hubel.tools.corpus import SPLITS, Corpus
@@ -19,6 +20,7 @@ from hubel.tools.index.activation_store.source import (
 from hubel.tools.index.collected import Collected
 from hubel.tools.index.index import reader_of
 from hubel.tools.subject.address import Site, Unit
+from tests.support.tiny import MODEL_TYPES, tiny_subject
 
 if TYPE_CHECKING:
     from hubel.tools.subject.subject import Subject
@@ -26,20 +28,22 @@ if TYPE_CHECKING:
 CONTEXT_LEN = 16
 
 
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
 def test_every_site_from_the_store_is_that_of_a_pass(
-    tiny: Subject, corpus: Corpus, tmp_path: Path
+    model_type: str, corpus: Corpus, tmp_path: Path
 ) -> None:
-    build_index(tiny, corpus, tmp_path / "i", context_len=CONTEXT_LEN, store="all")
+    subject = tiny_subject(model_type)
+    build_index(subject, corpus, tmp_path / "i", context_len=CONTEXT_LEN, store="all")
     index = Index.open(tmp_path / "i")
     sites = [Site(k, layer) for layer in range(3) for k in ("mlp", "mlp_in", "head", "stream")]
     for split in SPLITS:
-        source = stored_source(tiny, index, split)
+        source = stored_source(subject, index, split)
         assert source is not None
         contexts = reader_of(index, split).contexts()
         numbers = np.flatnonzero(contexts.length > 1)
         ids = torch.from_numpy(contexts.tokens[numbers].astype(np.int64))
         batch = ContextBatch(numbers, contexts.length[numbers], ids)
-        stored, fresh = _read(source, batch, sites), _read(SubjectSource(tiny), batch, sites)
+        stored, fresh = _read(source, batch, sites), _read(SubjectSource(subject), batch, sites)
         real = np.arange(ids.shape[1]) < batch.length[:, None]
         for site in sites:
             scale = np.abs(fresh[site][real]).max()
