@@ -12,7 +12,7 @@ import torch
 from hubel.tools.errors import ArgumentError, UnavailableError
 from hubel.tools.index import Index
 from hubel.tools.instruments import InstrumentContext, call
-from hubel.tools.instruments.activations_on_text import Search
+from hubel.tools.instruments.activations_search import Search
 from hubel.tools.instruments.exemplars import Exemplars, UnitStatistics
 from hubel.tools.subject import Site, Unit
 from tests.support.calls import CALLS

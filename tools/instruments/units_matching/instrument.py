@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from ...errors import ArgumentError
-from ...subject.address import Site
+from ..index_sites import Kind, chosen_sites
 from ..registry import InstrumentContext, Result, Text, instrument, rounded
 from ..rendering import format_token_values, quote_text
 from .search import ComparedUnit, Ranking, compare_units
@@ -21,11 +20,7 @@ from .target import (
     target_of_words,
 )
 
-if TYPE_CHECKING:
-    from ...index import Index
-
 SHOWN_TOKENS = 4
-Kind = Literal["mlp", "head", "resid"]
 
 
 @dataclass(frozen=True)
@@ -185,23 +180,6 @@ def _target(
     if pattern is not None:
         return target_of_pattern(subject, contexts, pattern, options)
     return target_of_predicate(subject, contexts, predicate or "")
-
-
-def chosen_sites(
-    index: Index, kinds: Sequence[str] | None, layers: Sequence[int] | None
-) -> list[Site]:
-    """The sites of an index of these kinds and layers; raises ArgumentError if there are none."""
-    chosen = [
-        site
-        for site in index.sites
-        if (kinds is None or site.kind in kinds) and (layers is None or site.layer in layers)
-    ]
-    if not chosen:
-        has = ", ".join(sorted({f"{site.kind}.{site.layer}" for site in index.sites}))
-        raise ArgumentError(
-            f"no site of kind {kinds or 'any'} and layer {layers} is in the index, which has {has}"
-        )
-    return chosen
 
 
 def _listed(ranking: Ranking, k: int, by: Literal["r", "auroc"]) -> list[MatchingUnit]:
