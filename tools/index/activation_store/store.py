@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from jaxtyping import Int, Shaped
@@ -66,6 +67,7 @@ class ActivationStore:
                 f"{int(read.sum()):,}; {self._cure}"
             )
         self._file = lru_cache(maxsize=256)(self._open)
+        self._reading = Lock()
 
     def __repr__(self) -> str:
         return f"ActivationStore({str(self.folder)!r}, {self.tokens} tokens)"
@@ -81,8 +83,10 @@ class ActivationStore:
             number, row = divmod(start, self._shard_tokens)
             end = min(stop - start + row, self._shard_tokens)
             file = self._file(shard_name(array, number))
-            file.seek(row * array.row_bytes)
-            parts.append(np.frombuffer(file.read((end - row) * array.row_bytes), np.uint8))
+            with self._reading:  # instruments of an open session may run in several threads
+                file.seek(row * array.row_bytes)
+                content = file.read((end - row) * array.row_bytes)
+            parts.append(np.frombuffer(content, np.uint8))
             start += end - row
         flat = parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, np.uint8), *parts])
         return array.rows(flat)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ from hubel.tools.corpus import SPLITS, Corpus, corpus_from_documents
 from hubel.tools.corpus.document import Document
 from hubel.tools.index import Index, build_index, collect
 from hubel.tools.index.collected import Collected
+from hubel.tools.index.index import store_of
 from hubel.tools.instruments import InstrumentContext, call
 from hubel.tools.subject import PlantedSubject, plant
 from hubel.tools.subject.address import Unit
@@ -241,3 +244,29 @@ def test_without_a_store_a_pass_stops_at_the_deepest_layer_needed(
         read(named, indexes["none"], tmp_path)
     assert set(ran) == {"0", "1"}
     assert N_LAYERS > 2
+
+
+@pytest.fixture
+def many_switches() -> Iterator[None]:
+    """Threads that change places as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("many_switches")
+def test_a_store_is_read_by_several_threads(indexes: dict[str, Index]) -> None:
+    store = store_of(indexes["all"], "explore")
+    assert store is not None
+    assert store is store_of(indexes["all"], "explore")  # it is opened once
+    array = store.array("mlp_in", 1)
+    assert array is not None
+    whole = store.read(array, 0, store.tokens)
+
+    def differs(start: int) -> bool:
+        rows = store.read(array, start, start + 5)
+        return not np.array_equal(rows, whole[start : start + 5])
+
+    with ThreadPoolExecutor(8) as pool:
+        assert not any(pool.map(differs, [n % (store.tokens - 5) for n in range(5000)]))
