@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from numpy import ndarray
 
+    from ...tools.dissection import Lexicon
     from ...tools.index import Index
     from ...tools.subject import Subject
     from .request_models import CallBody, TryBody
@@ -36,6 +37,8 @@ class SubjectSession:
         self._lock = threading.Lock()
         self._loaded: tuple[tuple[str, str], Subject] | None = None
         """Name and revision, and the subject."""
+        self._vocabulary: tuple[Subject, Lexicon] | None = None
+        """The lexicon of the loaded subject; reading it takes longer than a text."""
 
     def state(self) -> dict[str, Any]:
         """Whether texts can be tried, on which subject, and if not, why: the answer of `/api/live`."""
@@ -59,9 +62,8 @@ class SubjectSession:
             config = RunConfig.load(run.folder)
             key = (config.subject["name"], config.subject["revision"])
             if self._loaded is None or self._loaded[0] != key:
-                self._loaded = (
-                    None  # frees the memory of the old subject before the new one is read
-                )
+                # Frees the memory of the old subject before the new one is read.
+                self._loaded = self._vocabulary = None
                 try:
                     self._loaded = key, open_run_subject(run.folder, config)
                 except UsageError as error:  # nothing is wrong with the request: 409, not 400
@@ -80,8 +82,31 @@ class SubjectSession:
         with self._lock:
             arguments = {"texts": texts, "units": [address]}
             result = call("activations.on_text", arguments, InstrumentContext(subject)).to_json()
-        maps = [_map_of_text(subject, unit, address, predicate, text) for text in result["texts"]]
+        maps = [
+            _map_of_text(unit, address, text, self._predict(subject, predicate, text["text"]))
+            for text in result["texts"]
+        ]
         return {"maps": maps, "difference": _difference(*maps) if len(maps) == 2 else None}
+
+    def _predict(
+        self, subject: Subject, predicate: str | None, text: str
+    ) -> Float[ndarray, " token"] | None:
+        """What a predicate predicts on a text; None if there is none or it cannot be run."""
+        import numpy as np
+
+        from ..runlog.lexicon import predict, subject_lexicon
+
+        if not predicate:
+            return None
+        ids = np.array([subject.tokenize(text).ids], dtype=np.int32)
+        try:
+            kept = self._vocabulary
+            if kept is None or kept[0] is not subject:
+                kept = subject, subject_lexicon(lambda: subject, weights_of(subject.revision))
+                self._vocabulary = kept
+            return predict(predicate, kept[1], ids, np.array([ids.shape[1]]))[0]
+        except (HubelError, ValueError):
+            return None
 
     def call(self, name: str, run: StoredRun, body: CallBody) -> dict[str, Any]:
         """An instrument's result, as data and as an explainer reads it."""
@@ -125,14 +150,16 @@ def _index(run: StoredRun) -> Index:
 
 
 def _map_of_text(
-    subject: Subject, unit: Unit, address: str, predicate: str | None, text: Mapping[str, Any]
+    unit: Unit,
+    address: str,
+    text: Mapping[str, Any],
+    predicted: Float[ndarray, " token"] | None,
 ) -> TokenMap:
     import numpy as np
 
     from .token_maps import token_map
 
     signal = unit.signal(np.array(text["activations"][address]))
-    predicted = _predict(subject, predicate, text["text"]) if predicate else None
     tokens = _tokens_as_written(text)
     return token_map(tokens, signal, split="try", predicted=predicted, source="typed")
 
@@ -141,20 +168,6 @@ def _tokens_as_written(text: Mapping[str, Any]) -> list[str]:
     """Pieces of the text, one for each token, that join to the text again."""
     starts = [0, *(start for start, _ in text["offsets"][1:]), len(text["text"])]
     return [text["text"][start:end] for start, end in pairwise(starts)]
-
-
-def _predict(subject: Subject, predicate: str, text: str) -> Float[ndarray, " token"] | None:
-    """What a predicate predicts on a text; None if it cannot be run."""
-    import numpy as np
-
-    from ..runlog.lexicon import predict, subject_lexicon
-
-    ids = np.array([subject.tokenize(text).ids], dtype=np.int32)
-    try:
-        lexicon = subject_lexicon(lambda: subject, weights_of(subject.revision))
-        return predict(predicate, lexicon, ids, np.array([ids.shape[1]]))[0]
-    except (HubelError, ValueError):
-        return None
 
 
 def _difference(first: TokenMap, second: TokenMap) -> dict[str, Any]:

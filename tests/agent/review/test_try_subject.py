@@ -18,6 +18,7 @@ from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.views import target_rows
 from hubel.bench.loopback import Loopback
 from hubel.bench.loopback.demo_model import DemoModel
+from hubel.tools.dissection import Lexicon
 from hubel.tools.index import Index
 from hubel.tools.subject import load_subject
 from hubel.tools.subject.address import Unit
@@ -51,6 +52,17 @@ def test_trying_a_text_gives_an_activation_for_each_token(live: ReviewClient, pl
     )  # a causal model has not seen the difference yet
     row = live.get(TARGET).json["row"]
     assert (first["predicted"] is not None) == (row["predicate"] is not None)
+
+
+def test_the_next_texts_find_subject_and_vocabulary_loaded(
+    live: ReviewClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = {"text": "the cat said Monday", "other": "the cat said Friday"}
+    first = live.post(f"{TARGET}/try", texts).json
+    assert all(shown_map["predicted"] for shown_map in first["maps"])
+    monkeypatch.setattr(Lexicon, "load", None)
+    monkeypatch.setattr("hubel.tools.subject.load.load_subject", None)
+    assert live.post(f"{TARGET}/try", texts).json == first
 
 
 def test_without_live_only_index_instruments_work(place: Path) -> None:
