@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .demo import demo
 from .directions import random_directions
 from .index import index_speed
+from .matching import matching_speed
 from .memory import peak_memory
 from .ratios import SpeedComparison, early_stop_speed, statistics_speed
 from .rows import SpeedRow
@@ -44,6 +45,9 @@ PARTS: Mapping[str, SpeedPart] = {
     "session": SpeedPart("a session that stays open, call by call", open_session),
     "directions": SpeedPart(
         "an index of 16,384 random directions, from the store", random_directions
+    ),
+    "matching": SpeedPart(
+        "all units ranked by a list of words, over the naive way", matching_speed
     ),
     "run": SpeedPart("a run of 4 new targets, in its own process", short_run),
     "long-run": SpeedPart("a run of 200 new targets, in its own process", long_run),

@@ -75,6 +75,14 @@ def test_runs_from_a_store_and_from_a_pass_agree(subject_and_corpus: list[str], 
     assert 0 < compared["largest_difference_of_an_activation"] < 0.01
 
 
+def test_units_are_ranked_as_by_a_pass(subject_and_corpus: list[str], capsys) -> None:
+    command = ["bench", "speed", *subject_and_corpus, "--only", "matching", "--quiet", "--json"]
+    assert run_command_line(command) == 0
+    (row,) = rows(capsys)
+    assert (row["part"], row["naive_way"]) == ("matching", "a pass over explore, all units")
+    assert row["ratio"] > 0
+
+
 def test_an_unknown_part_lists_the_known_ones(capsys) -> None:
     assert run_command_line(["bench", "speed", "--only", "index,lunch"]) == 2
     assert "--only 'lunch' given; choose from ratios, index, tool" in capsys.readouterr().err

@@ -1,0 +1,76 @@
+"""`units.matching` from the store, compared with a pass over all of explore that correlates every unit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .ratios import SpeedComparison, seconds
+from .tool import DAYS
+
+if TYPE_CHECKING:
+    from ...tools.index import Index
+    from ...tools.subject import Subject
+    from .speed_bench import SpeedBench
+
+K = 8
+TOLERANCE = 2e-3
+"""Of r. The vectors of a store are rounded, and the index holds means and deviations in float32."""
+
+
+def matching_speed(bench: SpeedBench) -> Iterator[SpeedComparison]:
+    """Both ways once, since the naive one takes minutes.
+
+    Raises:
+        AssertionError: they do not find the same correlations.
+    """
+    from ...tools.index import Index
+    from ...tools.instruments import InstrumentContext, call
+
+    subject, index = bench.subject, Index.open(bench.index)
+    best: dict[str, list[float]] = {}
+
+    def ours() -> None:
+        arguments = {"words": list(DAYS), "k": K}
+        result = call("units.matching", arguments, InstrumentContext(subject, index)).to_json()
+        best["ours"] = [unit["r"] for unit in result["by_r"]]
+
+    def naive() -> None:
+        best["naive"] = _largest_correlations(subject, index)[:K]
+
+    bench.reporter.say("units.matching, from the store")
+    taken = seconds(ours)
+    bench.reporter.say("the same by a pass over explore")
+    naively = seconds(naive)
+    np.testing.assert_allclose(best["ours"], best["naive"], atol=TOLERANCE)
+    name = f"r of all units with {len(DAYS)} words"
+    yield SpeedComparison(name, taken, naively, naively / taken, "a pass over explore, all units")
+
+
+def _largest_correlations(subject: Subject, index: Index) -> list[float]:
+    """|r| of every unit with the words (r of a head), the largest first."""
+    import torch
+
+    contexts, words = index.contexts("explore"), {day.lower() for day in DAYS}
+    is_word = np.array([string.strip().lower() in words for string in index.vocabulary])
+    sums = {site: np.zeros((3, index.shape.count(site))) for site in index.sites}
+    of_y = np.zeros(2)  # n, y (which is y² as well)
+    for row, length in zip(contexts.tokens, contexts.length.tolist(), strict=True):
+        if length < 2:
+            continue
+        y = is_word[row[1:length]].astype(np.float64)
+        of_y += len(y), y.sum()
+        ids = torch.from_numpy(row[None, :length].astype(np.int64))
+        captured = subject.capture(ids, index.sites).activations
+        for site, values in captured.items():
+            x = values[0, 1:].double().cpu().numpy()
+            sums[site] += x.sum(axis=0), (x**2).sum(axis=0), y @ x
+    n, total = of_y
+    found: list[float] = []
+    for site, (x, xx, xy) in sums.items():
+        spread = np.sqrt(np.maximum(n * xx - x**2, 1e-300) * (n * total - total**2))
+        r = (n * xy - x * total) / spread
+        found += (r if site.kind == "head" else np.abs(r)).tolist()
+    return sorted(found, reverse=True)
