@@ -24,6 +24,7 @@ from .non_finite import require_finite
 from .passed_tests import SelfTestConditions
 from .token_text import token_strings
 from .tokenizer import TextEncoder, Tokens
+from .unit_norm import unit_norm
 
 Directions = Mapping[int, Mapping[str, Float[Tensor, " d_model"]]]
 
@@ -72,7 +73,7 @@ class Subject:
         self.d_model: int = config.hidden_size
         self.context_length: int = config.max_position_embeddings
         self.directions = {
-            layer: {label: self._unit_norm(layer, label, vector) for label, vector in named.items()}
+            layer: {label: self._direction(layer, label, vector) for label, vector in named.items()}
             for layer, named in (directions or {}).items()
         }
         widths = tuple(matrix(layer.mlp_down).shape[1] for layer in self.parts.layers)
@@ -389,15 +390,7 @@ class Subject:
         scaled = direction * norm_scale(self.parts.final_norm, self.architecture.norm)
         return scaled @ cast(Tensor, self.parts.unembed.weight).T
 
-    def _unit_norm(self, layer: int, name: str, vector: Tensor) -> Float[Tensor, " d_model"]:
-        if not 0 <= layer < len(self.parts.layers):
-            raise UsageError(
-                f"direction {name!r} is at layer {layer}; "
-                f"{self.name} has layers 0 to {len(self.parts.layers) - 1}"
-            )
-        if vector.shape != (self.d_model,) or not vector.norm() > 0 or not vector.isfinite().all():
-            raise UsageError(
-                f"direction resid.{layer}@{name} has shape {tuple(vector.shape)}; "
-                f"expected a finite vector of {self.d_model} numbers, not all zero"
-            )
-        return (vector.float() / vector.float().norm()).to(self.device)
+    def _direction(self, layer: int, name: str, vector: Tensor) -> Float[Tensor, " d_model"]:
+        n_layers = len(self.parts.layers)
+        normed = unit_norm(vector, layer, name, n_layers=n_layers, d_model=self.d_model)
+        return normed.to(self.device)
