@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from hubel.tools.corpus import SPLITS
-from hubel.tools.errors import UsageError
+from hubel.tools.errors import CorruptError, UsageError
 from hubel.tools.index import ExemplarCounts, Index, build_index, collect, derived_units
 from hubel.tools.index.collected import Collected
 from hubel.tools.index.derived_index import index_derived_units
@@ -207,3 +207,35 @@ def test_units_without_addresses_of_their_own_are_refused(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         index_derived_units(tiny, stored, units, tmp_path / "i")
+
+
+def test_a_layer_that_was_not_stored_is_read_by_a_pass_and_said_once(
+    tiny: Subject, corpus: Corpus, tmp_path: Path
+) -> None:
+    build_index(tiny, corpus, tmp_path / "i", context_len=CONTEXT_LEN, store=[1])
+    notes: list[str] = []
+    directions = random_directions(3, tiny.d_model)
+    units = [direction_units(layer, Site("stream", layer), directions) for layer in (1, 2)]
+    index_derived_units(tiny, Index.open(tmp_path / "i"), units, tmp_path / "d", say=notes.append)
+    (note,) = notes
+    assert "not in the activation store" in note
+    assert note.endswith("stream.2")
+
+
+def test_a_damaged_store_is_named_and_writes_no_index(
+    tiny: Subject, corpus: Corpus, tmp_path: Path
+) -> None:
+    build_index(tiny, corpus, tmp_path / "i", context_len=CONTEXT_LEN, store="all")
+    shard = tmp_path / "i" / "store" / "select" / "mlp_in-1" / "00000.bin"
+    content = bytearray(shard.read_bytes())
+    content[100] ^= 1
+    shard.write_bytes(content)
+    units = [direction_units(1, Site("stream", 1), random_directions(3, tiny.d_model))]
+    index = Index.open(tmp_path / "i")
+    with pytest.raises(CorruptError, match=r"mlp_in-1/00000\.bin is damaged"):
+        index_derived_units(tiny, index, units, tmp_path / "d")
+    assert not (tmp_path / "d" / "index.json").exists()
+    content[100] ^= 1
+    shard.write_bytes(content)
+    index_derived_units(tiny, Index.open(tmp_path / "i"), units, tmp_path / "d")
+    assert Index.open(tmp_path / "d").shape.count(Site("resid", 1)) == 3
