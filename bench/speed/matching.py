@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .speed_bench import SpeedBench
 
 K = 8
+BATCH = 32
+"""Contexts of a forward pass of the naive way."""
 TOLERANCE = 2e-3
 """Of r. The vectors of a store are rounded, and the index holds means and deviations in float32."""
 
@@ -57,15 +59,14 @@ def _largest_correlations(subject: Subject, index: Index) -> list[float]:
     is_word = np.array([string.strip().lower() in words for string in index.vocabulary])
     sums = {site: np.zeros((3, index.shape.count(site))) for site in index.sites}
     of_y = np.zeros(2)  # n, y (which is y² as well)
-    for row, length in zip(contexts.tokens, contexts.length.tolist(), strict=True):
-        if length < 2:
-            continue
-        y = is_word[row[1:length]].astype(np.float64)
+    for start in range(0, len(contexts), BATCH):
+        part = slice(start, start + BATCH)
+        tokens, mask = contexts.tokens[part], contexts.mask[part]
+        y = is_word[tokens[mask]].astype(np.float64)
         of_y += len(y), y.sum()
-        ids = torch.from_numpy(row[None, :length].astype(np.int64))
-        captured = subject.capture(ids, index.sites).activations
-        for site, values in captured.items():
-            x = values[0, 1:].double().cpu().numpy()
+        captured = subject.capture(torch.from_numpy(tokens.astype(np.int64)), index.sites)
+        for site, values in captured.activations.items():
+            x = values.float().cpu().numpy()[mask]
             sums[site] += x.sum(axis=0), (x**2).sum(axis=0), y @ x
     n, total = of_y
     found: list[float] = []

@@ -67,17 +67,21 @@ class TokenSource:
         """Find out what the store has.
 
         Args:
-            say: called with a line about what an existing store does not have.
+            say: called with a line about why the subject is run, if it is.
 
         Raises:
             CorruptError: the store is damaged.
         """
         self._contexts = index.contexts("explore")
-        self._subject, self._stored = subject, open_stored_source(subject, index, "explore", say)
+        self._subject = subject
+        why_not: list[str] = []
+        self._stored = open_stored_source(subject, index, "explore", why_not.append)
         sites = list(sites)
         covered = [site for site in sites if self._stored and self._stored.covers(site)]
         self.by_pass = [site for site in sites if site not in covered]
-        if self._stored and self.by_pass:
+        if self._stored is None:
+            say(*why_not or [f"{index.path} has no activation store, so the subject is run"])
+        elif self.by_pass:
             names = ", ".join(f"{site.kind}.{site.layer}" for site in self.by_pass)
             say(f"not in the activation store of {index.path}, so the subject is run: {names}")
 

@@ -114,10 +114,9 @@ def test_the_ranking_is_that_of_a_loop_over_all_units(
         assert unit.mean == pytest.approx(np.nanmean(values), rel=1e-3, abs=1e-4)
         assert unit.matches + unit.others == result.n_tokens
         assert set(unit.tokens) == {" Monday", " Friday"}
-    assert bool(result.notes) == has_store
-    if has_store:
-        assert "mlp.1" in result.notes[0]
-        assert "mlp.2" not in result.notes[0]
+    (note,) = result.notes
+    assert ("mlp.1" in note, "mlp.2" in note) == (has_store, False)
+    assert ("has no activation store" in note) == (not has_store)
 
 
 def test_means_at_each_token_are_listed_with_the_furthest_first(
@@ -270,4 +269,4 @@ def test_a_planted_unit_is_the_first_of_all_by_what_it_was_planted_for(
         assert result.by_auroc[0].auroc == 1
         listed = ", ".join(f'"{w.lower()}"' for w in word)
         assert matching(context, predicate=f"strongly words({listed})").by_r[0].unit == unit
-        assert not result.notes
+        assert bool(result.notes) == (store == "none")
