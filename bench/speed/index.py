@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ...tools.index.activation_store.folder import StoreChoice
+    from ...tools.index.activation_store.plan import StoreBits
     from .speed_bench import SpeedBench
 
 CONTEXT_LEN = 64
@@ -29,17 +30,25 @@ INDEX_TOKENS = 16_384
 
 
 def index_speed(bench: SpeedBench) -> Iterator[SpeedRow]:
-    """One index without a store, one with."""
+    """One index without a store, and one with a store of each size of numbers."""
     forward = _forward_passes(bench)
-    yield _build(bench, "index without a store", "none", forward)
-    yield _build(bench, "index with a store", "all", forward)
+    yield _build(bench, "index without a store", "none", 16, forward)
+    yield _build(bench, "index with a store", "all", 16, forward)
+    yield _build(bench, "index with a store of 8 bits", "all", 8, forward)
 
 
 class _ForwardPasses(NamedTuple):
-    """CPU seconds of the model alone: on all batches, and on those that an index times itself."""
+    """CPU seconds of the model alone.
+
+    Attributes:
+        all: up to the deepest neurons, on all batches; what an index without a store needs.
+        timed: the same on the batches that an index times itself.
+        with_logits: the whole model on all batches; what an index with a store needs.
+    """
 
     all: float
     timed: float
+    with_logits: float
 
 
 def _forward_passes(bench: SpeedBench) -> _ForwardPasses:
@@ -56,7 +65,7 @@ def _forward_passes(bench: SpeedBench) -> _ForwardPasses:
     contexts = make_contexts(
         corpus.documents, lambda text: subject.tokenize(text).ids, CONTEXT_LEN, INDEX_TOKENS
     )
-    seconds, timed = 0.0, 0.0
+    seconds, timed, with_logits = 0.0, 0.0, 0.0
     for split in SPLITS:
         rows = contexts.rows_of(split)
         order = rows[reading_order(contexts.length[rows])]
@@ -68,11 +77,17 @@ def _forward_passes(bench: SpeedBench) -> _ForwardPasses:
             bare_pass(subject, ids, last)
             _, cpu = watch.read()
             seconds += cpu
+            watch = Stopwatch()
+            with torch.inference_mode():
+                subject.model(ids, use_cache=False)
+            with_logits += watch.read()[1]
             timed += cpu * (number % EVERY == min(EVERY // 2, len(batches) - 1))
-    return _ForwardPasses(seconds, timed)
+    return _ForwardPasses(seconds, timed, with_logits)
 
 
-def _build(bench: SpeedBench, name: str, store: StoreChoice, forward: _ForwardPasses) -> SpeedRow:
+def _build(
+    bench: SpeedBench, name: str, store: StoreChoice, bits: StoreBits, forward: _ForwardPasses
+) -> SpeedRow:
     from ...tools.corpus import read_corpus
     from ...tools.index import build_index
     from ...tools.index.activation_store.layout import STORE
@@ -81,7 +96,13 @@ def _build(bench: SpeedBench, name: str, store: StoreChoice, forward: _ForwardPa
     subject, corpus = bench.subject, read_corpus(bench.corpus)
     watch = Stopwatch()
     summary = build_index(
-        subject, corpus, out, max_tokens=INDEX_TOKENS, progress=bench.reporter, store=store
+        subject,
+        corpus,
+        out,
+        max_tokens=INDEX_TOKENS,
+        progress=bench.reporter,
+        store=store,
+        store_bits=bits,
     )
     wall, cpu = watch.read()
     figures = {
@@ -93,6 +114,7 @@ def _build(bench: SpeedBench, name: str, store: StoreChoice, forward: _ForwardPa
         "peak_rss_mb": summary.peak_rss_mb,
     }
     if store != "none":
+        figures["cpu_over_forward_with_logits"] = (cpu - forward.timed) / forward.with_logits
         shape = subject.shape.n_layers * subject.d_model
         stored = _bytes_below(out / STORE)
         figures["store_bytes_a_token_layer_dimension"] = stored / (summary.tokens * shape)

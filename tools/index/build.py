@@ -38,6 +38,7 @@ from ..files.sealed_json import read_sealed, write_sealed
 from ..subject.address import Shape, Site, SiteKind
 from ..subject.subject import Subject
 from .activation_store.folder import StoreChoice, StoreFolder, plan_stores
+from .activation_store.plan import StoreBits
 from .batch_plan import make_plan
 from .corpus_size import small_corpus_warning
 from .index import FORMAT, IndexSummary, read_description
@@ -95,6 +96,7 @@ def build_index(
     exemplar_counts: ExemplarCounts | None = None,
     checkpoint_every: int | None = None,
     store: StoreChoice = "none",
+    store_bits: StoreBits | None = None,
     warn: Callable[[str], None] = lambda line: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> IndexSummary:
@@ -112,6 +114,8 @@ def build_index(
             the time.
         store: what of the activation store is written on the way: "all", "none", some layers, or
             "auto": all layers if the store fits `DISK_SHARE` of the free disk.
+        store_bits: of each number of an MLP's input; None for 16, or with "auto" for 8 where the
+            store would fit in no other way. A layer with too large an error in 8 gets 16.
         warn: called with a line about a corpus that is too small, before the pass, and about what
             the store leaves out.
         say: called with a line about the size of the store, before the pass.
@@ -131,7 +135,9 @@ def build_index(
         builder = _IndexBuilder(
             subject, chosen, contexts, out, settings, seed, counts, progress, checkpoint_every
         )
-        builder.stores = plan_stores(subject, contexts, out, store, indexed, settings, say, warn)
+        builder.stores = plan_stores(
+            subject, contexts, out, store, store_bits, indexed, settings, say, warn
+        )
         summary = summary or builder.build()
         builder.add_stores()
         return summary

@@ -15,6 +15,8 @@ files only ever grow, and a killed pass cuts them back to its checkpoint.
 
     layout      names and the description
     encoding    numbers as bytes
+    balance     an MLP's input, made ready for 8 bits
+    losses      loss and entropy of each token
     writer      appends rows to shards, and hashes them on the way
     recorder    what a pass hands to the writer
     store       reading rows (needs no torch)

@@ -10,7 +10,8 @@ a vector the others would be lost, so all are mixed first:
    rotation of the vector in which no number stands out; it follows from the width alone.
 2. Scale: the largest absolute number, divided by 127.
 
-The error is spread evenly over all directions; 0.7 % of a vector of 576 numbers.
+The error is spread evenly over all directions: 0.7 % of a vector of 576 numbers. So that this is
+harmless for the residual stream too, an MLP's input is balanced first (`balance`).
 `docs/design/activation-store.md` has what that does to activations.
 """
 

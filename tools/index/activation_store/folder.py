@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,16 +26,19 @@ from ...files.sealed_json import read_sealed, write_sealed
 from ...subject.subject import Subject
 from ..batch_plan import reading_order
 from .layout import DESCRIPTION, STORE, WORK, StoreOrigin, store_folder
-from .plan import StorePlan, plan_store
+from .plan import StoreBits, StorePlan, plan_store
 from .recorder import StoreRecorder, fills_disk
 from .store import ActivationStore
 from .writer import SplitStoreWriter
 
+PLAN = "plan.json"
 StoreChoice = Literal["auto", "all", "none"] | Sequence[int]
 DISK_SHARE = 0.25
 """`auto` keeps a store that takes at most this share of the free disk."""
 PROBED_CONTEXTS, PROBED_TOKENS = 4, 32
-"""The plan is made from the first tokens of a few contexts, a hundredth of a batch's time."""
+"""The plan is made from the first tokens of a few contexts, a thirtieth of a batch's time."""
+PROBED_FOR_8_BITS = 16, 64
+"""The same for 8 bits: correlations are measured, which takes about a thousand tokens."""
 
 
 @dataclass
@@ -78,30 +81,36 @@ class StoreFolder:
             UsageError: the disk has not the room.
         """
         self._keep_or_delete()
-        total = tokens * self.plan.bytes_a_token
+        total, fits = tokens * self.plan.bytes_a_token, self.fits(tokens)
         present = _bytes_below(self.index / STORE)
         size, free = max(total - present, 0), shutil.disk_usage(self.index).free
         advice = f"{free / 1e9:.1f} GB that are free"
-        if choice == "auto" and not present and size > DISK_SHARE * free:
+        if choice == "auto" and not fits:
             self.failed = True
             self.warn(
                 f"no activation store: it would take {size / 1e9:.2f} GB, more than a quarter of the "
-                f"{advice} (--store all keeps it, --store LAYERS a part)"
+                f"{advice} (--store all keeps it, --store LAYERS a part, --store-bits 8 half)"
             )
             return
         if size > free:
             raise UsageError(
                 f"the activation store takes {size / 1e9:.2f} GB, more than the {advice}; "
-                "make room, or give --store LAYERS or none"
+                "make room, or give --store LAYERS, --store-bits 8, or --store none"
             )
         self.say(f"activation store: {total / 1e9:.2f} GB on a disk with {advice}")
         try:
             self.work.mkdir(parents=True, exist_ok=True)
-            write_sealed(self.work / "plan.json", self._content())
+            write_sealed(self.work / PLAN, self._content())
         except (OSError, UnavailableError) as error:
             if not fills_disk(error):
                 raise
             self.give_up("the disk is full")
+
+    def fits(self, tokens: int) -> bool:
+        """Whether stores of so many tokens take no more than `DISK_SHARE`; begun ones do."""
+        free = shutil.disk_usage(self.index).free
+        begun = bool(_bytes_below(self.index / STORE))
+        return begun or tokens * self.plan.bytes_a_token <= DISK_SHARE * free
 
     def recorder(self, split: Split) -> StoreRecorder | None:
         """A recorder of one split's pass; None where its store is there or given up."""
@@ -138,7 +147,7 @@ class StoreFolder:
             return
         begun: Mapping[str, Any] = {}
         with suppress(OSError, ValueError):
-            begun = read_sealed(self.work / "plan.json")
+            begun = read_sealed(self.work / PLAN)
         if begun != self._content():
             delete_stores(self.index)
             self.warn(
@@ -161,6 +170,7 @@ def plan_stores(
     contexts: Contexts,
     index: Path,
     choice: StoreChoice,
+    bits: StoreBits | None,
     indexed: Sequence[int],
     settings: Mapping[str, Any],
     say: Callable[[str], None],
@@ -169,6 +179,7 @@ def plan_stores(
     """Plan the stores and say what they take; None if there is none to be written.
 
     Args:
+        bits: None for 16, or with "auto" for 8 if only they fit.
         indexed: the layers that the pass reads anyway, which "all" and "auto" store.
         settings: of the index.
 
@@ -189,17 +200,31 @@ def plan_stores(
     folders = [store_folder(index, split) for split in SPLITS]
     if all((folder / DESCRIPTION).exists() for folder in folders):
         shutil.rmtree(index / STORE / WORK, ignore_errors=True)
-        _check_finished(index, contexts, origin, [] if choice == "auto" else layers, warn)
+        asked = [] if choice == "auto" else layers
+        _check_finished(index, contexts, origin, asked, bits, warn)
         return None
-    plan = _probe(subject, contexts, layers)
-    for note in plan.notes:
+    bits = bits or _begun_bits(index)
+    tokens = int(contexts.length[contexts.length > 1].sum(dtype=np.int64))
+    plan = _probe(subject, contexts, layers, bits or 16)
+    stores = StoreFolder(subject, index, plan, origin, say, warn)
+    if choice == "auto" and bits is None and not stores.fits(tokens):
+        stores.plan = _probe(subject, contexts, layers, 8)
+    for note in stores.plan.notes:
         warn(note)
-    if not plan.layers:
+    if not stores.plan.layers:
         warn("no activation store: no layer can be stored")
         return None
-    stores = StoreFolder(subject, index, plan, origin, say, warn)
-    stores.begin(choice, int(contexts.length[contexts.length > 1].sum(dtype=np.int64)))
+    stores.begin(choice, tokens)
     return stores
+
+
+def _begun_bits(index: Path) -> StoreBits | None:
+    """The bits of stores that an earlier start began; None if it began none."""
+    try:
+        arrays = read_sealed(index / STORE / WORK / PLAN)["arrays"]
+        return _bits_of(array["encoding"] for array in arrays)
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def delete_stores(index: Path) -> None:
@@ -212,14 +237,21 @@ def store_bytes(index: Path) -> int:
     return _bytes_below(index / STORE)
 
 
-def _probe(subject: Subject, contexts: Contexts, layers: Sequence[int]) -> StorePlan:
+def _bits_of(encodings: Iterable[str]) -> StoreBits:
+    return 8 if "int8" in encodings else 16
+
+
+def _probe(
+    subject: Subject, contexts: Contexts, layers: Sequence[int], bits: StoreBits
+) -> StorePlan:
     """Plan from the first tokens of the longest contexts."""
-    read = reading_order(contexts.length)[:PROBED_CONTEXTS]
+    n_contexts, n_tokens = PROBED_FOR_8_BITS if bits == 8 else (PROBED_CONTEXTS, PROBED_TOKENS)
+    read = reading_order(contexts.length)[:n_contexts]
     if not len(read):
         return StorePlan({}, None, ())
-    width = min(int(contexts.length[read[-1]]), PROBED_TOKENS)
+    width = min(int(contexts.length[read[-1]]), n_tokens)
     ids = torch.from_numpy(contexts.tokens[read, :width].astype(np.int64))
-    return plan_store(subject, ids.to(subject.device), layers)
+    return plan_store(subject, ids.to(subject.device), layers, bits)
 
 
 def _check_finished(
@@ -227,6 +259,7 @@ def _check_finished(
     contexts: Contexts,
     origin: StoreOrigin,
     layers: Sequence[int],
+    bits: StoreBits | None,
     warn: Callable[[str], None],
 ) -> None:
     """Say where finished stores are not those that were asked for; they are left as they are."""
@@ -239,6 +272,9 @@ def _check_finished(
             return
         if lacking := [str(n) for n in layers if store.array("mlp_in", n) is None]:
             warn(f"the activation store of {index} lacks layers {', '.join(lacking)}; {again}")
+            return
+        if bits and bits != _bits_of(array.encoding for array in store.arrays.values()):
+            warn(f"the activation store of {index} has not {bits} bits a number; {again}")
             return
 
 

@@ -21,12 +21,16 @@ from torch import Tensor
 
 from ...subject.address import Site
 from ...subject.subject import Subject
+from .balance import balanced, unbalanced
 from .encoding import decode, encode
 from .layout import Encoding, StoredArray
 
 TOLERANCE = 0.02
 """Relative error that is allowed: at 0.02 a unit's activations correlate by 0.9998 with the true ones.
 float16 has 0.0005."""
+TOLERANCE_IN_8 = 0.01
+"""Relative error of a stream that follows from 8 bits: activations along random directions then
+correlate by 0.9995 and more with the true ones."""
 StoreBits = Literal[8, 16]
 """Bits of each number of an MLP's input."""
 MIN_R = 0.9995
@@ -93,6 +97,11 @@ def plan_store(
                 smaller = _plan_layer(subject, ids, site.layer, values, "int8")
                 if isinstance(smaller, str):
                     notes.append(f"layer {site.layer} is stored in 16 bits: in 8, {smaller}")
+                elif planned.norm and not smaller.norm:
+                    notes.append(
+                        f"layer {site.layer} is stored in 16 bits: in 8, the residual stream would "
+                        f"be off by more than {TOLERANCE_IN_8:.0%}"
+                    )
                 else:
                     planned = smaller
             values.clear()
@@ -134,7 +143,7 @@ def _plan_layer(
     """
     mlp_in = values["mlp_in"]
     array = StoredArray("mlp_in", layer, subject.d_model, encoding)
-    stored = _as_stored(mlp_in, array)
+    stored = _as_stored(subject, mlp_in, array)
     if stored is None:
         return "its MLP's input is beyond float16"
     neurons = subject.neurons_from(layer, stored, ids)
@@ -146,7 +155,8 @@ def _plan_layer(
     if "mid" in values and not subject.writes_besides_mlp(layer):
         statistics = subject.norm_statistics(layer, values["mid"], mlp_in)
         stream = subject.stream_from(layer, stored, statistics)
-        if _is_close(stream, values["stream"]):
+        tolerance = TOLERANCE_IN_8 if encoding == "int8" else TOLERANCE
+        if _is_close(stream, values["stream"], tolerance):
             norm = StoredArray("norm", layer, statistics.shape[-1], "float32")
     return LayerArrays(
         array,
@@ -157,14 +167,17 @@ def _plan_layer(
 
 
 def _as_stored(
-    mlp_in: Float[Tensor, "batch seq d_model"], array: StoredArray
+    subject: Subject, mlp_in: Float[Tensor, "batch seq d_model"], array: StoredArray
 ) -> Float[Tensor, "batch seq d_model"] | None:
     """What a store would give back of all positions that count; None if it cannot hold them."""
-    counted = mlp_in[:, 1:]
-    encoded = encode(counted.flatten(0, 1), array)
+    assert array.layer is not None  # an MLP's input
+    counted, small = mlp_in[:, 1:], array.encoding == "int8"
+    values = balanced(subject, array.layer, counted) if small else counted
+    encoded = encode(values.flatten(0, 1), array)
     if encoded is None:
         return None
     decoded = decode(array.rows(encoded.reshape(-1)), array).to(mlp_in.device)
+    decoded = unbalanced(subject, array.layer, decoded) if small else decoded
     return torch.cat([mlp_in[:, :1].float(), decoded.reshape(counted.shape)], dim=1)
 
 
@@ -181,8 +194,10 @@ def _lowest_r(
 
 
 def _is_close(
-    values: Float[Tensor, "batch seq width"], expected: Float[Tensor, "batch seq width"]
+    values: Float[Tensor, "batch seq width"],
+    expected: Float[Tensor, "batch seq width"],
+    tolerance: float = TOLERANCE,
 ) -> bool:
     """Whether the values agree at the positions that count."""
     values, expected = values[:, 1:].float(), expected[:, 1:].float()
-    return bool((values - expected).norm() <= TOLERANCE * expected.norm())
+    return bool((values - expected).norm() <= tolerance * expected.norm())

@@ -21,6 +21,7 @@ from ...subject.address import Site
 from ...subject.subject import Subject
 from ..batch_plan import Batch
 from ..float16_range import LARGEST
+from .balance import balanced
 from .encoding import encode
 from .layout import StoredArray
 from .losses import losses_and_entropies
@@ -153,6 +154,8 @@ class StoreRecorder:
         return site.layer == self._subject.shape.n_layers - 1
 
     def _append(self, array: StoredArray, values: Float[Tensor, "batch seq width"]) -> None:
+        if array.encoding == "int8" and array.layer is not None:
+            values = balanced(self._subject, array.layer, values)
         encoded = encode(self._rows(values), array)
         if encoded is None:
             # Position 0 does not count, and is often far beyond float16 (an attention sink).

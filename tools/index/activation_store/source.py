@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from ...corpus import Split
@@ -23,6 +23,7 @@ from ...subject.address import Site, Unit
 from ...subject.subject import Subject
 from ..batch_plan import BATCH, reading_order
 from ..index import Index, reader_of, store_of
+from .balance import unbalanced
 from .encoding import decode
 from .layout import StoredArray
 from .store import ActivationStore
@@ -107,8 +108,7 @@ class StoredSource:
 
         def take(array: StoredArray | None) -> Float[Tensor, "1 token width"]:
             assert array is not None  # `covers` was asked
-            stored = decode(self.store.read_rows(array, rows), array)
-            return stored[None].to(self.subject.device)
+            return self._decoded(array, self.store.read_rows(array, rows))[None]
 
         ids = torch.zeros((1, len(rows)), dtype=torch.long)
         return self._values(site, columns, take, ids)[0]
@@ -141,15 +141,24 @@ class StoredSource:
     ) -> Float[Tensor, "batch seq width"]:
         """The batch's rows of an array; zeros after a context's end."""
         assert array is not None  # `covers` was asked
-        rows = decode(self.store.read_contexts(array, batch.numbers, batch.length), array)
+        stored = self.store.read_contexts(array, batch.numbers, batch.length)
+        rows = self._decoded(array, stored)
         shape = (*batch.ids.shape, array.width)
         if rows.shape[0] != shape[0] * shape[1]:
             real = np.arange(shape[1]) < batch.length[:, None]
             real &= (self.store.start[batch.numbers] >= 0)[:, None]
-            padded = torch.zeros(shape)
-            padded[torch.from_numpy(real)] = rows
+            padded = torch.zeros(shape, device=rows.device)
+            padded[torch.from_numpy(real).to(rows.device)] = rows
             rows = padded
-        return rows.reshape(shape).to(self.subject.device)
+        return rows.reshape(shape)
+
+    def _decoded(
+        self, array: StoredArray, stored: Shaped[np.ndarray, " token ..."]
+    ) -> Float[Tensor, "token width"]:
+        rows = decode(stored, array).to(self.subject.device)
+        if array.encoding == "int8" and array.layer is not None:
+            rows = unbalanced(self.subject, array.layer, rows)
+        return rows
 
 
 def stored_source(
