@@ -14,7 +14,7 @@ its target.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -164,7 +164,7 @@ def execute_run(
                     if len(pending) > 1:
                         reporter.say(EXPLANATION)
                     with resources.clock.phase("explain"):
-                        investigate_all(driver, pending, reporter)
+                        investigate_all(driver, pending, reporter, resources.record_neighbours)
                 budget = driver.context.budget_reached
                 if not count_targets(log, config.targets).pending:
                     with resources.clock.phase("verdicts"):
@@ -173,7 +173,8 @@ def execute_run(
             reporter.say(f"{folder.name} is done already; nothing is computed again")
         counts = count_targets(log, config.targets)
         is_decided = log.get("verdicts") is not None and (folder / LEXICON).is_dir()
-        if not counts.pending and not is_decided:  # killed while it decided
+        if not counts.pending and not is_decided:  # killed while it decided, or just before
+            resources.record_neighbours()
             _decide(folder, config, log, resources.lexicon())
         if not counts.pending and (pending or unscored or not is_decided):
             log.seal()
@@ -221,8 +222,16 @@ def _failed_scores(log: RunLog, target: str) -> int:
     return conclusion.get("failed_scores", 0)
 
 
-def investigate_all(driver: ExplainerDriver, targets: Sequence[str], reporter: Reporter) -> None:
+def investigate_all(
+    driver: ExplainerDriver,
+    targets: Sequence[str],
+    reporter: Reporter,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> None:
     """Investigate targets side by side; returns when all have ended.
+
+    Args:
+        meanwhile: called when all are at work.
 
     Raises:
         KeyboardInterrupt: the user asked to stop; what is in flight has ended.
@@ -240,6 +249,7 @@ def investigate_all(driver: ExplainerDriver, targets: Sequence[str], reporter: R
         running = {pool.submit(_investigate, graph, driver, target): target for target in targets}
         counts = TargetCounts(0, 0, len(targets))
         try:
+            meanwhile()
             while running:
                 _show_progress(reporter, counts, context.steps(), side_by_side)
                 done, _ = wait(running, timeout=STOP_POLL_S, return_when=FIRST_COMPLETED)

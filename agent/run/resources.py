@@ -132,8 +132,6 @@ class RunResources:
         with self.clock.phase("collect"):
             self._collect(folder, self._prepare_search if searches else lambda: None)
         explore, select = (Collected.open(folder, split) for split in ("explore", "select"))
-        with self.clock.phase("nearest units"):
-            record_neighbours(config, log, self.subject, explore, self._reporter)
         log.write("explainer", identity_of(explainer))
         context = InvestigationContext(
             self._folder,
@@ -149,6 +147,12 @@ class RunResources:
         if model is None:
             return ExplainerDriver(context, explainer)
         return DialogueDriver(context, explainer, model)
+
+    def record_neighbours(self) -> None:
+        """Write the nearest units of targets whose log has none. No investigation waits for them."""
+        explore = Collected.open(self._folder / COLLECTED, "explore")
+        with self.clock.step("nearest units"):
+            record_neighbours(self._config, self._log, self.subject, explore, self._reporter)
 
     def _collect(self, folder: Path, explore_is_there: Callable[[], None]) -> None:
         """Write the activations of all targets, artificial ones included, into the run's folder.

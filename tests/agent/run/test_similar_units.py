@@ -12,7 +12,7 @@ from hubel.agent.review.run_catalog import StoredRun
 from hubel.agent.review.store.fill import fill
 from hubel.agent.review.target_page import target_page
 from hubel.agent.run import resources
-from hubel.agent.run.execute import add_neighbours
+from hubel.agent.run.execute import add_neighbours, execute_run
 from hubel.agent.run.replay import replay
 from hubel.agent.run.similar_units import EVENT
 from hubel.agent.runlog.progress import Reporter
@@ -55,6 +55,17 @@ def test_a_runs_targets_lead_to_their_neighbours_among_each_other(
 
 def test_neighbours_are_no_part_of_a_replay(finished: Path) -> None:
     assert replay(finished).mismatches == []
+
+
+def test_a_run_killed_before_its_verdicts_records_them_when_it_is_resumed(
+    finished: Path, tiny: Subject, tmp_path: Path
+) -> None:
+    folder = without_neighbours(finished, tmp_path / "killed")
+    late = ("verdicts", "sealed", "timing")
+    forge(folder, lambda event: None if event.event in late else event)
+    shutil.rmtree(folder / "lexicon")
+    execute_run(folder, subject=tiny)
+    assert nearest_of(folder, "mlp.2.3-") == nearest_of(finished, "mlp.2.3-")
 
 
 def test_a_run_made_before_says_nothing_until_it_is_asked_to(
