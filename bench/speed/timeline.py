@@ -18,7 +18,7 @@ ENLARGED_BELOW = 0.25
 INK, QUIET = "#1a1a1a", "#5c5c5c"
 FILLS = (
     "#9a9a9a", "#2f6bd8", "#d97706", "#7a4fb5", "#0f8a6d", "#c2415d", "#4aa3c7", "#b0a022",
-    "#6b4b2a", "#e08fb0", "#5f7f3f", "#334a7d",
+    "#6b4b2a", "#e08fb0", "#5f7f3f", "#334a7d", "#c9c9c9", "#8fd0b5",
 )  # fmt: skip
 
 

@@ -15,7 +15,8 @@ import numpy as np
 
 from ...agent.runlog.headline import headline_score
 from ...agent.runlog.layout import COLLECTED
-from ...agent.runlog.views import target_rows
+from ...agent.runlog.views import TargetRow, target_rows
+from ...tools.dissection import Predicate
 from ...tools.index import Collected
 from ...tools.subject.address import Unit
 from .rows import SpeedRow
@@ -43,15 +44,16 @@ class RunDifferences:
     """How the results of two runs with the same targets differ.
 
     Attributes:
-        verdicts: targets with another verdict; predicates: with another winning predicate.
-        r: the largest difference of a held-out r, of targets with the same predicate.
+        verdicts: targets with another verdict; formulas: with another winning formula. Fitted
+            constants (step, rest) follow the activations in their last digit and do not count.
+        r: the largest difference of a held-out r, of targets with the same formula.
         activation: the largest difference of a collected activation, over the largest activation of
             its unit.
     """
 
     targets: int
     verdicts: list[str]
-    predicates: list[str]
+    formulas: list[str]
     r: float
     activation: float
 
@@ -60,7 +62,7 @@ class RunDifferences:
         return {
             "targets": self.targets,
             "verdicts_differ": len(self.verdicts),
-            "predicates_differ": len(self.predicates),
+            "formulas_differ": len(self.formulas),
             "largest_difference_of_r": self.r,
             "largest_difference_of_an_activation": self.activation,
         }
@@ -74,15 +76,19 @@ def compare_runs(first: Path, second: Path) -> RunDifferences:
     differences = []
     for _, row, other in pairs:
         scores = headline_score(row), headline_score(other)
-        if row["predicate"] == other["predicate"] and scores[0] and scores[1]:
+        if _terms(row) == _terms(other) and scores[0] and scores[1]:
             differences.append(abs(scores[0]["value"] - scores[1]["value"]))
     return RunDifferences(
         len(pairs),
         [target for target, row, other in pairs if row["verdict"] != other["verdict"]],
-        [target for target, row, other in pairs if row["predicate"] != other["predicate"]],
+        [target for target, row, other in pairs if _terms(row) != _terms(other)],
         max(differences, default=0.0),
         max(_activation_difference(first, second, target) for target in ours),
     )
+
+
+def _terms(row: TargetRow) -> tuple[object, ...] | None:
+    return Predicate.parse(row["predicate"]).terms if row["predicate"] else None
 
 
 def _activation_difference(first: Path, second: Path, target: str) -> float:

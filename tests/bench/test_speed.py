@@ -105,7 +105,7 @@ def test_the_cost_of_a_process_includes_its_children() -> None:
 
 def test_a_run_compared_with_a_changed_copy(finished: Path, tmp_path: Path) -> None:
     same = compare_runs(finished, finished)
-    assert (same.targets, same.verdicts, same.predicates, same.r, same.activation) == (
+    assert (same.targets, same.verdicts, same.formulas, same.r, same.activation) == (
         5,
         [],
         [],
