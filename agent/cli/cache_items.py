@@ -1,4 +1,8 @@
-"""The items in the cache: one per folder or file `KIND/NAME`, with its size and whether it is complete."""
+"""The items in the cache: one per folder or file `KIND/NAME`, with its size and whether it is complete.
+
+The activation store of an index `indexes/NAME` is an item of its own, `stores/NAME`: the index works
+without it. The store of an index elsewhere is named by the path of the index.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from typing import NamedTuple
 from ...tools.files import cache_dir, file_sha256
 from ...tools.files.regular_file import read_regular
 
+INDEXES, STORES = "indexes", "stores"
 MAX_MANIFEST = 1 << 20
 """Bytes of a manifest, which lists a few files."""
 
@@ -41,11 +46,26 @@ def items(root: Path | None = None, *, thorough: bool = False) -> list[Item]:
         thorough: compare hashes with the manifest, not only sizes.
     """
     root = root or cache_dir()
-    return [
-        Item(kind.name, path.name, path, disk_bytes(path), is_whole(path, thorough=thorough))
-        for kind in _visible(root)
-        for path in (_visible(kind) if kind.is_dir() else [kind])
-    ]
+    found: list[Item] = []
+    for kind in _visible(root):
+        for path in _visible(kind) if kind.is_dir() else [kind]:
+            store = store_item(path, path.name) if kind.name == INDEXES else None
+            size = disk_bytes(path) - (store.bytes if store else 0)
+            found.append(Item(kind.name, path.name, path, size, is_whole(path, thorough=thorough)))
+            found += [store] if store else []
+    return sorted(found, key=lambda item: (item.kind, item.name))
+
+
+def store_item(index: Path, name: str) -> Item | None:
+    """The activation store in an index's folder; None if it has none."""
+    from ...tools.corpus import SPLITS
+    from ...tools.index.activation_store.layout import DESCRIPTION, STORE
+
+    path = index / STORE
+    if not path.is_dir():
+        return None
+    whole = all((path / split / DESCRIPTION).is_file() for split in SPLITS)
+    return Item(STORES, name, path, disk_bytes(path), whole)
 
 
 def is_whole(path: Path, *, thorough: bool = False) -> bool | None:
@@ -85,7 +105,7 @@ def _own_bytes(path: Path) -> int:
 def remove(item: Item) -> None:
     """Delete an item from the disk."""
     if item.path.is_dir() and not item.path.is_symlink():
-        shutil.rmtree(item.path)
+        shutil.rmtree(item.path, ignore_errors=item.kind == STORES)  # its index may be gone
     else:
         item.path.unlink(missing_ok=True)
 

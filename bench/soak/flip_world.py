@@ -187,6 +187,7 @@ def _stop_index(folder: Path, subject_folder: Path, corpus: Path) -> None:
             context_len=SHORT,
             progress=stop,
             checkpoint_every=1,
+            store="all",
         )
 
 

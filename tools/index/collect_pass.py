@@ -102,6 +102,7 @@ def collect(
     texts: dict[Split, _Text] = {
         split: _sample_contexts(index, split, max_contexts, seed) for split in SPLITS
     }
+    say = _once(say)  # each split has the same to say
     done, total = 0, sum(int(text.contexts.length.sum()) for text in texts.values())
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -125,6 +126,17 @@ def collect(
         done += int(text.contexts.length.sum())
         if progress:
             progress(Progress(done, total, None, step="collect"))
+
+
+def _once(say: Callable[[str], None]) -> Callable[[str], None]:
+    said: set[str] = set()
+
+    def say_once(line: str) -> None:
+        if line not in said:
+            said.add(line)
+            say(line)
+
+    return say_once
 
 
 class _SiteRows(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from ....tools.errors import UsageError
 from .. import cache_items, output
@@ -30,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "items",
         nargs="*",
         metavar="ITEM",
-        help="only these: an item as listed, e.g. subjects/smollm2-135m, or a kind, e.g. review",
+        help="only these: an item as listed, e.g. subjects/smollm2-135m, or a kind, e.g. review; "
+        "the folder of an index elsewhere means its activation store, without which it works",
     )
     parser.add_argument("--verify", action="store_true", help="compare hashes too, not only sizes")
     parser.add_argument("--yes", "-y", action="store_true", help="clear without asking")
@@ -74,7 +76,9 @@ def _clear(items: Sequence[Item], args: argparse.Namespace) -> int:
             )
             return FAILED
         labels = ", ".join(item.label for item in items)
-        sys.stderr.write(f"delete {labels} ({total})? They are fetched again when needed. [y/N] ")
+        sys.stderr.write(
+            f"delete {labels} ({total})? They are fetched or made again when needed. [y/N] "
+        )
         sys.stderr.flush()
         if input().strip().lower() not in ("y", "yes"):
             return FAILED
@@ -96,13 +100,23 @@ def _select(items: Sequence[Item], names: Sequence[str]) -> Sequence[Item]:
     if not names:
         return items
     labels = {item.label for item in items} | {item.kind for item in items}
+    elsewhere: list[Item] = []
     for name in names:
-        if name not in labels:
+        if name in labels:
+            continue
+        store = cache_items.store_item(Path(name), name)
+        if store is None:
+            holds = f"{name!r} holds no activation store, and " if Path(name).is_dir() else ""
             raise UsageError(
-                f"nothing in the cache is called {name!r}{closest(name, labels)}; "
+                f"{holds}nothing in the cache is called {name!r}{closest(name, labels)}; "
                 "`hubel cache` lists it"
             )
-    return [item for item in items if {item.label, item.kind} & set(names)]
+        elsewhere.append(store)
+    chosen = [item for item in items if {item.label, item.kind} & set(names)]
+    folders = {item.path for item in chosen}
+    # An index goes with its store.
+    stores = [s for s in items if s not in chosen and s.path.parent in folders]
+    return stores + chosen + elsewhere
 
 
 def _total(items: Sequence[Item]) -> str:

@@ -102,6 +102,41 @@ def test_clear_on_a_terminal_does_what_the_answer_says(
     assert len(cache_items.items()) == left
 
 
+def index_with_store(folder: Path) -> Path:
+    for split in ("explore", "select", "holdout"):
+        (folder / "store" / split).mkdir(parents=True)
+        (folder / "store" / split / "store.json").write_bytes(b"x" * 100)
+    (folder / "index.json").write_bytes(b"x" * 50)
+    return folder
+
+
+def test_the_store_of_an_index_is_cleared_alone_or_with_it(cache: Path, capsys) -> None:
+    index = index_with_store(cache / "indexes" / "a-b")
+    run_command_line(["cache", "--json"])
+    sizes = {row["item"]: row["bytes"] for row in rows(capsys)}
+    assert (sizes["indexes/a-b"], sizes["stores/a-b"]) == (50, 300)
+    assert run_command_line(["cache", "clear", "stores/a-b", "--yes"]) == 0
+    assert "1 items deleted, 300 B freed" in capsys.readouterr().out
+    assert [path.name for path in index.iterdir()] == ["index.json"]
+    index_with_store(cache / "indexes" / "c-d")
+    assert run_command_line(["cache", "clear", "indexes/c-d", "--yes"]) == 0
+    assert "2 items deleted, 350 B freed" in capsys.readouterr().out
+    assert not (cache / "indexes" / "c-d").exists()
+
+
+def test_the_store_of_an_index_elsewhere_is_named_by_its_path(
+    cache: Path, tmp_path: Path, capsys
+) -> None:
+    index = index_with_store(tmp_path / "mine")
+    assert run_command_line(["cache", "list", str(index), "--json"]) == 0
+    (row,) = rows(capsys)
+    assert (row["bytes"], row["whole"]) == (300, True)
+    assert run_command_line(["cache", "clear", str(index), "--yes"]) == 0
+    assert [path.name for path in index.iterdir()] == ["index.json"]
+    assert run_command_line(["cache", "clear", str(index), "--yes"]) == 2
+    assert "holds no activation store" in capsys.readouterr().err
+
+
 def test_an_empty_cache_is_no_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
