@@ -45,13 +45,15 @@ def rows(capsys: pytest.CaptureFixture[str]) -> list[dict]:
 def test_an_index_with_a_store_and_one_without(subject_and_corpus: list[str], capsys) -> None:
     command = ["bench", "speed", *subject_and_corpus, "--only", "index", "--quiet", "--json"]
     assert run_command_line(command) == 0
-    without, stored = rows(capsys)
+    without, stored, in_8_bits = rows(capsys)
     assert without["part"] == stored["part"] == "index"
     assert without["tokens"] == stored["tokens"] > 10_000
     assert min(row["cpu_over_forward"] for row in (without, stored)) > 1
     # 2 bytes for each number of an MLP's input; norm, heads and losses weigh much on 16 dimensions
     assert 2 < stored["store_bytes_a_token_layer_dimension"] < 4
     assert "store_bytes_a_token_layer_dimension" not in without
+    sizes = [row["store_bytes_a_token_layer_dimension"] for row in (in_8_bits, stored)]
+    assert sizes[0] <= sizes[1]  # equal if all layers have to stay in 16 bits
 
 
 def test_a_session_that_stays_open(subject_and_corpus: list[str], capsys) -> None:
