@@ -13,8 +13,6 @@ has checkpoints. Memory does not grow with the corpus.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import resource
 import shutil
 import sys
@@ -24,13 +22,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
 from ... import __version__
-from ..corpus import SALT, SHARES, SPLITS, Contexts, Corpus, Split, make_contexts
+from ..corpus import SPLITS, Contexts, Corpus, Split, make_contexts
 from ..errors import CorruptError, UsageError
 from ..files import atomic_file, locked, writing
 from ..files.checked_file import FileHashes
@@ -41,9 +38,10 @@ from .activation_store.folder import StoreChoice, StoreFolder, plan_stores
 from .activation_store.plan import StoreBits
 from .batch_plan import make_plan
 from .corpus_size import small_corpus_warning
-from .index import FORMAT, IndexSummary, read_description
+from .index import IndexSummary
 from .index_files import VOCABULARY
 from .pass_clock import PassClock
+from .settings import claim_folder, index_settings
 from .split_pass import SplitPass
 from .store_pass import StorePass
 from .thread_team import ThreadTeam
@@ -128,7 +126,7 @@ def build_index(
     chosen = choose_sites(subject.shape, sites, layers)
     contexts = _contexts(subject, corpus, context_len, max_tokens, warn)
     counts = exemplar_counts or ExemplarCounts()
-    settings = _settings(subject, corpus, contexts, chosen, seed, counts)
+    settings = index_settings(subject, corpus, contexts, chosen, seed, asdict(counts))
     with writing(out), locked(out):
         summary = claim_folder(out, settings)
         indexed = [site.layer for site in chosen]
@@ -189,83 +187,6 @@ def choose_sites(shape: Shape, kinds: Sequence[str], layers: Sequence[int] | Non
             else "no sites given"
         )
     return sites
-
-
-def _settings(
-    subject: Subject,
-    corpus: Corpus,
-    contexts: Contexts,
-    sites: Sequence[Site],
-    seed: int,
-    counts: ExemplarCounts,
-) -> dict[str, Any]:
-    """Everything that determines the content of an index, as it is read back from JSON."""
-    settings = {
-        "format": FORMAT,
-        "subject": {"name": subject.name, "title": subject.title, "revision": subject.revision},
-        "corpus": {"name": corpus.name, "title": corpus.title, "sha256": corpus.sha256},
-        "split": {"salt": SALT, "shares": list(SHARES)},
-        "context_len": int(contexts.tokens.shape[1]),
-        "contexts": _fingerprint(contexts),
-        "seed": seed,
-        "budget": asdict(counts),
-        "sites": [list(site) for site in sites],
-        "shape": shape_to_json(subject.shape),
-    }
-    return json.loads(json.dumps(settings))
-
-
-def shape_to_json(shape: Shape) -> dict[str, Any]:
-    """A shape as it is described in `index.json`."""
-    return {
-        "n_layers": shape.n_layers,
-        "n_neurons": shape.n_neurons,
-        "n_heads": shape.n_heads,
-        "directions": {str(layer): list(names) for layer, names in shape.directions.items()},
-    }
-
-
-def _fingerprint(contexts: Contexts) -> str:
-    digest = hashlib.sha256()
-    for array in (contexts.tokens, contexts.length, contexts.document, contexts.split):
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
-
-
-def claim_folder(out: Path, settings: dict[str, Any]) -> IndexSummary | None:
-    """Begin or resume an index; returns the summary of one that is finished.
-
-    Raises:
-        UsageError: the folder holds something else.
-    """
-    finished, begun = out / "index.json", out / "work" / "settings.json"
-    for path in (finished, begun):
-        if not path.exists():
-            continue
-        try:
-            content = read_description(out) if path == finished else read_sealed(path)
-            # A finished index of an older format is as good as a new one.
-            present = {key: content[key] for key in settings} | {"format": FORMAT}
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            raise CorruptError(
-                f"{path} is damaged ({error}); delete {out} and build the index again"
-            ) from error
-        if present != settings:
-            differing = ", ".join(key for key in settings if present[key] != settings[key])
-            raise UsageError(
-                f"{out} holds an index of another {differing}; give another --out, or delete it"
-            )
-        if path != finished:
-            return None
-        shutil.rmtree(begun.parent, ignore_errors=True)  # if killed before it was deleted
-        return IndexSummary(**content["summary"])
-    # If killed before the settings were written, there is an unfinished file of them.
-    unfinished = out / "work", *begun.parent.glob(f".{begun.name}.*")
-    if out.exists() and any(path not in unfinished for path in out.rglob("*")):
-        raise UsageError(f"{out} holds other files; give a new folder for the index")
-    begun.parent.mkdir(parents=True, exist_ok=True)
-    write_sealed(begun, settings)
-    return None
 
 
 @dataclass

@@ -28,11 +28,12 @@ from ..subject.subject import Subject
 from .activation_store.layout import STORE
 from .activation_store.source import choose_sources
 from .batch_plan import make_plan
-from .build import ExemplarCounts, Progress, claim_folder, peak_rss_mb, shape_to_json, versions
+from .build import ExemplarCounts, Progress, peak_rss_mb, versions
 from .derived_units import ROUND, DerivedPass, DerivedUnits
 from .index import FORMAT, Index, IndexSummary, read_description, reader_of
 from .index_files import VOCABULARY, files_to_json, hash_files
 from .pass_clock import PassClock
+from .settings import VECTORS, claim_folder, shape_to_json
 from .store import Columns, write_statistics
 from .thread_team import ThreadTeam
 
@@ -79,13 +80,16 @@ def index_derived_units(
         "sites": [list(of_site.site) for of_site in units],
         "shape": shape_to_json(replace(origin.shape, directions=directions)),
     }
+    hashes = {str(of_site.site.layer): of_site.sha256 for of_site in units if of_site.sha256}
+    if hashes:
+        settings[VECTORS] = hashes
     settings = json.loads(json.dumps(settings))
     with writing(out), locked(out):
         if summary := claim_folder(out, settings):
             return summary
-        hashes = description.get("files", {})
+        files = description.get("files", {})
         builder = _Builder(
-            subject, origin, hashes, units, out, settings, seed, counts, progress, say
+            subject, origin, files, units, out, settings, seed, counts, progress, say
         )
         return builder.build()
 

@@ -28,6 +28,7 @@ from ..subject.non_finite import refuse
 from ..subject.subject import Subject
 from .activation_store.source import ActivationSource, ContextBatch
 from .batch_plan import Batch, BatchPlan
+from .settings import vectors_sha256
 from .site_totals import SiteTotals
 from .store import Columns, ExemplarsFile, statistics_columns
 from .thread_team import ThreadTeam
@@ -48,6 +49,8 @@ class DerivedUnits:
         width: number of units.
         columns: the activations of a range of the units on a batch of vectors.
         names: of `resid` units, whose addresses are ``resid.LAYER@NAME``.
+        sha256: of what decides the columns besides the vectors, such as directions; "" if nothing
+            does.
     """
 
     site: Site
@@ -55,6 +58,7 @@ class DerivedUnits:
     width: int
     columns: Callable[[Float[Tensor, "batch seq width"], slice], Float[Tensor, "batch seq column"]]
     names: tuple[str, ...] = ()
+    sha256: str = ""
 
 
 def direction_units(
@@ -68,7 +72,8 @@ def direction_units(
     ) -> Float[Tensor, "batch seq column"]:
         return vectors.float() @ matrix[block].to(vectors.device).T
 
-    return DerivedUnits(Site("resid", layer), reads, len(matrix), project, tuple(directions))
+    names, sha256 = tuple(directions), vectors_sha256(matrix)
+    return DerivedUnits(Site("resid", layer), reads, len(matrix), project, names, sha256)
 
 
 def own_units(subject: Subject, site: Site) -> DerivedUnits:

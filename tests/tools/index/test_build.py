@@ -240,6 +240,18 @@ def test_directions_of_the_residual_stream_are_units_too(corpus: Corpus, tmp_pat
     ] == pytest.approx(np.nanmin(everything), rel=1e-3)
 
 
+def test_other_directions_of_the_same_names_are_another_index(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    from tests.support.tiny import D_MODEL, tiny_subject
+
+    first, other = (torch.arange(D_MODEL).float() - shift for shift in (3, 4))
+    small(tiny_subject(directions={1: {"a": first}}), corpus, tmp_path / "i", sites=["resid"])
+    small(tiny_subject(directions={1: {"a": first}}), corpus, tmp_path / "i", sites=["resid"])
+    with pytest.raises(UsageError, match="an index of another directions_sha256"):
+        small(tiny_subject(directions={1: {"a": other}}), corpus, tmp_path / "i", sites=["resid"])
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

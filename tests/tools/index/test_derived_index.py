@@ -162,6 +162,17 @@ def test_directions_of_a_derived_index_are_collected_from_the_same_store(
     )
 
 
+def test_other_directions_of_the_same_names_are_another_derived_index(
+    tiny: Subject, stored: Index, tmp_path: Path
+) -> None:
+    directions = random_directions(2, tiny.d_model)
+    turned = {name: -vector for name, vector in directions.items()}
+    site = Site("stream", 2)
+    index_derived_units(tiny, stored, [direction_units(2, site, directions)], tmp_path / "i")
+    with pytest.raises(UsageError, match="an index of another directions_sha256"):
+        index_derived_units(tiny, stored, [direction_units(2, site, turned)], tmp_path / "i")
+
+
 def test_an_index_without_a_store_is_read_by_a_pass(
     tiny: Subject, index: Index, stored: Index, tmp_path: Path
 ) -> None:
