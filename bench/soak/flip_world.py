@@ -18,7 +18,7 @@ from ...agent.runlog.layout import EVENTS, LOCK
 from . import fixtures
 from .fork_server import ForkServer
 
-TARGETS = ("mlp.1.5", "mlp.2.7-")
+TARGETS = ("mlp.1.5", "mlp.2.7-", "head.1.0")
 PARTS = ("finished run", "stopped run", "index", "unfinished index", "subject", "cache")
 """Names of what is damaged."""
 STOP_AFTER, SHORT = 0.6, 16

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pytest
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 COUNTS = ExemplarCounts(top=(3, 2, 2), pool=(5, 2, 2), sample=(10_000, 10_000, 10_000))
 N_DIRECTIONS = 200
+SIGNS: dict[Literal["+", "-"], int] = {"+": 1, "-": -1}
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +132,7 @@ def test_random_directions_are_those_of_a_naive_loop(
             assert row.max == pytest.approx(counted.max(), abs=2e-3 * scale)
             assert row.min == pytest.approx(counted.min(), abs=2e-3 * scale)
             assert row.q90 == pytest.approx(np.quantile(counted, 0.9), abs=4e-3 * scale)
-            for side, sign in (("+", 1), ("-", -1)):
+            for side, sign in SIGNS.items():
                 peaks = np.nan_to_num(sign * expected, nan=-np.inf).max(axis=1)
                 best = np.sort(peaks)[::-1][: 3 if split == "explore" else 2]
                 found = [

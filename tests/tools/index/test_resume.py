@@ -13,7 +13,7 @@ import torch
 
 from hubel.tools.corpus import Corpus, make_contexts
 from hubel.tools.index import ExemplarCounts, Progress, build_index
-from hubel.tools.index.batch_plan import BatchPlan, make_plan
+from hubel.tools.index.batch_plan import Batch, BatchPlan, make_plan
 from hubel.tools.index.site_totals import SiteTotals, merge_totals
 from hubel.tools.index.store import statistics_columns, write_exemplars
 from hubel.tools.index.thread_team import ThreadTeam
@@ -128,13 +128,10 @@ def scanned(
     state = SiteTotals.empty(site, subject.shape.count(site), 3, plan, folder)
     with ThreadTeam(team_size) as team:
         for batch in plan.batches(first, step):
-            ids = torch.from_numpy(batch.tokens.astype(np.int64))
-            subject.stream(
-                ids,
-                [site],
-                lambda _, values, batch=batch: (
-                    state.update(values.numpy(), batch, team.blocks),
-                    state.keep(values.numpy(), batch),
-                ),
-            )
+
+            def add(_site: Site, values: torch.Tensor, batch: Batch = batch) -> None:
+                state.update(values.numpy(), batch, team.blocks)
+                state.keep(values.numpy(), batch)
+
+            subject.stream(torch.from_numpy(batch.tokens.astype(np.int64)), [site], add)
     return state
