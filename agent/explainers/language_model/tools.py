@@ -120,29 +120,29 @@ SHARED = "instrument"
 _BLINDED = frozenset({"layers", "sites", "layer", "seed", "sae"})
 """Arguments that would say where in the model something is, or that nobody needs to choose."""
 _SUMMARIES = {
-    "ablate": "what the next-token prediction loses without it",
-    "activations.exemplars": "corpus contexts in which it fires",
-    "activations.on_text": "its activation at each token of your texts",
+    "ablate": "what predictions lose without it",
+    "activations.exemplars": "contexts in which it fires",
+    "activations.on_text": "its activation at each token",
     "activations.search": "units that stand out on a text",
     "activations.statistics": "range, quantiles, how often active",
     "attribute": "which tokens of a text make it fire",
     "coactivating": "units active at the same tokens",
-    "corpus.search": "what it does wherever a word stands in the corpus",
-    "compare": "two texts token by token, and which change matters",
-    "generate": "how the model goes on with a text",
-    "logit_lens": "next tokens that it makes more and less likely",
-    "nearest": "units that write (or read) its direction",
-    "patch": "what changes behind base when it has its values on source",
+    "corpus.search": "what it does where a pattern occurs",
+    "compare": "two texts token by token, which change matters",
+    "generate": "how a text goes on",
+    "logit_lens": "next tokens that it raises and lowers",
+    "nearest": "units that write or read its direction",
+    "patch": "what changes after base with its values on source",
     "probe": "whether a linear probe reads your labels there",
-    "steer": "what the model predicts and writes when it is pushed",
-    "tokens.describe": "how words are cut, how common, what is like them",
-    "units.matching": "units of the whole model that stand for words, a pattern or a predicate",
+    "steer": "what the model writes when it is pushed",
+    "tokens.describe": "how words are cut, how common, what is alike",
+    "units.matching": "units that stand for these",
     "upstream": "what feeds it at a token",
 }
 """What an instrument tells, shorter than its docstring. Others have their docstring's first line."""
 _UNLISTED = frozenset(
     {"temperature", "groups", "pooling", "contexts", "most", "baseline", "method", "check"}
-    | {"new_tokens", "answer", "foil", "position"}
+    | {"new_tokens", "answer", "foil", "position", "match_case", "last_only"}
 )
 """Arguments that are accepted but not listed, because few calls need them."""
 _DEFAULTS: dict[str, Any] = {"unit": "U", "units": ["U"], "site": "U"}

@@ -67,23 +67,23 @@ class TokenSource:
         """Find out what the store has.
 
         Args:
-            say: called with a line about why the subject is run, if it is.
+            say: called with a line about why the subject is run, if it is. An explainer may read
+                it, so it names neither files nor places in the model.
 
         Raises:
             CorruptError: the store is damaged.
         """
         self._contexts = index.contexts("explore")
         self._subject = subject
-        why_not: list[str] = []
-        self._stored = open_stored_source(subject, index, "explore", why_not.append)
+        self._stored = open_stored_source(subject, index, "explore")
         sites = list(sites)
         covered = [site for site in sites if self._stored and self._stored.covers(site)]
         self.by_pass = [site for site in sites if site not in covered]
         if self._stored is None:
-            say(*why_not or [f"{index.path} has no activation store, so the subject is run"])
+            say("the index has no activation store of this subject, so the subject is run")
         elif self.by_pass:
-            names = ", ".join(f"{site.kind}.{site.layer}" for site in self.by_pass)
-            say(f"not in the activation store of {index.path}, so the subject is run: {names}")
+            missing = f"{len(self.by_pass)} of {len(sites)} sites"
+            say(f"{missing} are not in the index's activation store, so the subject is run")
 
     def read(self, tokens: TokenPlaces, requests: Requests, take: TakeTokens) -> None:
         """Hand on the requested columns at the tokens, raw, in parts."""
