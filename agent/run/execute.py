@@ -43,6 +43,7 @@ from ..runlog.target_counts import TargetCounts, count_targets
 from .checkpoints import open_checkpoints
 from .provisional import EXPLANATION, provisional_line
 from .resources import RunResources
+from .shared_cores import shared_cores
 from .similar_units import record_neighbours
 
 if TYPE_CHECKING:
@@ -242,6 +243,7 @@ def investigate_all(
     threads = max(1, context.config.concurrency)
     side_by_side = min(len(targets), context.config.concurrency)
     with ExitStack() as stack:
+        stack.enter_context(shared_cores(threads))
         saver = stack.enter_context(open_checkpoints(context.folder, reporter.say))
         graph = build_graph(driver, saver)
         stack.callback(lambda: context.log.write("load", context.waits.summary(side_by_side)))
