@@ -15,9 +15,10 @@ from safetensors.numpy import load_file, save_file
 
 from hubel.agent.cli.main import run_command_line
 from hubel.agent.runlog.layout import COLLECTED
-from hubel.bench.speed import directions, memory, session, tool
+from hubel.agent.runlog.progress import progress
+from hubel.bench.speed import demo, directions, memory, session, tool
 from hubel.bench.speed.run import cpu_by_phase
-from hubel.bench.speed.speed_bench import run_process
+from hubel.bench.speed.speed_bench import ProcessCost, SpeedBench, run_process
 from hubel.bench.speed.timeline import TimelineBar, draw_timeline
 from hubel.bench.speed.verdicts import compare_runs
 from hubel.bench.tiny_subject import word_tokenizer
@@ -135,6 +136,32 @@ def test_phases_of_a_run_add_up_to_its_process(finished: Path) -> None:
     assert {"collect", "nearest units", "propose", "select", "verify", "explain"} <= set(phases)
     assert sum(phases.values()) == pytest.approx(1000.0)
     assert min(phases.values()) >= 0
+
+
+def test_the_demo_is_measured_on_its_own_subject_and_corpus(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user_cache, fetched = tmp_path / "user", []
+    monkeypatch.setenv("HUBEL_CACHE", str(user_cache))
+
+    def fetch(name: str, *_: object) -> None:
+        fetched.append(name)
+        for folder in demo.SET_UP:
+            (user_cache / folder).mkdir(parents=True, exist_ok=True)
+
+    def hubel(bench: SpeedBench, *arguments: str, cache: Path) -> ProcessCost:
+        assert {path.name for path in cache.iterdir()} == set(demo.SET_UP)
+        shutil.copytree(finished, bench.runs / arguments[0])
+        return ProcessCost(2.0, 1000.0, 500.0, "")
+
+    monkeypatch.setattr("hubel.tools.subject.locate.subject_folder", fetch)
+    monkeypatch.setattr("hubel.tools.corpus.read_corpus", fetch)
+    monkeypatch.setattr(SpeedBench, "hubel", hubel)
+    settings = ("another-subject", "another-corpus", "cpu", "float32", None, None)
+    with progress(quiet=True) as reporter:
+        (row,) = demo.demo(SpeedBench(*settings, tmp_path / "bench", reporter))
+    assert fetched == ["smollm2-135m", "lee-news"]
+    assert (row.wall_seconds, row.figures) == (2.0, {"peak_rss_mb": 500.0})
 
 
 def test_a_short_bar_is_drawn_again_enlarged() -> None:
