@@ -57,7 +57,7 @@ def code_digest(*folders: Path) -> str:
 
 
 class MethodRow(Protocol):
-    """One circuit's row: the results of each method, as NamedTuples, beside facts of the circuit."""
+    """One circuit's row: the results of each method, as NamedTuples, and facts of the circuit."""
 
     @property
     def methods(self) -> Mapping[str, Any]: ...

@@ -1,4 +1,4 @@
-"""docs/instruments.md: every instrument has an example that can be called; cheap ones still print what stands there."""
+"""docs/instruments.md: every instrument has an example that can be called; cheap ones still print what it shows."""
 
 from __future__ import annotations
 

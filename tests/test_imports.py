@@ -147,7 +147,7 @@ def test_rooms_import_one_way() -> None:
 
 
 def test_inside_agent_imports_go_from_upper_rooms_to_lower_ones() -> None:
-    """Lazy and type-only imports count: whoever reads a room needs to know only the rooms below it."""
+    """Lazy and type-only imports count: a reader of a room needs to know only the rooms below it."""
     wrong = [
         f"{entry.source} imports {entry.target}"
         for entry in ALL
@@ -219,7 +219,7 @@ def test_only_verification_draws_held_out_prompts() -> None:
     ],
 )
 def test_what_opens_any_split_stays_inside_the_index(function: str, users: set[str]) -> None:
-    """Collecting and indexing write each split to its own file; everything else is given explore and select."""
+    """Collecting and indexing write each split to its own file; all else gets explore and select."""
     importers = {
         path.relative_to(ROOT).as_posix()
         for path in modules()
@@ -285,7 +285,7 @@ def test_nothing_that_runs_foreign_code_is_imported(forbidden: str) -> None:
 
 
 def test_what_is_imported_is_declared() -> None:
-    """Everything from outside the standard library stands in pyproject.toml (or is an extra that is asked for)."""
+    """Everything from outside the standard library is listed in pyproject.toml (or is an extra that is asked for)."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     requirements = [
         *project["dependencies"],

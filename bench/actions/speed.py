@@ -1,4 +1,4 @@
-"""`hubel bench speed`: what things cost in CPU and wall seconds, or (`--peers`) beside other libraries."""
+"""`hubel bench speed`: what things cost in CPU and wall seconds; `--peers` compares other libraries."""
 
 from __future__ import annotations
 

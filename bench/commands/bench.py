@@ -35,7 +35,7 @@ ACTIONS = {
         CONTINUES_FROM_CACHE,
     ),
     "speed": Action(
-        "how many times faster than the naive way, or than other libraries?",
+        "what do runs, indexes and instruments cost, and what do other libraries need?",
         speed.add_arguments,
         speed.run,
     ),

@@ -9,7 +9,7 @@ are known.
 3. Distractors: heads and neurons that read true variables and write where no operation of the
    program reads.
 4. Noise edges: a share of all false edges reads a little of what their source writes. Each node
-   writes to coordinates of its own, so that a noise edge is that edge and no other.
+   writes to separate coordinates, so that a noise edge is that edge and no other.
 5. A random rotation of all coordinates, orthogonal to ones: no axis of the stream means anything.
 
 The noise is half as loud as the loudest at which the program is still right and no noise edge

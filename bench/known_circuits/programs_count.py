@@ -77,7 +77,7 @@ def fraction_previous() -> Program:
 
 @register
 def most_frequent() -> Program:
-    """The letter that occurs most often: comparisons of pairs, then whoever wins both of its own."""
+    """The letter that occurs most often: comparisons of pairs, then the letter that wins both of its comparisons."""
     letters, length = 3, 7
 
     def accepts(prompt: Sequence[int]) -> bool:
@@ -105,7 +105,7 @@ def most_frequent() -> Program:
 
 @register
 def modular_sum() -> Program:
-    """The sum of two digits, modulo 5; the digits stand at fixed places among others."""
+    """The sum of two digits, modulo 5; the digits are at fixed places among others."""
     digits, length = 5, 6
 
     def answer(prompt: Sequence[int]) -> int:

@@ -174,7 +174,7 @@ def _run(
     try:
         faults = {entry.hash: entry.what for entry in entries}
         return FinishedRun(target_rows(folder), list(read_events(folder)), faults)
-    except Exception as error:  # noqa: BLE001 - any error is a finding
+    except Exception as error:  # noqa: BLE001 - a finding: counted and noted, and the soak goes on
         tally.unreadable += 1
         tally.notes.append(f"{folder.name} cannot be read: {error!r}"[:300])
         return None

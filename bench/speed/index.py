@@ -3,7 +3,7 @@
 1. Build each index, and count the process's CPU seconds.
 2. Run the same batches through the model alone. An index runs one in ten so itself, for its own
    estimate; those are taken off.
-3. The ratio of the two is what reading and writing cost beside the model.
+3. The ratio of the two is what reading and writing cost on top of the model.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`units.matching` from the store, compared with a pass over all of explore that correlates every unit."""
+"""`units.matching` from the store, compared with a pass over explore that correlates every unit."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ def _largest_correlations(subject: Subject, index: Index) -> list[float]:
             x = values.float().cpu().numpy()[mask]
             sums[site] += x.sum(axis=0), (x**2).sum(axis=0), y @ x
     n, total = of_y
-    found: list[float] = []
+    correlations: list[float] = []
     for site, (x, xx, xy) in sums.items():
         spread = np.sqrt(np.maximum(n * xx - x**2, 1e-300) * (n * total - total**2))
         r = (n * xy - x * total) / spread
-        found += (r if site.kind == "head" else np.abs(r)).tolist()
-    return sorted(found, reverse=True)
+        correlations += (r if site.kind == "head" else np.abs(r)).tolist()
+    return sorted(correlations, reverse=True)

@@ -1,4 +1,4 @@
-"""Does peak memory grow with tokens, layers or targets? Three points of each, in a process each."""
+"""Does peak memory grow with tokens, layers or targets? Three values of each, each in a new process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .speed_bench import SpeedBench
 
 POINTS = ((2048, 2), (4096, 2), (8192, 2), (2048, 4), (2048, 8))
-"""Tokens and layers: three of each, the others held."""
+"""Tokens and layers: three of each, with the other fixed."""
 TARGETS = (4, 16, 64)
 
 

@@ -81,8 +81,8 @@ class SpeedBench:
             return self._build_index()
         if not (self.given_index / STORE).is_dir():
             raise UsageError(
-                f"--index {self.given_index} has no activation store; give one that has, or leave "
-                "--index out to have one built"
+                f"--index {self.given_index} has no activation store; give an index that has one, or "
+                "leave out --index to build one"
             )
         return self.given_index
 
@@ -145,9 +145,11 @@ def run_process(command: Sequence[str], environment: dict[str, str]) -> ProcessC
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=errors, env=environment
         )
         try:
-            # wait4 gives the use of this child and of those that it waited for, apart from all others.
+            # wait4 gives the use of this child and of those that it waited for, and of no others.
             _, status, usage = os.wait4(process.pid, 0)
-        except BaseException:
+        except (
+            BaseException
+        ):  # Ctrl-C too: end the process before the folder that it writes to is deleted
             process.kill()
             process.wait()
             raise
@@ -156,8 +158,11 @@ def run_process(command: Sequence[str], environment: dict[str, str]) -> ProcessC
         out.seek(0)
         errors.seek(0)
         if process.returncode:
-            said = (errors.read().strip() or out.read().strip()).rpartition("\n")[2][-400:]
-            raise UnavailableError(f"`{' '.join(command)}` ended with {process.returncode}: {said}")
+            printed = errors.read().strip() or out.read().strip()
+            last_line = printed.rpartition("\n")[2][-400:]
+            raise UnavailableError(
+                f"`{' '.join(command)}` ended with {process.returncode}: {last_line}"
+            )
         kilobytes = usage.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
         cpu = usage.ru_utime + usage.ru_stime
         return ProcessCost(wall, cpu, kilobytes / 1024, out.read())

@@ -70,21 +70,28 @@ class RunDifferences:
 
 def compare_runs(first: Path, second: Path) -> RunDifferences:
     """Compare two finished runs, target by target."""
-    ours, theirs = ({row["target"]: row for row in target_rows(run)} for run in (first, second))
+    ours, theirs = _rows_by_target(first), _rows_by_target(second)
     assert ours.keys() == theirs.keys()
-    pairs = [(target, ours[target], theirs[target]) for target in ours]
-    differences = []
-    for _, row, other in pairs:
-        scores = headline_score(row), headline_score(other)
-        if _terms(row) == _terms(other) and scores[0] and scores[1]:
-            differences.append(abs(scores[0]["value"] - scores[1]["value"]))
+    other_verdicts = [name for name in ours if ours[name]["verdict"] != theirs[name]["verdict"]]
+    other_formulas = [name for name in ours if _terms(ours[name]) != _terms(theirs[name])]
+    same_formulas = [name for name in ours if name not in other_formulas]
     return RunDifferences(
-        len(pairs),
-        [target for target, row, other in pairs if row["verdict"] != other["verdict"]],
-        [target for target, row, other in pairs if _terms(row) != _terms(other)],
-        max(differences, default=0.0),
-        max(_activation_difference(first, second, target) for target in ours),
+        len(ours),
+        other_verdicts,
+        other_formulas,
+        max((_score_difference(ours[name], theirs[name]) for name in same_formulas), default=0.0),
+        max(_activation_difference(first, second, name) for name in ours),
     )
+
+
+def _score_difference(row: TargetRow, other: TargetRow) -> float:
+    """The difference of two held-out r; 0 where one is missing."""
+    score, other_score = headline_score(row), headline_score(other)
+    return abs(score["value"] - other_score["value"]) if score and other_score else 0.0
+
+
+def _rows_by_target(run: Path) -> dict[str, TargetRow]:
+    return {row["target"]: row for row in target_rows(run)}
 
 
 def _terms(row: TargetRow) -> tuple[object, ...] | None:

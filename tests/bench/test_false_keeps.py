@@ -1,4 +1,4 @@
-"""The false keeps beside a run: from runs of nulls with the same explainer, weights and text, and from no others."""
+"""The false keeps shown with a run: only from runs of nulls with the same explainer, weights and text."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def runs(made: Path, tmp_path: Path) -> Path:
 
 
 def false_keeps(runs: Path) -> FalseKeeps | None:
-    """What the page says beside the real run."""
+    """What the page says with the real run."""
     library = RunCatalog(runs)
     for name in library.names():
         run = library.run(name, fresh=False)

@@ -20,7 +20,7 @@ from hubel.bench.speed import demo, directions, memory, session, tool
 from hubel.bench.speed.run import cpu_by_phase
 from hubel.bench.speed.speed_bench import ProcessCost, SpeedBench, run_process
 from hubel.bench.speed.timeline import TimelineBar, draw_timeline
-from hubel.bench.speed.verdicts import compare_runs
+from hubel.bench.speed.verdicts import RunDifferences, compare_runs
 from hubel.bench.tiny_subject import word_tokenizer
 from hubel.tools.errors import UnavailableError
 from tests.support.tiny import WORDS, tiny_model
@@ -108,13 +108,7 @@ def test_the_cost_of_a_process_includes_its_children() -> None:
 
 def test_a_run_compared_with_a_changed_copy(finished: Path, tmp_path: Path) -> None:
     same = compare_runs(finished, finished)
-    assert (same.targets, same.verdicts, same.formulas, same.r, same.activation) == (
-        5,
-        [],
-        [],
-        0,
-        0,
-    )
+    assert same == RunDifferences(targets=5, verdicts=[], formulas=[], r=0, activation=0)
     copy = tmp_path / "copy"
     shutil.copytree(finished, copy)
     path = copy / COLLECTED / "explore.safetensors"
@@ -188,16 +182,8 @@ def test_random_directions_from_the_store(
     subject_and_corpus: list[str], capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(directions, "N_DIRECTIONS", 40)
-    command = [
-        "bench",
-        "speed",
-        *subject_and_corpus,
-        "--only",
-        "directions",
-        "--max-tokens",
-        "4096",
-    ]
-    assert run_command_line([*command, "--quiet", "--json"]) == 0
+    command = ["bench", "speed", *subject_and_corpus, "--only", "directions", "--quiet", "--json"]
+    assert run_command_line([*command, "--max-tokens", "4096"]) == 0
     (row,) = rows(capsys)
     assert row["name"] == "40 random directions of layer 1"
     assert 3000 < row["tokens"] <= 4096

@@ -55,7 +55,7 @@ def _weights(reserved: ReservedSubject) -> dict[str, torch.Tensor]:
 
 
 def test_the_directions_are_among_the_quietest() -> None:
-    """What stands in them is far less than in as many drawn among all."""
+    """What is in them is far less than in as many drawn among all."""
     subject = tiny_subject()
     subject.model.double()
     with torch.no_grad():
