@@ -79,17 +79,19 @@ def grow_word_lists(
 def _grow(
     sums: Float[np.ndarray, "runs near"], counts: Float[np.ndarray, "runs near"], max_words: int
 ) -> list[list[int]]:
-    """Of each run, indices in the order in which they join the list, the seed (index 0) first."""
+    """Of each run, indices in the order in which they join the list, the seed (index 0) first.
+
+    A list grows only from a seed whose sum is positive: its words all raise the signal.
+    """
     members: list[list[int]] = [[0] for _ in sums]
     total, size = sums[:, :1].copy(), counts[:, :1].copy()
     free = np.ones(sums.shape, dtype=bool)
     free[:, 0] = False
-    growing = set(range(len(sums)))
+    growing = set(np.flatnonzero(total > 0).tolist())
     for _ in range(max_words - 1):
         joint = total + sums
         # Signed, so that a word of the opposite sign never joins.
         value = np.where(free, joint * np.abs(joint) / (size + counts + SHRINK), -np.inf)
-        value = value * np.sign(total)
         present = total**2 / (size + SHRINK)
         for run, best in enumerate(value.argmax(axis=1).tolist()):
             if run not in growing:
