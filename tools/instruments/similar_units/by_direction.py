@@ -24,6 +24,7 @@ from pydantic import Field
 
 from ...errors import ArgumentError, UsageError
 from ...subject.address import Unit
+from ..circuit_wiring import circuit_wiring
 from ..neuron_weights import read_directions, write_directions
 from ..registry import InstrumentContext, Result, UnitAddress, instrument, rounded
 from .result import (
@@ -105,7 +106,9 @@ def nearest(
     if address.site == "resid" and by == "read":
         raise ArgumentError("nearest: a named direction is only written; leave `by` out")
     if address.site == "head":
-        (extremes,) = _compare_heads(CircuitModel(subject), [address], k)
+        with circuit_wiring("nearest"):
+            model = CircuitModel(subject)
+        (extremes,) = _compare_heads(model, [address], k)
     else:
         direction = _direction(subject, address, by)
         (extremes,) = _compare_with_neurons(subject, {address: direction}, by, k)

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from ...errors import ArgumentError
 from ...subject.address import Unit
+from ..circuit_wiring import circuit_wiring
 from ..input_texts import InputText, pad_token_ids, tokenize_texts
 from ..registry import InstrumentContext, Text, UnitAddress, instrument, rounded
 from .decomposition import Decomposition
@@ -57,7 +58,8 @@ def upstream(
         raise ArgumentError(
             f"upstream: {len(tokenized.ids)} tokens given; at most {MAX_TOKENS}: cut the text"
         )
-    model = reopen_circuit_model(subject)
+    with circuit_wiring("upstream"):
+        model = reopen_circuit_model(subject)
     position = _strongest_position(subject, address, tokenized, focus)
     decomposition = Decomposition.of(model, address, tokenized, position)
     shares = decomposition.shares()
