@@ -23,7 +23,7 @@ them take 40 MB of memory as Python objects. A body of 8 MiB could hold ten time
 ERROR_CHARACTERS = 4000
 """Of an error body that are read; patterns that search for a cause take quadratic time at worst."""
 PASSING = (408, 409, 425, 429, 529)
-"""HTTP states that may pass, besides 5xx."""
+"""HTTP states that may pass, in addition to 5xx."""
 CROWDED = (429, 503, 529)
 """HTTP states of a server that gets too many requests."""
 GATEWAY_TIMEOUTS = (408, 502, 504, 522, 524)

@@ -61,7 +61,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class Search(Result):
-    """Units that stand out on a text or a token, the most unusual first.
+    """Units that fire more than usual on a text or a token, the most unusual first.
 
     Attributes:
         text: "" for a token of the corpus.
@@ -104,7 +104,7 @@ def search(
     ] = None,
     layers: Annotated[list[int] | None, Field(description="default: all of the index")] = None,
 ) -> Search:
-    """Rank all units by how much they stand out on a text that you write, or on a token.
+    """Rank all units by how unusual they are on a text that you write, or on a token.
 
     Ranks both sides of every unit by how many standard deviations its strongest token lies from its
     mean on explore. With a token alone (" Monday"), by its mean where the corpus has that token.
@@ -120,7 +120,7 @@ def search(
     return _search_token(subject, index, chosen, token, k)
 
 
-class _Standout(NamedTuple):
+class _TokenActivations(NamedTuple):
     """What a site's units do at some tokens, of which each side's best counts."""
 
     values: Float[np.ndarray, "token unit"]
@@ -141,7 +141,9 @@ def _search_text(
         for hit in _hits(
             site,
             index,
-            _Standout(captured[site][0, positions].float().cpu().numpy(), positions, tokens),
+            _TokenActivations(
+                captured[site][0, positions].float().cpu().numpy(), positions, tokens
+            ),
             k,
         )
     ]
@@ -170,8 +172,7 @@ def _search_token(
             f"activations.search: the token {token!r} is not in the {int(contexts.mask.sum()):,} "
             "tokens of explore; give a text that has it"
         )
-    notes: list[str] = []
-    source = TokenSource(subject, index, sites, notes.append)
+    source = TokenSource(subject, index, sites)
     most = MOST_PLACES_OF_A_PASS if source.by_pass else MOST_PLACES
     kept = np.sort(np.random.default_rng(0).permutation(n)[:most])
     places = TokenPlaces(at[0][kept], at[1][kept])
@@ -188,7 +189,9 @@ def _search_token(
     hits = [
         hit
         for site, total in sums.items()
-        for hit in _hits(site, index, _Standout(total[None] / len(kept), [None], tokens[:1]), k)
+        for hit in _hits(
+            site, index, _TokenActivations(total[None] / len(kept), [None], tokens[:1]), k
+        )
     ]
     origin = "a pass of the subject" if source.by_pass else "the activation store"
     return Search(
@@ -205,7 +208,7 @@ def _ids_of(subject: Subject, strings: Sequence[str], token: str) -> list[int]:
     """The vocabulary's tokens of this text; without a space before it, those with one as well.
 
     Raises:
-        ArgumentError: it is no single token.
+        ArgumentError: it is not a single token.
     """
     forms = {token} if token != token.strip() else {token, f" {token}"}
     ids = [number for number, string in enumerate(strings) if string in forms]
@@ -218,12 +221,12 @@ def _ids_of(subject: Subject, strings: Sequence[str], token: str) -> list[int]:
     return ids
 
 
-def _hits(site: Site, index: Index, standout: _Standout, k: int) -> Iterator[Hit]:
-    """The k units of a site that stand out most on each side; a head's norm has one side."""
+def _hits(site: Site, index: Index, activations: _TokenActivations, k: int) -> Iterator[Hit]:
+    """The k most unusual units of a site on each side; a head's norm has one side."""
     usual = index.site_statistics(site)
     spread = np.where(usual.std > 0, usual.std, np.inf)
     for sign in (1,) if site.kind == "head" else (1, -1):
-        signed = sign * standout.values
+        signed = sign * activations.values
         best = signed.max(axis=0)
         z = np.where(best > 0, (best - sign * usual.mean) / spread, -np.inf)
         largest = usual.max if sign > 0 else -usual.min
@@ -238,5 +241,5 @@ def _hits(site: Site, index: Index, standout: _Standout, k: int) -> Iterator[Hit
             z_score, activation, share_of_largest = rounded(
                 [float(z[column]), float(sign * best[column]), float(share)]
             )
-            position, token = standout.positions[place], standout.tokens[place]
+            position, token = activations.positions[place], activations.tokens[place]
             yield Hit(str(sided), z_score, activation, share_of_largest, position, token)

@@ -90,7 +90,7 @@ class Steering(Result):
         }[self.op]
         n = len(self.positions)
         where = "at every token but the first" if self.throughout else f"at {n} tokens"
-        lines = [f"{self.unit}, {action} {where}; next token behind the text:"]
+        lines = [f"{self.unit}, {action} {where}; next token after the text:"]
         for steered in self.strengths:
             effect = f"KL {steered.kl:.2g}: {format_changes(steered.changed)}"
             if self.tokens:

@@ -54,7 +54,7 @@ class Aliases:
         if match is None or match["name"] not in self._address:
             raise ArgumentError(
                 f"no unit is called {value!r} here; known are {', '.join(self._address)}, "
-                "with + or - behind for one side"
+                "with + or - after it for one side"
             )
         return self._address[match["name"]] + match["side"]
 

@@ -95,7 +95,7 @@ OWN: dict[str, tuple[type[_Strict], str]] = {
         "median), greater (more than in the text `than`), within (from low to high); on side - "
         "activations have their sign turned. focus, than_focus: the part of the text that is read. "
         "quantity: max or mean activation; kl of ablating U, in nats (greater, within); rank of the "
-        "token `text` among those that U promotes (within); what happens behind the text (raises, "
+        "token `text` among those that U promotes (within); what happens after the text (raises, "
         "lowers, within): logprob of the next `token` when `strength` is added to U, in nats; "
         "logit_difference of `token` less `versus` when U has its values of the text `than`.",
     ),
@@ -123,7 +123,7 @@ _SUMMARIES = {
     "ablate": "what predictions lose without it",
     "activations.exemplars": "contexts in which it fires",
     "activations.on_text": "its activation at each token",
-    "activations.search": "units that stand out on a text",
+    "activations.search": "units that are unusual on a text",
     "activations.statistics": "range, quantiles, how often active",
     "attribute": "which tokens of a text make it fire",
     "coactivating": "units active at the same tokens",
@@ -136,7 +136,7 @@ _SUMMARIES = {
     "probe": "whether a linear probe reads your labels there",
     "steer": "what the model writes when it is pushed",
     "tokens.describe": "how words are cut, how common, what is alike",
-    "units.matching": "units that stand for these",
+    "units.matching": "units that follow these",
     "upstream": "what feeds it at a token",
 }
 """What an instrument tells, shorter than its docstring. Others have their docstring's first line."""
@@ -244,13 +244,13 @@ def unwrap_call(tool: str, arguments: Mapping[str, Any]) -> tuple[str, Mapping[s
             f"{SHARED}: name {name[:60]!r}; there are {', '.join(instrument_tools())}"
         )
     inner = arguments.get("arguments")
-    if inner is None:  # some models write them beside the name instead of into `arguments`
+    if inner is None:  # some models write them next to the name instead of into `arguments`
         return name, {k: v for k, v in arguments.items() if k not in ("name", "arguments")}
     if isinstance(inner, str):
         with suppress(ValueError, RecursionError):
             inner = json.loads(inner)
     if not isinstance(inner, dict):
-        raise ArgumentError(f"{SHARED}: arguments is no object; {_signature(name)}")
+        raise ArgumentError(f"{SHARED}: arguments is not an object; {_signature(name)}")
     return name, inner
 
 

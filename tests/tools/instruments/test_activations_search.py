@@ -1,4 +1,4 @@
-"""Units that stand out on a token, of a text or of the corpus, against numpy over all activations."""
+"""Units that are unusual on a token, of a text or of the corpus, against numpy over all activations."""
 
 from __future__ import annotations
 

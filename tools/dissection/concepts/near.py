@@ -45,7 +45,7 @@ class NearWords(TokenClass):
         return lexicon.memo((self.examples, self.reach), find)
 
     def remember_members(self, lexicon: Lexicon, rows: np.ndarray) -> None:
-        """Take its words, as rows of ``lexicon.map``, nearest first, from whoever has found them."""
+        """Take its words, as rows of ``lexicon.map``, nearest first, which were found elsewhere."""
         lexicon.memo((self.examples, self.reach), lambda: lexicon.map_words[rows])
 
     def holds(self, lexicon: Lexicon, ids: np.ndarray) -> np.ndarray:

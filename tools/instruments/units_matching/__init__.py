@@ -1,4 +1,4 @@
-"""Which units stand for something: all units of an index ranked by how well they follow a predicate,
+"""Which units follow a target: all units of an index ranked by how well they follow a predicate,
 a pattern or a list of words.
 
     target      what is looked for, as a number for each token of explore

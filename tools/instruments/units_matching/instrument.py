@@ -1,4 +1,4 @@
-"""`units.matching`: which units of the index stand for something."""
+"""`units.matching`: which units of the index follow words, a pattern or a predicate."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ...errors import ArgumentError
+from ...subject.address import Unit
 from ..index_sites import Kind, chosen_sites
 from ..registry import InstrumentContext, Result, Text, instrument, rounded
 from ..rendering import format_token_values, quote_text
-from .search import ComparedUnit, Ranking, compare_units
+from .search import MatchingUnit, Ranking, compare_units
 from .target import (
     MatchOptions,
     TokenTarget,
@@ -21,31 +22,6 @@ from .target import (
 )
 
 SHOWN_TOKENS = 4
-
-
-@dataclass(frozen=True)
-class MatchingUnit:
-    """A unit and how well it follows the target.
-
-    Attributes:
-        unit: address with the side that moves at the matches. r and AUROC are of the activation
-            with its sign turned for the side -, so that 1 is perfect.
-        r: Pearson correlation with the target over explore.
-        auroc: share of pairs of a match and another token in which the activation is further on
-            that side at the match.
-        matches, others: the matching and the other tokens that they are over.
-        at_matches: mean raw activation at the matches; mean: over explore.
-        tokens: mean raw activation at the most frequent matching tokens, the furthest first.
-    """
-
-    unit: str
-    r: float
-    auroc: float
-    matches: int
-    others: int
-    at_matches: float
-    mean: float
-    tokens: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -128,7 +104,7 @@ def units_matching(
     ] = None,
     layers: Annotated[list[int] | None, Field(description="default: all of the index")] = None,
 ) -> UnitsMatching:
-    """Find the units that stand for something: words, a pattern or a predicate that you give.
+    """Find the units that follow something: words, a pattern or a predicate that you give.
 
     Ranks all units of the index, on both sides, by correlation with where it holds in the corpus and
     by how well they tell its tokens from others. Give one of words, pattern and predicate.
@@ -185,32 +161,23 @@ def _target(
 def _listed(ranking: Ranking, k: int, by: Literal["r", "auroc"]) -> list[MatchingUnit]:
     """The best k by one of the numbers, on the better side of each; a head has one side."""
     rows: list[tuple[float, MatchingUnit]] = []
-    for compared in ranking.units:
-        strength = compared.r if by == "r" else compared.auroc - 0.5
-        if compared.unit.site == "head" and strength <= 0:
+    for unit in ranking.units:
+        strength = unit.r if by == "r" else unit.auroc - 0.5
+        address = Unit.parse(unit.unit)
+        if address.site == "head":
+            rows.append((strength, _rounded(unit, 1)))
             continue
-        rows.append((abs(strength), _row(compared, -1 if strength < 0 else 1)))
+        sided = replace(address, side="-" if strength < 0 else "+")
+        on_side = _rounded(replace(unit, unit=str(sided)), -1 if strength < 0 else 1)
+        rows.append((abs(strength), on_side))
     rows.sort(key=lambda row: (-row[0], row[1].unit))
     return [unit for strength, unit in rows[:k] if strength > 0]
 
 
-def _row(compared: ComparedUnit, sign: int) -> MatchingUnit:
-    unit = compared.unit
-    if unit.site != "head":
-        unit = replace(unit, side="-" if sign < 0 else "+")
-    auroc = compared.auroc if sign > 0 else 1 - compared.auroc
-    r, auroc, at_matches, mean = rounded(
-        [sign * compared.r, auroc, compared.at_matches, compared.mean]
-    )
-    tokens = sorted(compared.tokens.items(), key=lambda item: -sign * item[1])
-    names, values = zip(*tokens, strict=True) if tokens else ((), ())
-    return MatchingUnit(
-        str(unit),
-        r,
-        auroc,
-        compared.matches,
-        compared.others,
-        at_matches,
-        mean,
-        dict(zip(names, rounded(values), strict=True)),
-    )
+def _rounded(unit: MatchingUnit, sign: int) -> MatchingUnit:
+    """Its numbers on one side, with the tokens furthest on that side first."""
+    auroc = unit.auroc if sign > 0 else 1 - unit.auroc
+    r, auroc, at_matches, mean = rounded([sign * unit.r, auroc, unit.at_matches, unit.mean])
+    tokens = sorted(unit.tokens.items(), key=lambda item: -sign * item[1])
+    means = {token: rounded([value])[0] for token, value in tokens}
+    return replace(unit, r=r, auroc=auroc, at_matches=at_matches, mean=mean, tokens=means)

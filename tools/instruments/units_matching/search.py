@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from ...index import Index
     from ...index.activation_store.tokens import TokenPlaces, TokenSource
-    from ...subject.address import Site, Unit
+    from ...subject.address import Site
     from .target import TokenTarget
 
 MOST_MATCHES = OTHERS = 500
@@ -42,19 +43,25 @@ OTHERS_OF_A_PASS = 1000
 CANDIDATES = 50
 """Units by r, and by AUROC, that are computed at all tokens; at least twice as many as are listed."""
 MOST_EXACT = 1_000_000
-"""TokenPlaces of explore. Beyond, the screening has to do: a layer's vectors take over a gigabyte."""
+"""Tokens of explore. With more, only the screening is done: a layer's vectors take over a gigabyte."""
 
 
-class ComparedUnit(NamedTuple):
-    """A unit's numbers, for its raw activation.
+@dataclass(frozen=True)
+class MatchingUnit:
+    """A unit and how well it follows the target.
 
     Attributes:
-        unit: without a side.
-        matches, others: tokens that r and AUROC are over.
-        tokens: mean at the most frequent matching tokens.
+        unit: address. With the side -, r and AUROC are of the activation with its sign turned, so
+            that 1 is perfect on either side; without a side they are of the raw activation.
+        r: Pearson correlation with the target over explore.
+        auroc: share of pairs of a match and another token in which the activation is further on
+            that side at the match.
+        matches, others: the matching and the other tokens that they are over.
+        at_matches: mean raw activation at the matches; mean: over explore.
+        tokens: mean raw activation at the most frequent matching tokens.
     """
 
-    unit: Unit
+    unit: str
     r: float
     auroc: float
     matches: int
@@ -65,9 +72,9 @@ class ComparedUnit(NamedTuple):
 
 
 class Ranking(NamedTuple):
-    """The units that may be among the best, in no order, and what chance reaches."""
+    """The units that may be among the best, in no order and without a side, and what chance reaches."""
 
-    units: list[ComparedUnit]
+    units: list[MatchingUnit]
     compared: int
     chance_r: float
     chance_auroc: float
@@ -117,7 +124,7 @@ def compare_units(
     n_read = int((screening.signal.values > 0).sum())
     n_others = len(screening.others.context)
     n_matches = int((target.signal > 0).sum())
-    units: list[ComparedUnit] = []
+    units: list[MatchingUnit] = []
     for site, columns in candidates.items():
         if site in exact:
             numbers, n = exact[site], (n_matches, target.n - n_matches)
@@ -129,11 +136,13 @@ def compare_units(
             columns.tolist(), *map(np.ndarray.tolist, numbers[:3]), usual, means, strict=True
         )
         units += [
-            ComparedUnit(
-                index.shape.unit(site, column),
-                *(r, auroc),
+            MatchingUnit(
+                str(index.shape.unit(site, column)),
+                r,
+                auroc,
                 *n,
-                *(at_matches, mean),
+                at_matches,
+                mean,
                 {strings[t]: value for t, value in zip(screening.types, by_type, strict=True)},
             )
             for column, r, auroc, at_matches, mean, by_type in rows
@@ -234,7 +243,20 @@ def _compare_exactly(
     signal = target.signal[target.contexts.mask]
     exact: dict[Site, Comparison] = {}
     for site, columns in requests.items():  # one at a time, so that memory holds one
-        values = np.empty((len(signal), len(columns)), np.float32)
-        source.read(tokens, {site: columns}, lambda _, which, x, v=values: v.__setitem__(which, x))
-        exact[site] = exact_comparison(values, signal)
+        exact[site] = exact_comparison(_values(source, tokens, site, columns), signal)
     return exact
+
+
+def _values(
+    source: TokenSource, tokens: TokenPlaces, site: Site, columns: Sequence[int]
+) -> Float[np.ndarray, "token unit"]:
+    """Activations of some units of a site at tokens."""
+    values = np.empty((len(tokens.context), len(columns)), np.float32)
+
+    def keep(
+        _: Site, which: Int[np.ndarray, " token"], part: Float[np.ndarray, "token unit"]
+    ) -> None:
+        values[which] = part
+
+    source.read(tokens, {site: columns}, keep)
+    return values

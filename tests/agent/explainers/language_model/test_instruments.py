@@ -87,7 +87,10 @@ def test_every_instrument_can_be_called_and_says_nothing_of_places(run_model: Ru
     [
         ({"name": "steer", "arguments": {"text": TEXT, "unit": "mlp.1.5"}}, "known are U"),
         ({"name": "shell", "arguments": {}}, "there are ablate, activations_exemplars"),
-        ({"name": "steer", "arguments": 7}, r"arguments is no object; steer\(text, strengths\[\]"),
+        (
+            {"name": "steer", "arguments": 7},
+            r"arguments is not an object; steer\(text, strengths\[\]",
+        ),
         (
             {"name": "activations_search", "arguments": {"text": TEXT, "layers": [1]}},
             "cannot be chosen here",

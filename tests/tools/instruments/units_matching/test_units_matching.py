@@ -14,7 +14,8 @@ from hubel.tools.errors import ArgumentError
 from hubel.tools.index import Index, build_index
 from hubel.tools.instruments import InstrumentContext, call
 from hubel.tools.instruments.units_matching import search
-from hubel.tools.instruments.units_matching.instrument import MatchingUnit, UnitsMatching
+from hubel.tools.instruments.units_matching.instrument import UnitsMatching
+from hubel.tools.instruments.units_matching.search import MatchingUnit
 from hubel.tools.subject import Site, Unit
 from hubel.tools.subject.planted_units import parse_suite, plant
 from tests.support.tiny import WORDS, tiny_subject
