@@ -1,7 +1,7 @@
-"""The indexes that hubel makes on the way (`run`, `demo`, `bench`): one per subject, corpus and settings.
+"""The indexes that hubel makes on the way: one for each subject, corpus and settings.
 
-They are kept in the cache, and have an activation store where the disk has room for it, so that the
-run that follows does not read the text a second time.
+`run`, `demo` and `bench` make them. They are kept in the cache, and have an activation store where the
+disk has room for it, so that the run that follows does not read the text a second time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_NAME = 80
 
 @dataclass(frozen=True)
 class IndexSettings:
-    """How much of a text is read, as `hubel index` has it; each setting has an index of its own."""
+    """How much of a text is read, as `hubel index` has it; each combination has its own index."""
 
     layers: tuple[int, ...] | None = None
     """Only these layers; None: all."""
@@ -37,28 +37,51 @@ class IndexSettings:
     """Tokens of a context."""
 
 
-def default_index(
+def default_index(subject: Subject, corpus_name: str, reporter: Reporter) -> Path:
+    """The folder of the index in the cache, with the usual settings, built or completed if needed.
+
+    Raises:
+        UsageError: the corpus cannot be used.
+        UnavailableError: the corpus cannot be fetched, or the disk is full.
+    """
+    return _index(subject, read_corpus(corpus_name), reporter, IndexSettings(), None, "auto")
+
+
+def index_for_run(
     subject: Subject,
-    corpus_name: str,
+    corpus: Corpus,
+    targets: Sequence[str],
     reporter: Reporter,
-    settings: IndexSettings | None = None,
-    folder: Path | None = None,
+    settings: IndexSettings,
+    folder: Path | None,
     store: StoreChoice = "auto",
 ) -> Path:
-    """The folder of the index of a subject over a corpus, built or completed now if needed.
+    """The folder of an index for some targets, which are checked before the text is read.
 
     Args:
         folder: where it is or is to be; by default in the cache.
         store: what of the activation store is kept, if the index is made now.
 
     Raises:
-        UsageError: the folder has another index, or the corpus or a setting cannot be used.
-        UnavailableError: the corpus cannot be fetched, or the disk is full.
+        UsageError: a target is not a unit of the subject, the folder has another index, or the
+            corpus or a setting cannot be used.
+        UnavailableError: the disk is full.
     """
-    corpus, settings = read_corpus(corpus_name), settings or IndexSettings()
+    parse_targets(",".join(targets), subject.shape)
+    return _index(subject, corpus, reporter, settings, folder, store)
+
+
+def _index(
+    subject: Subject,
+    corpus: Corpus,
+    reporter: Reporter,
+    settings: IndexSettings,
+    folder: Path | None,
+    store: StoreChoice,
+) -> Path:
     folder = folder or _folder_in_cache(subject, corpus, settings)
     try:
-        _check_same(Index.open(folder), subject, corpus)
+        _check_same(Index.open(folder), subject, corpus, settings)
     except (CorruptError, FileNotFoundError):  # there is none, or its pass was stopped
         reporter.say(f"reading {corpus.name} once, for an index at {folder}")
         build_index(
@@ -74,24 +97,6 @@ def default_index(
             say=reporter.say,
         )
     return folder
-
-
-def index_for_run(
-    subject: Subject,
-    corpus_name: str,
-    targets: Sequence[str],
-    reporter: Reporter,
-    settings: IndexSettings,
-    folder: Path | None,
-    store: StoreChoice = "auto",
-) -> Path:
-    """`default_index`, after checking what can be wrong with the targets before the text is read.
-
-    Raises:
-        UsageError: as `default_index`, or a target is no unit of the subject.
-    """
-    parse_targets(",".join(targets), subject.shape)
-    return default_index(subject, corpus_name, reporter, settings, folder, store)
 
 
 def _folder_in_cache(subject: Subject, corpus: Corpus, settings: IndexSettings) -> Path:
@@ -112,10 +117,22 @@ def _folder_in_cache(subject: Subject, corpus: Corpus, settings: IndexSettings) 
     return cache_dir() / "indexes" / re.sub(r"[^A-Za-z0-9.-]+", "-", name)
 
 
-def _check_same(index: Index, subject: Subject, corpus: Corpus) -> None:
-    subject.require_revision(index.subject_revision, f"the index at {index.path}")
+def _check_same(index: Index, subject: Subject, corpus: Corpus, settings: IndexSettings) -> None:
+    """Raise UsageError if an index that exists is not the one that was asked for."""
+    name = f"the index at {index.path}"
+    subject.require_revision(index.subject_revision, name)
     if index.corpus_sha256 != corpus.sha256:
         raise UsageError(
-            f"the index at {index.path} is over {index.corpus_name}, not over this {corpus.name}; "
-            "leave out --corpus, or give another --index"
+            f"{name} is over {index.corpus_name}, not over this {corpus.name}; "
+            "leave out --subject and --corpus, or give another --index"
         )
+    # an option that was left out is satisfied by whatever the index has
+    if settings.context_len not in (IndexSettings().context_len, index.context_len):
+        has, option = f"contexts of {index.context_len} tokens", "--context-len"
+    elif settings.max_tokens is not None and index.tokens > settings.max_tokens:
+        has, option = f"{index.tokens} tokens", "--max-tokens"
+    elif not {*(settings.layers or ())} <= {site.layer for site in index.sites}:
+        has, option = "other layers", "--layers"
+    else:
+        return
+    raise UsageError(f"{name} has {has}; leave out {option}, or give another --index")

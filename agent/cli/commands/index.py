@@ -212,14 +212,15 @@ def parse_layers(text: str | None) -> list[int] | None:
     """The layers of ``1,10,20-23``, sorted; None stays None.
 
     Raises:
-        UsageError: not numbers and ranges.
+        UsageError: not numbers and ranges, or a range that runs backwards.
     """
     if text is None:
         return None
     layers: set[int] = set()
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
+        is_range = first.isdecimal() and (last.isdecimal() if dash else True)
+        if not is_range or int(last or first) < int(first):
             raise UsageError(
                 f"--layers {text!r} given; expected numbers and ranges such as 1,10,20-23"
             )

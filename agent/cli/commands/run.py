@@ -152,6 +152,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _index_on_the_way(args: argparse.Namespace, config: RunConfig) -> tuple[Subject, RunConfig]:
     """The subject, loaded, and the configuration with the index that it has been read into."""
+    from ....tools.corpus import read_corpus
     from ....tools.subject import load_subject
     from ...run.default_index import IndexSettings, index_for_run
     from ...runlog.progress import progress
@@ -160,6 +161,7 @@ def _index_on_the_way(args: argparse.Namespace, config: RunConfig) -> tuple[Subj
     settings = IndexSettings(
         None if layers is None else tuple(layers), args.max_tokens, args.context_len
     )
+    corpus = read_corpus(options.corpus(args))  # a wrong name fails before a subject is loaded
     with progress(quiet=args.quiet) as reporter:
         reporter.say(f"loading {args.subject}")
         subject = load_subject(
@@ -167,7 +169,7 @@ def _index_on_the_way(args: argparse.Namespace, config: RunConfig) -> tuple[Subj
         )
         index = index_for_run(
             subject,
-            options.corpus(args),
+            corpus,
             config.targets,
             reporter,
             settings,

@@ -258,6 +258,8 @@ def test_a_wrong_index_command_is_refused_at_once(
 def test_layers_refuse_what_is_no_number() -> None:
     with pytest.raises(UsageError, match="'5-'"):
         parse_layers("5-")
+    with pytest.raises(UsageError, match="'3-1' given"):
+        parse_layers("3-1")
 
 
 # ---------------------------------------------------------------------- tool

@@ -11,6 +11,7 @@ from hubel.agent.cli.main import run_command_line
 from hubel.agent.run.default_index import IndexSettings, index_for_run
 from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.progress import Reporter
+from hubel.tools.corpus import corpus_from_documents
 from hubel.tools.errors import UsageError
 from hubel.tools.index import Index
 from hubel.tools.subject import load_subject
@@ -68,6 +69,34 @@ def test_the_index_is_made_where_it_is_looked_for(
 
 
 @pytest.mark.parametrize(
+    "option", [("--context-len", "16"), ("--max-tokens", "9"), ("--layers", "1")]
+)
+def test_an_option_that_an_existing_index_contradicts_is_refused(
+    small_subject: str,  # noqa: F811
+    texts: Path,  # noqa: F811
+    tmp_path: Path,
+    capsys,
+    option: tuple[str, str],
+) -> None:
+    argv = ["--subject", small_subject, "--corpus", str(texts / "folder")]
+    index = ["index", *argv, "--layers", "0", "--out", str(tmp_path / "idx")]
+    assert run_command_line(index) == 0
+    runs = tmp_path / "runs"
+    assert run(runs, "--index", str(tmp_path / "idx"), *argv, *option) == 2
+    assert f"leave out {option[0]}, or give another --index" in error_of(capsys)
+    assert not runs.exists()
+
+
+def test_a_corpus_that_does_not_exist_is_refused_before_a_subject_is_loaded(
+    tmp_path: Path, capsys
+) -> None:
+    assert run(tmp_path, "--subject", "nosuch", "--corpus", "nosuch.jsonl") == 2
+    error = capsys.readouterr().err
+    assert "nosuch.jsonl" in error
+    assert "loading" not in error
+
+
+@pytest.mark.parametrize(
     ("options", "says"),
     [
         (["--corpus", "c"], "--corpus given without --subject"),
@@ -99,7 +128,7 @@ def test_a_wrong_target_is_refused_before_the_text_is_read(
     with pytest.raises(UsageError, match=r"mlp\.99\.0"):
         index_for_run(
             load_subject(small_subject),
-            "a corpus that does not exist",
+            corpus_from_documents("empty", []),
             ["mlp.99.0"],
             Reporter(),
             IndexSettings(),
