@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, TextIO
+from typing import Any, NamedTuple, Protocol, TextIO
 
 from ...tools.files.untrusted_text import escape_control, printable
 from .pace import Pace
@@ -34,6 +34,28 @@ class ProgressReport(Protocol):
     def done(self) -> float: ...
     @property
     def total(self) -> float | None: ...
+
+
+class StepProgress(NamedTuple):
+    """How far a step is.
+
+    Attributes:
+        total: None if it is not known.
+        unit: what is counted, such as "tokens".
+        at_once: how many are worked on side by side, so that they end in bunches.
+    """
+
+    step: str
+    done: float
+    total: float | None
+    unit: str = ""
+    note: str = ""
+    at_once: int = 1
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all of a known total is done."""
+        return self.total is not None and self.done >= self.total
 
 
 class Reporter:
@@ -54,11 +76,11 @@ class Reporter:
         note: str = "",
         at_once: int = 1,
     ) -> None:
-        """Say how far `step` is; the first report of a step starts its clock.
+        """Say how far `step` is, as `StepProgress` has it; its first report starts its clock."""
+        self.show(StepProgress(step, done, total, unit, note, at_once))
 
-        Args:
-            at_once: how many are worked on side by side, so that they end in bunches.
-        """
+    def show(self, current: StepProgress) -> None:
+        """Show how far a step is."""
 
     def say(self, text: str) -> None:
         """One line that stays."""
@@ -81,31 +103,20 @@ class LineReporter(Reporter):
         self._steps: dict[str, _Step] = {}
         self._lock = threading.Lock()
 
-    def update(
-        self,
-        step: str,
-        done: float,
-        total: float | None,
-        *,
-        unit: str = "",
-        note: str = "",
-        at_once: int = 1,
-    ) -> None:
+    def show(self, current: StepProgress) -> None:
         now = self.clock()
         with self._lock:
-            state = self._steps.get(step)
-            first = state is None or (state.finished and (total is None or done < total))
+            state, complete = self._steps.get(current.step), current.is_complete
+            first = state is None or (state.finished and not complete)
             if state is None or first:
-                state = self._steps[step] = _Step(Pace(now, done, at_once), now)
-            state.pace.add(now, done)
-            complete = total is not None and done >= total
+                state = _Step(Pace(now, current.done, current.at_once), now)
+                self._steps[current.step] = state
+            state.pace.add(now, current.done)
             if state.finished or not (first or complete or now - state.shown >= self.every):
                 return
             state.shown, state.finished = now, complete
-            left = state.pace.seconds_left(now, total)
-            self._write(
-                progress_line(step, done, total, unit, note, state.pace.units_per_second(), left)
-            )
+            left = state.pace.seconds_left(now, current.total)
+            self._write(progress_line(current, state.pace.units_per_second(), left))
 
     def say(self, text: str) -> None:
         with self._lock:
@@ -143,31 +154,23 @@ class BarReporter(Reporter):
         self._paces: dict[str, Pace] = {}
         self._lock = threading.Lock()
 
-    def update(
-        self,
-        step: str,
-        done: float,
-        total: float | None,
-        *,
-        unit: str = "",
-        note: str = "",
-        at_once: int = 1,
-    ) -> None:
+    def show(self, current: StepProgress) -> None:
         now = time.monotonic()
         with self._lock:
+            step, total = current.step, current.total
             if step not in self._tasks:
-                pace = self._paces[step] = Pace(now, done, at_once)
+                pace = self._paces[step] = Pace(now, current.done, current.at_once)
                 self._tasks[step] = self.bars.add_task(
                     escape_control(step), total=total, counted="", note="", pace=pace
                 )
             pace = self._paces[step]
-            pace.add(now, done)
+            pace.add(now, current.done)
             self.bars.update(
                 self._tasks[step],
-                completed=done,
+                completed=current.done,
                 total=total,
-                counted=counted(done, total, unit, pace.units_per_second()),
-                note=escape_control(note),
+                counted=counted(current, pace.units_per_second()),
+                note=escape_control(current.note),
             )
 
     def say(self, text: str) -> None:
@@ -175,35 +178,29 @@ class BarReporter(Reporter):
 
 
 def time_of(pace: Pace, total: float | None, finished_after: float | None) -> str:
-    """What a bar says of time: ``1:32 left``, at the end ``took 2:10``, and nothing before it is known."""
+    """The time on a bar: ``1:32 left``, at the end ``took 2:10``, and nothing before it is known."""
     if finished_after is not None:
         return f"took {duration(finished_after)}"
     left = pace.seconds_left(time.monotonic(), total)
     return "" if left is None else f"{duration(left)} left"
 
 
-def progress_line(
-    step: str,
-    done: float,
-    total: float | None,
-    unit: str,
-    note: str,
-    speed: float | None,
-    left: float | None = None,
-) -> str:
+def progress_line(current: StepProgress, speed: float | None, left: float | None = None) -> str:
     """A plain progress line: ``index: 1,024/60,000 tokens, 640/s, 1:32 left, forward 96 %``."""
-    parts = [f"{escape_control(step)}: {counted(done, total, unit, speed)}"]
-    if left is not None and total is not None and done < total:
+    parts = [f"{escape_control(current.step)}: {counted(current, speed)}"]
+    if left is not None and not current.is_complete:
         parts.append(f"{duration(left)} left")
-    return ", ".join([*parts, *([escape_control(note)] if note else [])])
+    if current.note:
+        parts.append(escape_control(current.note))
+    return ", ".join(parts)
 
 
-def counted(done: float, total: float | None, unit: str, speed: float | None) -> str:
+def counted(current: StepProgress, speed: float | None) -> str:
     """``1,024/60,000 tokens, 640/s``."""
-    counted = (
-        f"{done:,.0f}" + ("" if total is None else f"/{total:,.0f}") + (f" {unit}" if unit else "")
-    )
-    return counted if speed is None else f"{counted}, {speed:,.{0 if speed >= 10 else 1}f}/s"
+    of_total = "" if current.total is None else f"/{current.total:,.0f}"
+    unit = f" {current.unit}" if current.unit else ""
+    count = f"{current.done:,.0f}{of_total}{unit}"
+    return count if speed is None else f"{count}, {speed:,.{0 if speed >= 10 else 1}f}/s"
 
 
 def duration(seconds: float) -> str:

@@ -8,7 +8,14 @@ import json
 import pytest
 
 from hubel.agent.cli import output
-from hubel.agent.runlog.progress import LineReporter, Reporter, duration, progress, progress_line
+from hubel.agent.runlog.progress import (
+    LineReporter,
+    Reporter,
+    StepProgress,
+    duration,
+    progress,
+    progress_line,
+)
 from hubel.tools.files.untrusted_text import escape_control
 
 
@@ -81,7 +88,8 @@ def test_lines_come_first_every_few_seconds_and_last() -> None:
 
 
 def test_a_total_that_is_not_known_promises_no_end() -> None:
-    assert progress_line("read", 3, None, "documents", "", 1.5) == "read: 3 documents, 1.5/s"
+    line = progress_line(StepProgress("read", 3, None, "documents"), 1.5, None)
+    assert line == "read: 3 documents, 1.5/s"
 
 
 def test_progress_is_lines_in_a_pipe_and_silence_when_quiet() -> None:

@@ -13,7 +13,7 @@ import pytest
 from hubel.agent.run.checkpoints import checkpoint_problem
 from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.runlog.log import read_events
-from hubel.agent.runlog.progress import Reporter
+from hubel.agent.runlog.progress import Reporter, StepProgress
 from hubel.agent.runlog.views import TargetRow, target_rows
 from hubel.tools.subject.subject import Subject
 from tests.support.configs import run_config
@@ -23,8 +23,8 @@ from tests.support.finished_run import FINISHED
 class Interrupting(Reporter):
     """Interrupts the run when its first target has ended."""
 
-    def update(self, step: str, done: float, total: float | None, **more: Any) -> None:
-        if step == "explain" and done:
+    def show(self, current: StepProgress) -> None:
+        if current.step == "explain" and current.done:
             raise KeyboardInterrupt
 
 

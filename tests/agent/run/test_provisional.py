@@ -7,7 +7,7 @@ from pathlib import Path
 from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.run.provisional import EXPLANATION, provisional_line
 from hubel.agent.runlog.log import RunLog
-from hubel.agent.runlog.progress import Reporter
+from hubel.agent.runlog.progress import Reporter, StepProgress
 from hubel.tools.subject.subject import Subject
 from tests.support.configs import run_config
 
@@ -22,9 +22,9 @@ class Lines(Reporter):
     def say(self, text: str) -> None:
         self.lines.append(text)
 
-    def update(self, step, done, total, *, unit="", note="", at_once=1) -> None:
-        if step == "explain":
-            self.notes.add(note)
+    def show(self, current: StepProgress) -> None:
+        if current.step == "explain":
+            self.notes.add(current.note)
 
 
 def test_a_line_for_the_first_hypothesis_and_one_for_each_target(
