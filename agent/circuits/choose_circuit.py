@@ -125,7 +125,7 @@ def refine_ranking(context: CircuitContext, prompts: PromptSet, scores: Scores, 
     model_metric = context.logit_differences(subset).clean
 
     def missing(mask: Mask) -> Float[Tensor, " pairs"]:
-        """What the circuit's metric lacks of the model's."""
+        """The model's metric minus the circuit's."""
         return torch.from_numpy(model_metric - context.circuit_metric(subset, mask))
 
     ranking = scores
@@ -178,5 +178,5 @@ def calibrate(
 
 
 def _finite(row: Calibration) -> dict[str, float | None]:
-    """As JSON; the correlation of values that do not vary is nan, which JSON lacks, and becomes null."""
+    """As JSON; the correlation of values that do not vary is nan, which JSON cannot hold, and becomes null."""
     return {name: value if np.isfinite(value) else None for name, value in row._asdict().items()}

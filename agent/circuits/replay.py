@@ -46,7 +46,7 @@ def replay_circuit(folder: Path, reporter: Reporter | None = None) -> CircuitRep
     """Compute a finished circuit run again.
 
     Raises:
-        CorruptError: there is no log, or the log or an array lacks what the run measured.
+        CorruptError: there is no log, or a measurement is missing from the log or an array.
     """
     from .investigation import investigate
 
@@ -88,5 +88,5 @@ def replay_circuit(folder: Path, reporter: Reporter | None = None) -> CircuitRep
 
 def _no_subject() -> NoReturn:
     raise CorruptError(
-        "the log lacks a measurement, and a replay loads no subject; `hubel resume` measures again"
+        "a measurement is missing from the log, and a replay loads no subject; `hubel resume` measures again"
     )

@@ -1,7 +1,7 @@
 """The items in the cache: one per folder or file `KIND/NAME`, with its size and whether it is complete.
 
-The activation store of an index `indexes/NAME` is an item of its own, `stores/NAME`: the index works
-without it. The store of an index elsewhere is named by the path of the index.
+The activation store of an index `indexes/NAME` is a separate item, `stores/NAME`, since the index
+works without it. The store of an index elsewhere is named by the path of the index.
 """
 
 from __future__ import annotations
@@ -46,14 +46,15 @@ def items(root: Path | None = None, *, thorough: bool = False) -> list[Item]:
         thorough: compare hashes with the manifest, not only sizes.
     """
     root = root or cache_dir()
-    found: list[Item] = []
+    listed: list[Item] = []
     for kind in _visible(root):
         for path in _visible(kind) if kind.is_dir() else [kind]:
             store = store_item(path, path.name) if kind.name == INDEXES else None
             size = disk_bytes(path) - (store.bytes if store else 0)
-            found.append(Item(kind.name, path.name, path, size, is_whole(path, thorough=thorough)))
-            found += [store] if store else []
-    return sorted(found, key=lambda item: (item.kind, item.name))
+            listed.append(Item(kind.name, path.name, path, size, is_whole(path, thorough=thorough)))
+            if store:
+                listed.append(store)
+    return sorted(listed, key=lambda item: (item.kind, item.name))
 
 
 def store_item(index: Path, name: str) -> Item | None:

@@ -72,7 +72,7 @@ def run_command_line(argv: Sequence[str], *, leave: Callable[[int], object] = in
             sys.stdout.flush()
             leave(status)
         return status
-    except Exception as error:
+    except Exception as error:  # an expected one is one line; a defect is raised again
         description = describe_error(error)
         if description is None:
             raise

@@ -34,7 +34,7 @@ def readable_run(folder: Path) -> Iterator[None]:
     except MISSHAPEN as error:
         raise CorruptError(unreadable_run(folder, error)) from error
     except Exception as error:
-        # duckdb, which is slow to import, has its own tree of errors
+        # duckdb, which is slow to import, has its own tree of errors; all others are raised again
         if type(error).__module__.partition(".")[0] not in ("duckdb", "_duckdb"):
             raise
         raise CorruptError(unreadable_run(folder, error)) from error

@@ -42,7 +42,7 @@ class InvestigationContext:
         judges: score sentences; None in a replay, where their answers are in the journal.
         stopped: set when the run is asked to stop.
         clock: adds up the time that steps take.
-        say: shows a line to whoever watches the run.
+        say: shows a line above the progress of the run.
     """
 
     def __init__(

@@ -157,7 +157,7 @@ class _SourceScorer:
                 for number, future in enumerate(as_completed(futures)):
                     future.result()
                     reporter.update("score", number + 1, len(futures), unit="targets")
-            except BaseException:
+            except BaseException:  # Ctrl-C, or a defect: raised again when no thread is at work
                 self._patience.stopped.set()  # ends the waits for language models
                 pool.shutdown(cancel_futures=True)
                 raise
@@ -173,7 +173,7 @@ class _SourceScorer:
             return RescoredTarget(explanation, "pending", run=run_row, error=self.budget_reached)
         except (HubelError, Stopped):
             raise
-        except Exception as error:  # noqa: BLE001 - the boundary of an evaluation
+        except Exception as error:  # noqa: BLE001 - logged with its traceback; the others go on
             failure = failure_of(error)
             self._log.write(
                 "evaluation_failure", failure, target=explanation.target, id=explanation.id

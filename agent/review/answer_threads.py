@@ -38,7 +38,7 @@ class _Job(Generic[T]):
         """Compute, and hand the value or the error to all who wait."""
         try:
             value = self.compute()
-        except Exception as error:  # noqa: BLE001 - it is raised where the answer is awaited
+        except Exception as error:  # noqa: BLE001 - raised again where the answer is awaited
             self._deliver(asyncio.Future.set_exception, error)
         else:
             self._deliver(asyncio.Future.set_result, value)

@@ -86,7 +86,7 @@ class Guard:
             return
         try:
             await self.app(_with_slashes_kept(scope), _LimitedReceiver(receive), send_guarded)
-        except Exception as error:  # noqa: BLE001 - the boundary of a request
+        except Exception as error:  # noqa: BLE001 - printed; other requests go on
             self._report(error)
             if not send_guarded.has_started:
                 await _refuse(

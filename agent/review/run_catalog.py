@@ -96,7 +96,7 @@ class StoredRun:
                 self.problem = f"{self.store.path} cannot be used: {error}; HUBEL_CACHE=DIR uses another folder"
             except sqlite3.DatabaseError:
                 self.store.discard()  # damaged inside: the next request fills it again
-            except Exception as error:  # noqa: BLE001 - the boundary of a run: others are shown
+            except Exception as error:  # noqa: BLE001 - shown as the notice of this run
                 self.problem = unreadable_run(self.folder, error)
 
     def _files(self) -> list[tuple[str, int, int]]:
@@ -120,7 +120,7 @@ class StoredRun:
             fill(self.store)
         except HubelError as error:
             return str(error)
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:  # noqa: BLE001 - shown as the notice of this run
             return unreadable_run(self.folder, error)
         return ""
 

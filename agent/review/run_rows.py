@@ -104,7 +104,7 @@ def _row_or_problem(run: StoredRun) -> RunRow:
     """The row of one run, which says so if the run cannot be read."""
     try:
         return run_row(run)
-    except Exception as error:  # noqa: BLE001 - the boundary of a run: others are shown
+    except Exception as error:  # noqa: BLE001 - shown as the notice of this run
         notice = str(error) if isinstance(error, HubelError) else unreadable_run(run.folder, error)
         return RunRow(run.name, "units", state="unreadable", notice=notice)
 

@@ -261,7 +261,7 @@ def investigate_all(
                 if done:
                     counts = count_targets(context.log, targets)
             _show_progress(reporter, counts, "", side_by_side)
-        except BaseException:
+        except BaseException:  # Ctrl-C, or a defect: raised again when no thread is at work
             context.stopped.set()
             reporter.say("stopping when what is in flight is done; interrupt again to stop now")
             pool.shutdown(cancel_futures=True)
@@ -316,7 +316,7 @@ def _investigate(
         return
     except BudgetReached as reached:  # the target stays pending
         context.budget_reached = str(reached)
-    except Exception as error:  # noqa: BLE001 - the boundary of an investigation
+    except Exception as error:  # noqa: BLE001 - logged with its traceback; the other targets go on
         context.log.write("failure", failure_of(error), target=target)
 
 

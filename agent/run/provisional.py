@@ -23,7 +23,8 @@ def provisional_line(log: RunLog, target: str) -> str:
         return "" if failure is None else f"{target} failed: {failure['error']}"
     if conclusion["explanation"] is None:
         return f"{target}, provisional: cannot explain: {conclusion['cannot_explain']}"
-    return f"{target}, provisional{_score_on_holdout(log, target, conclusion)}: {conclusion['explanation']}"
+    score = _score_on_holdout(log, target, conclusion)
+    return f"{target}, provisional{score}: {conclusion['explanation']}"
 
 
 def _score_on_holdout(log: RunLog, target: str, conclusion: Data) -> str:

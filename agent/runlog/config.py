@@ -25,7 +25,7 @@ from .model_config import (
 
 @dataclass(frozen=True)
 class RunConfig(ConfigFile):
-    """What a run does. Written once, when the run is made; `hubel resume` reads it and changes nothing."""
+    """What a run does: written once, when it is made; `hubel resume` reads it and changes nothing."""
 
     KEYS: ClassVar = {
         "explainer": MODEL_KEYS,
@@ -43,36 +43,43 @@ class RunConfig(ConfigFile):
     concurrency: int = 8
     """Investigations side by side. Results do not depend on it."""
     max_contexts: int = 2000
-    """Contexts of each split that are collected and scored. More narrow the intervals and cost forward passes."""
+    """Contexts of each split that are collected and scored. More of them narrow the intervals and cost
+    forward passes."""
     rounds: int = 2
     """Times that an explainer may revise after seeing the score on select."""
     patience: float = 600.0
-    """Seconds to wait for a busy or silent server. Less fails targets that a minute more would have saved."""
+    """Seconds to wait for a busy or silent server. With a short wait, targets fail that a longer one
+    would have saved."""
     simulator: ModelConfig = NOBODY
     """Predicts activations from the winner's sentence, on holdout. Without one an explanation
     without a predicate has no verdict."""
     simulator_contexts: int = 30
-    """Contexts that the simulator is asked about. More narrow the interval; each costs about 1,100 tokens."""
+    """Contexts that the simulator is asked about. More of them narrow the interval; each costs about
+    1,100 tokens."""
     judge: ModelConfig = NOBODY
     """Says of held-out windows whether the winner's sentence fits (detection)."""
     logprobs: bool = False
     """Whether simulator and judge are asked for log-probabilities; some models refuse to give them."""
     budget: BudgetConfig = UNLIMITED
     competitor: bool = True
-    """Whether a language model is shown what the formula search found, as an explanation to beat. Costs a search."""
+    """Whether a language model is shown what the formula search found, as an explanation to beat.
+    Costs a search."""
     seed: int = 0
     device: str = "auto"
     dtype: str = "float32"
     script: str = ""
     """For the explainer `scripted`: the file of its moves."""
     suite: str = ""
-    """Suite of planted units, as given; the run keeps its text as `suite.toml`. "" for a subject as it is."""
+    """Suite of planted units, as given; the run keeps its text as `suite.toml`. "" if nothing is planted."""
     nulls: dict[str, str] = field(default_factory=dict)
-    """Targets that are not units of the subject: address to kind ("noise", "shuffled:mlp.9.33", "rotated")."""
+    """Targets that are not units of the subject: address to kind ("noise", "shuffled:mlp.9.33",
+    "rotated")."""
     note: str = ""
-    """What a person who has read an earlier explanation tells the language model, at the start of the conversation."""
+    """What a person who has read an earlier explanation tells the language model at the start of the
+    conversation."""
     after_viewing: bool = False
-    """Whether somebody has seen held-out text of the target: then nothing is scored there, and nothing can be kept."""
+    """Whether a person has seen held-out text of the target: then nothing is scored there, and nothing
+    can be kept."""
     origin: dict[str, str] = field(default_factory=dict)
     """Of a run that explains a target of another run again: that run, the target, and who started it."""
     subject: dict[str, str] = field(default_factory=dict)
@@ -80,7 +87,8 @@ class RunConfig(ConfigFile):
     corpus: dict[str, str] = field(default_factory=dict)
     """Name and sha256 of the corpus, from the index."""
     intervals: dict[str, str] = field(default_factory=dict)
-    """What is resampled and how the ends are found; runs that do not say so used percentiles over documents."""
+    """What is resampled and how the ends are found; older runs, which do not say so, used percentiles
+    over documents."""
     versions: dict[str, str] = field(default_factory=dict)
     """Of hubel and of the packages that numbers rest on."""
     format: int = FORMAT

@@ -1,7 +1,7 @@
 """Where the time of a run goes: the seconds of its phases, and of the steps of its investigations.
 
 A run is in one phase at a time. A phase that begins within another one stops the other's clock, so
-that the phases add up to the whole. The steps of the investigations are counted beside them: many
+that the phases add up to the whole. The steps of the investigations are counted separately: many
 run side by side, so their wall seconds add up to more than the phase `explain` has.
 """
 
@@ -60,7 +60,7 @@ class RunClock:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Count the block as this step of an investigation. For any thread; its CPU time alone counts."""
+        """Count the block as this step of an investigation, with the CPU time of its own thread only."""
         wall, cpu = time.monotonic(), time.thread_time()
         try:
             yield

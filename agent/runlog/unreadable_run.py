@@ -9,11 +9,11 @@ MAX_REASON = 300
 
 
 def unreadable_run(folder: Path, error: Exception) -> str:
-    """What a reader is told of an error that reading a run's files has raised."""
+    """The message for an error that was raised while a run's files were read."""
     if isinstance(error, OSError):
         return f"{error.filename or folder}: {error.strerror or error}"
     reason = " ".join(str(error).split())[:MAX_REASON]
     return (
-        f"{folder} cannot be read ({type(error).__name__}: {reason}): it was changed, or another program "
-        "wrote it; restore it from a copy"
+        f"{folder} cannot be read ({type(error).__name__}: {reason}): it was changed, or another "
+        "program wrote it; restore it from a copy"
     )

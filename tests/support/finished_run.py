@@ -31,7 +31,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def tiny_index(tiny: Subject, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An index over 120 documents of common words, each of a topic of its own."""
+    """An index over 120 documents of common words, each with its own topic."""
     rng = np.random.default_rng(0)
     words = np.array(WORDS.split())
     documents = []

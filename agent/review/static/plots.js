@@ -74,7 +74,7 @@ export function bar(value, low, high, verdict, floors = {}) {
   );
 }
 
-/** Scores with intervals, each on its row, beside its floors.
+/** Scores with intervals, each on its row, next to its floors.
  * @param rows [{name, value, low, high, floors, verdict}] */
 export function scorePlot(rows, threshold = 0.2) {
   const width = 480;

@@ -21,7 +21,7 @@ def test_phases_and_steps_of_a_run(finished: Path, capsys: pytest.CaptureFixture
     phases = {row["phase"]: row for row in rows if "phase" in row}
     assert {"before", "collect", "explain", "verdicts"} <= set(phases)
     steps = [row["step"] for row in rows if "step" in row]
-    assert "nearest units" in steps  # beside the investigations
+    assert "nearest units" in steps  # while the investigations run
     steps.remove("nearest units")
     assert steps == ["observe", "propose", "experiment", "select", "verify", "conclude"]
     assert all(row["execution"] == 1 for row in rows)

@@ -68,7 +68,7 @@ class ReviewClient:
 
 @contextmanager
 def serving(library: RunCatalog, *, live: bool = False) -> Iterator[ReviewClient]:
-    """A server in a thread of its own."""
+    """A server in a separate thread."""
     with closing(listen("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         guard = Guard(make_app(library, live=live), port=port)
@@ -118,7 +118,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(finished: Path, tmp_path: Path) -> Path:
-    """A finished run of one's own, in a runs folder of its own."""
+    """A copy of the finished run, in a separate runs folder."""
     return Path(shutil.copytree(finished, tmp_path / "runs" / "run"))
 
 

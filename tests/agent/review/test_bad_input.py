@@ -109,7 +109,7 @@ def test_large_transcript_is_read_in_pieces(client: ReviewClient, folder: Path) 
         row |= {"input_tokens": 1, "output_tokens": 1, "cache_read": 0, "usd": None, "seconds": 1.0}
         log.write("llm_call", row, target="mlp.0.0", id=f"k{number}")
     log.close()
-    while row_of(client, "run")["notice"] is not None:  # read by a process beside
+    while row_of(client, "run")["notice"] is not None:  # another process reads it
         time.sleep(0.1)
     page = client.get(f"{TARGET}/transcript?offset=38&limit=1")
     assert page.json["total"] == 40
@@ -172,7 +172,7 @@ def quoted(text: str) -> str:
 
 @pytest.mark.slow
 def test_the_page_never_loads_torch(folder: Path) -> None:
-    """Every address of a finished run, in a process of its own."""
+    """Every address of a finished run, in a separate process."""
     script = f"""
 import json, sys
 from pathlib import Path

@@ -56,7 +56,7 @@ def test_language_model_example_replays_with_its_explainer_version() -> None:
     version = make_explainer(identity["name"], RunConfig.load(RUNS / MODEL)).version
     if version == identity["version"]:
         assert replay(RUNS / MODEL).mismatches == []
-    else:  # then it is read, and can be version anew (tests.support.example_runs)
+    else:  # it can still be read, and tests.support.example_runs makes it again
         with pytest.raises(CorruptError, match="was made by version"):
             replay(RUNS / MODEL)
 

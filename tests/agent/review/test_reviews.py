@@ -1,4 +1,4 @@
-"""What people say of targets: events in segments of their own, that nothing which decides or replays reads."""
+"""What people say of targets: events in separate segments, which no verdict and no replay reads."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_failure_to_score_on_another_corpus_is_logged(
 
 
 def test_concurrent_reviewers_lose_nothing(folder: Path) -> None:
-    """Two processes' worth of writers, each with a segment of its own, and readers in between."""
+    """Two processes' worth of writers, each with its own segment, and readers in between."""
     writers = [Reviews(folder) for _ in range(2)]
     reader = Reviews(folder)
 

@@ -141,7 +141,7 @@ def test_explaining_again_without_notes_needs_other_text(place: Path, live: Revi
 def test_page_and_run_of_32_investigations_do_not_disturb_each_other(
     place: Path, live: ReviewClient
 ) -> None:
-    """A run in a process of its own, the page asked all the while."""
+    """A run in a separate process, the page asked all the while."""
     folder = place / "runs" / "busy"
     command = [
         sys.executable,

@@ -1,4 +1,4 @@
-/** Scores with intervals beside their floors, and the distribution of the activations. */
+/** Scores with intervals next to their floors, and the distribution of the activations. */
 
 import { h, t } from "../dom.js";
 import { interval, number } from "../format.js";

@@ -77,7 +77,7 @@ function tried(answer, changed) {
   return [shown, h("div", { id: "swap" }), h("figure", {}, traces(maps), h("figcaption", {}, maps.length > 1 ? "Activation by token; solid A, dashed B." : "Activation by token.")), difference(answer.difference)];
 }
 
-/** As the maps beside it: of a negative side, more is negative. */
+/** As the maps next to it: of a negative side, more is negative. */
 function signedDifference(delta, side) {
   if (side !== "-" || !delta) return delta;
   const turned = (value) => (known(value) ? -value : value);
@@ -96,7 +96,7 @@ function swapToken(map, i, changed) {
   input.select();
 }
 
-/** Values over tokens: a plot for the eye beside the heat map. */
+/** Values over tokens: a plot to read next to the heat map. */
 function traces(maps) {
   const n = Math.max(...maps.map((map) => map.tokens.length));
   const [width, height, left] = [Math.max(560, Math.min(1100, n * 26)), 190, 44];
@@ -173,7 +173,7 @@ function again(place, settings) {
       swap(out, failed(error));
     }
   };
-  const why = reads ? "The same explainer with your note, in a new run; the two are shown side by side afterwards." : [t(settings.explainer ?? "This explainer"), " searches formulas and reads no notes: it is run again on other text of the corpus, in a run of its own."];
+  const why = reads ? "The same explainer with your note, in a new run; the two are shown side by side afterwards." : [t(settings.explainer ?? "This explainer"), " searches formulas and reads no notes: it is run again on other text of the corpus, in a new run."];
   const other = h("div", { class: "line" }, field("Contexts a split", contexts, "more narrow the intervals"), field("Seed", seed, "another one draws other contexts"));
   return section("again", "Explain this again", why, h("form", { on: { submit: sent } }, field(reads ? "Note to the explainer" : "Note", note), reads ? h("details", {}, h("summary", {}, "Other text"), other) : other, h("button", { class: "main" }, "Explain again")), out);
 }
