@@ -13,12 +13,9 @@ has checkpoints. Memory does not grow with the corpus.
 
 from __future__ import annotations
 
-import resource
 import shutil
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +23,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from ... import __version__
 from ..corpus import SPLITS, Contexts, Corpus, Split, make_contexts
-from ..errors import CorruptError, UsageError
+from ..errors import UsageError
 from ..files import atomic_file, locked, writing
-from ..files.checked_file import FileHashes
-from ..files.sealed_json import read_sealed, write_sealed
+from ..files.sealed_json import write_sealed
 from ..subject.address import Shape, Site, SiteKind
 from ..subject.subject import Subject
 from .activation_store.folder import StoreChoice, StoreFolder, plan_stores
 from .activation_store.plan import StoreBits
 from .batch_plan import make_plan
 from .corpus_size import small_corpus_warning
+from .description import complete_index, read_work_file
 from .index import IndexSummary
 from .index_files import VOCABULARY
 from .pass_clock import PassClock
@@ -101,7 +97,7 @@ def build_index(
     """Build or finish an index in the folder `out`; a finished one is left as it is.
 
     Its activation store is written by the same pass. Where one is asked for and the index has none,
-    because it is finished or an earlier start made none, a pass of its own adds it.
+    because it is finished or an earlier start made none, a separate pass adds it.
 
     Args:
         layers: index these layers only; the forward pass stops at the deepest.
@@ -204,8 +200,9 @@ class _IndexBuilder:
     stores: StoreFolder | None = None
 
     def build(self) -> IndexSummary:
-        clock = self.out / "work" / "clock.json"
-        self.clock = PassClock(**self._read(clock)) if clock.exists() else PassClock()
+        name = "clock.json"
+        begun = (self.out / "work" / name).exists()
+        self.clock = PassClock(**read_work_file(self.out, name)) if begun else PassClock()
         size = torch.get_num_threads() if self.subject.device.type == "cpu" else 1
         with ThreadTeam(size) as team:
             for number, split in enumerate(SPLITS):
@@ -249,7 +246,7 @@ class _IndexBuilder:
         shutil.rmtree(work / split)
 
     def add_stores(self) -> None:
-        """Write the activation stores that the pass of the index did not, in a pass of their own."""
+        """Write the activation stores that the pass of the index did not, in a separate pass."""
 
         def report(done: int, total: int) -> None:
             if self.progress:
@@ -270,45 +267,11 @@ class _IndexBuilder:
             table = pa.table({"token": tokens, "string": pa.array(strings)})
             with atomic_file(self.out / VOCABULARY) as part:
                 pq.write_table(table, part, compression="lz4")
-        files = {VOCABULARY: FileHashes.of(self.out / VOCABULARY).to_json()}
-        for split in SPLITS:
-            of_split = self._read(self.out / "work" / f"{split}-files.json")["files"]
-            files |= {f"{split}/{name}": record for name, record in of_split.items()}
-        summary = IndexSummary(
+        return complete_index(
+            self.out,
+            self.settings,
+            {split: len(self.contexts.rows_of(split)) for split in SPLITS},
             tokens=self.contexts.n_tokens,
             units=sum(self.subject.shape.count(site) for site in self.sites),
-            forward_seconds=self.clock.forward_seconds,
-            total_seconds=self.clock.total_seconds,
-            peak_rss_mb=peak_rss_mb(),
-            bytes=sum(record["bytes"] for record in files.values()),
+            clock=self.clock,
         )
-        content = self.settings | {
-            "n_contexts": {split: len(self.contexts.rows_of(split)) for split in SPLITS},
-            "versions": versions(),
-            "summary": asdict(summary),
-            "files": files,
-        }
-        write_sealed(self.out / "index.json", content)
-        shutil.rmtree(self.out / "work")
-        return summary
-
-    def _read(self, path: Path) -> dict[str, Any]:
-        """A file of the working folder; raises CorruptError if it is not what was written."""
-        try:
-            return read_sealed(path)
-        except (OSError, ValueError) as error:
-            raise CorruptError(
-                f"{path} is damaged ({error}); delete {self.out} and build the index again"
-            ) from error
-
-
-def versions() -> dict[str, str]:
-    """The versions of what computes and writes an index."""
-    names = ("torch", "transformers", "numpy", "pyarrow")
-    return {name: version(name) for name in names} | {"hubel": __version__}
-
-
-def peak_rss_mb() -> float:
-    """The process's peak resident set size in MB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)  # Linux counts in kB

@@ -19,17 +19,18 @@ from typing import Any
 import torch
 
 from ..corpus import SPLITS, Split
-from ..errors import CorruptError, UsageError
+from ..errors import UsageError
 from ..files import atomic_folder, locked, writing
 from ..files.checked_file import FileHashes, check_file
-from ..files.sealed_json import read_sealed, write_sealed
+from ..files.sealed_json import write_sealed
 from ..subject.address import Site
 from ..subject.subject import Subject
 from .activation_store.layout import STORE
 from .activation_store.source import choose_sources
 from .batch_plan import make_plan
-from .build import ExemplarCounts, Progress, peak_rss_mb, versions
+from .build import ExemplarCounts, Progress
 from .derived_units import ROUND, DerivedPass, DerivedUnits
+from .description import complete_index
 from .index import FORMAT, Index, IndexSummary, read_description, reader_of
 from .index_files import VOCABULARY, files_to_json, hash_files
 from .pass_clock import PassClock
@@ -95,7 +96,7 @@ def index_derived_units(
 
 
 def _check(units: Sequence[DerivedUnits]) -> None:
-    """Raise UsageError unless every unit has an address of its own."""
+    """Raise UsageError unless every unit has a different address."""
     if not units:
         raise UsageError("no units given; give those of at least one site")
     for site, of_site in groupby(units, key=lambda given: given.site):
@@ -134,28 +135,15 @@ class _Builder:
             for number, split in enumerate(SPLITS):
                 self._build_split(split, number, team)
         self._link_file(VOCABULARY, self.out / VOCABULARY)
-        files = {VOCABULARY: FileHashes.of(self.out / VOCABULARY).to_json()}
-        for split in SPLITS:
-            of_split = self._read(self.out / "work" / f"{split}-files.json")["files"]
-            files |= {f"{split}/{name}": record for name, record in of_split.items()}
         self._link_store()
-        summary = IndexSummary(
+        return complete_index(
+            self.out,
+            self.settings,
+            self.origin.n_contexts,
             tokens=self.origin.tokens,
             units=sum(of_site.width for of_site in self.units),
-            forward_seconds=0.0,
-            total_seconds=clock.total_seconds,
-            peak_rss_mb=peak_rss_mb(),
-            bytes=sum(record["bytes"] for record in files.values()),
+            clock=clock,
         )
-        content = self.settings | {
-            "n_contexts": self.origin.n_contexts,
-            "versions": versions(),
-            "summary": asdict(summary),
-            "files": files,
-        }
-        write_sealed(self.out / "index.json", content)
-        shutil.rmtree(self.out / "work")
-        return summary
 
     def _build_split(self, split: Split, number: int, team: ThreadTeam) -> None:
         plan = make_plan(
@@ -229,14 +217,6 @@ class _Builder:
                 f"{self.out} has no activation store, as the files of {source} cannot be linked "
                 f"({error.strerror}): runs on it read the subject"
             )
-
-    def _read(self, path: Path) -> dict[str, Any]:
-        try:
-            return read_sealed(path)
-        except (OSError, ValueError) as error:
-            raise CorruptError(
-                f"{path} is damaged ({error}); delete {self.out} and build the index again"
-            ) from error
 
 
 def _link(source: Path, path: Path) -> None:
