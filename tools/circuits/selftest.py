@@ -5,7 +5,7 @@
 2. With every edge kept, the run equals one without intervention: queries, keys, values and norms are
    read and replaced in the right places.
 3. With no edge kept, it equals the corrupted twin; patched with itself, it is the identity.
-4. No hook is left behind.
+4. No hook is left on the model.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _find_fault(model: CircuitModel) -> str | None:
     for fault, metric, expected in runs:
         if expected is None or not _is_close(metric, expected):
             return fault
-    return None if _n_hooks(model) == before else "a hook was left behind"
+    return None if _n_hooks(model) == before else "a hook was left on the model"
 
 
 def _is_close(value: Tensor, expected: Tensor) -> bool:

@@ -28,7 +28,9 @@ def source(spec: str, text_column: str, embedded: Sequence[str]) -> DocumentSour
         ) from error
     try:
         rows: Any = datasets.load_dataset(name, split=split or "train", streaming=True)
-    except Exception as error:
+    except (
+        Exception
+    ) as error:  # whatever datasets and the hub's client raise for a name or a network
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UnavailableError(f"{hint}; the hub does not give it: {reason}") from error
     return DocumentSource(

@@ -74,9 +74,8 @@ class HashedFile:
     def append(self, content: memoryview) -> None:
         """Write at the end; raises OSError where the disk is full."""
         written = 0
-        while written < len(
-            content
-        ):  # a nearly full disk takes a part, and raises on the next call
+        while written < len(content):
+            # A nearly full disk takes a part, and raises on the next call.
             written += os.pwrite(self._file, content[written:], self._size + written)
         self._count(content)
 

@@ -40,7 +40,7 @@ def open_regular(
     try:
         _check(os.fstat(descriptor), path, max_bytes)
         return os.fdopen(descriptor, "rb")
-    except BaseException:
+    except BaseException:  # Ctrl-C too: close the file, then raise again
         with suppress(OSError):
             os.close(descriptor)
         raise

@@ -90,7 +90,7 @@ def collect(
         say: called with a line where the index's activation store has not all that is needed.
 
     Raises:
-        UsageError: no targets, a unit that the subject lacks or that is given twice, another
+        UsageError: no targets, a unit that the subject does not have or that is given twice, another
             subject than the index's, or files of other targets in the folder.
         UnavailableError: the disk is full or cannot be written to.
     """

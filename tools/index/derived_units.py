@@ -2,7 +2,7 @@
 
 Random directions, rotations of the neurons, dictionary latents and probes are functions of one
 vector of each token. The vectors come from the activation store of an index
-(`activation_store.source`); what the store lacks is read by a pass.
+(`activation_store.source`); what the store does not have is read by a pass.
 
 1. Take the units in rounds, and each round in blocks of columns, so that memory grows neither with
    the number of units nor with the text.
@@ -49,7 +49,7 @@ class DerivedUnits:
         width: number of units.
         columns: the activations of a range of the units on a batch of vectors.
         names: of `resid` units, whose addresses are ``resid.LAYER@NAME``.
-        sha256: of what decides the columns besides the vectors, such as directions; "" if nothing
+        sha256: of what decides the columns in addition to the vectors, such as directions; "" if nothing
             does.
     """
 

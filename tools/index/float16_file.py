@@ -81,7 +81,7 @@ class SlotFile:
         self._content(cure)
 
     def fill(self, other: SlotFile) -> None:
-        """Copy the slots that another file of the same plan has and this one lacks."""
+        """Copy the slots that another file of the same plan has and this one does not."""
         missing = np.flatnonzero(other.filled & ~self.filled)
         if len(missing):
             content = other._content("build that part again").view(np.float16)

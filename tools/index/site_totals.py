@@ -6,7 +6,7 @@
 3. The pool's contexts and the sample's tokens (`batch_plan`), which go straight to files, as they
    are needed only at the end.
 
-Passes over a batch's activations are the main cost of indexing besides the model, so each is one
+Passes over a batch's activations are the main cost of indexing next to the model, so each is one
 numpy reduction over two contexts at a time, which stay in a core's cache between them.
 """
 

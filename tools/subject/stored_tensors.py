@@ -98,7 +98,8 @@ def _of_shards(folder: Path) -> dict[str, StoredTensor]:
     if absent := sorted(file_of.keys() - tensors.keys()):
         verb = "is" if len(absent) == 1 else "are"
         raise CorruptError(
-            f"{first_names(absent)} of {str(index)!r} {verb} in none of the shards; fetch the model again"
+            f"{first_names(absent)} of {str(index)!r} {verb} in none of the shards; "
+            "fetch the model again"
         )
     return tensors
 

@@ -14,7 +14,7 @@ def unit_norm(
     """The direction in float32.
 
     Raises:
-        UsageError: there is no such layer, or it is no direction of the subject's stream.
+        UsageError: there is no such layer, or the vector is not a direction of its stream.
     """
     if not 0 <= layer < n_layers:
         raise UsageError(

@@ -7,7 +7,8 @@ A language model's vectors have a few numbers that are far larger than the other
 a vector the others would be lost, so all are mixed first:
 
 1. Change signs at random, then apply the cosine transform (orthonormal, DCT-II). The result is a
-   rotation of the vector in which no number stands out; it follows from the width alone.
+   rotation of the vector in which no number is far larger than the others; it
+   follows from the width alone.
 2. Scale: the largest absolute number, divided by 127.
 
 The error is spread evenly over all directions: 0.7 % of a vector of 576 numbers. So that this is

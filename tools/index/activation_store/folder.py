@@ -2,8 +2,8 @@
 
 1. Plan the arrays and compare their size with the free disk, before the pass.
 2. `work/plan.json` says what was begun. A later start with another plan begins again.
-3. Each split's store is written by the split's own pass where that is possible, else by a pass of its
-   own afterwards (`store_pass`).
+3. Each split's store is written by the pass that indexes the split where that is possible, else by a
+   separate pass afterwards (`store_pass`).
 4. A disk that fills up, at any moment, costs all stores of the index: they are deleted, and the index
    goes on without them.
 """
@@ -78,7 +78,7 @@ class StoreFolder:
             tokens: in all splits.
 
         Raises:
-            UsageError: the disk has not the room.
+            UsageError: it takes more than the free disk.
         """
         self._keep_or_delete()
         total, fits = tokens * self.plan.bytes_a_token, self.fits(tokens)
@@ -152,7 +152,7 @@ class StoreFolder:
             delete_stores(self.index)
             self.warn(
                 f"{folder} was begun with other layers or another number format, or is damaged: "
-                "it is made again"
+                "it is written again"
             )
 
     def _content(self) -> dict[str, Any]:
@@ -270,11 +270,12 @@ def _check_finished(
         if differing := store.origin.differing(origin.of(split)):
             warn(f"the activation store of {index} was made from another {differing}; {again}")
             return
-        if lacking := [str(n) for n in layers if store.array("mlp_in", n) is None]:
-            warn(f"the activation store of {index} lacks layers {', '.join(lacking)}; {again}")
+        if missing := [str(n) for n in layers if store.array("mlp_in", n) is None]:
+            named = f"layer{'s' if len(missing) > 1 else ''} {', '.join(missing)}"
+            warn(f"the activation store of {index} does not have {named}; {again}")
             return
         if bits and bits != _bits_of(array.encoding for array in store.arrays.values()):
-            warn(f"the activation store of {index} has not {bits} bits a number; {again}")
+            warn(f"the activation store of {index} does not have {bits} bits per number; {again}")
             return
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
@@ -15,8 +16,10 @@ FORMAT = 1
 STORE = "store"
 """The folder of the stores within an index, one folder per split in it."""
 DESCRIPTION = "store.json"
+ENTRIES = ("format", "origin", "tokens", "shard_tokens", "arrays", "files")
+"""Of the description."""
 WORK = "work"
-"""Beside the splits' folders until all of them are complete."""
+"""The folder next to those of the splits, until all of them are complete."""
 SHARD_TOKENS = 1 << 16
 """Tokens a file: 75 MB for 576 float16 numbers each. A resumed pass hashes one file of each array
 again."""
@@ -60,6 +63,12 @@ class StoredArray:
         """For the description."""
         return asdict(self)
 
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """What `to_json` gave; raises ValueError if an entry is missing or unknown."""
+        check_entries(record, (field.name for field in fields(cls)))
+        return cls(**record)
+
 
 @dataclass(frozen=True)
 class StoreOrigin:
@@ -78,6 +87,12 @@ class StoreOrigin:
     contexts: str
     split: Split
 
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """From the description; raises ValueError if an entry is missing or unknown."""
+        check_entries(record, (field.name for field in fields(cls)))
+        return cls(**record)
+
     def of(self, split: Split) -> StoreOrigin:
         """That of another split of the same index."""
         return replace(self, split=split)
@@ -86,6 +101,15 @@ class StoreOrigin:
         """The fields in which they differ, for a message; "" if they are equal."""
         ours, theirs = asdict(self), asdict(other)
         return ", ".join(name for name in ours if ours[name] != theirs[name])
+
+
+def check_entries(record: Mapping[str, Any], expected: Iterable[str]) -> None:
+    """Raise ValueError unless a record of a description has the expected entries, and no others."""
+    names = set(expected)
+    if missing := sorted(names - set(record)):
+        raise ValueError(f"entries missing: {', '.join(missing)}")
+    if unknown := sorted(set(record) - names):
+        raise ValueError(f"unknown entries: {', '.join(unknown)}")
 
 
 def store_folder(index: Path, split: Split) -> Path:

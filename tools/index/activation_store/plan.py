@@ -145,7 +145,7 @@ def _plan_layer(
     array = StoredArray("mlp_in", layer, subject.d_model, encoding)
     stored = _as_stored(subject, mlp_in, array)
     if stored is None:
-        return "its MLP's input is beyond float16"
+        return "its MLP's input has numbers that are not finite or beyond float16"
     neurons = subject.neurons_from(layer, stored, ids)
     if not _is_close(neurons, values["mlp"]):
         return "its neurons do not follow from its MLP's input"

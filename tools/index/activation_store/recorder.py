@@ -1,7 +1,7 @@
 """Hands what a pass computes to the writer of a store, batch by batch.
 
-What cannot be stored is left out and said once: a layer with numbers beyond float16, or, when the
-disk is full, the whole store. The index does not depend on it.
+What cannot be stored is left out and said once: a layer with numbers that are not finite or
+beyond float16, or, when the disk is full, the whole store. The index does not depend on it.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class StoreRecorder:
             reason, damaged = str(error), True
         if damaged or self._writer.tokens != tokens:
             self.stop()
-            self._say(f"{self._writer.folder} is made again, in a pass of its own: {reason}")
+            self._say(f"{self._writer.folder} is written again in a separate pass: {reason}")
         return self.active
 
     def checkpoint(self) -> dict[str, Any] | None:
@@ -173,8 +173,8 @@ class StoreRecorder:
         for of_layer in filter(None, self._plan.layers[array.layer]):
             self._writer.drop(of_layer)
         self._say(
-            f"layer {array.layer} is not stored: {array.name} has numbers beyond float16; "
-            "what needs it runs the subject"
+            f"layer {array.layer} is not stored: {array.name} has numbers that are not finite or "
+            "beyond float16; what needs it runs the subject"
         )
         if not any(self._writer.has(arrays.mlp_in) for arrays in self._plan.layers.values()):
             self.stop()

@@ -16,7 +16,16 @@ from ...files.checked_file import BLOCK, CheckedFile, check_size
 from ...files.sealed_json import read_sealed
 from ..batch_plan import reading_order
 from ..index_files import files_from_json
-from .layout import DESCRIPTION, FORMAT, ArrayKind, StoredArray, StoreOrigin, shard_name
+from .layout import (
+    DESCRIPTION,
+    ENTRIES,
+    FORMAT,
+    ArrayKind,
+    StoredArray,
+    StoreOrigin,
+    check_entries,
+    shard_name,
+)
 
 
 class ActivationStore:
@@ -44,16 +53,17 @@ class ActivationStore:
         )
         try:
             content = read_sealed(folder / DESCRIPTION)
-            if content["format"] != FORMAT:
-                raise ValueError(f"format {content['format']!r}, expected {FORMAT}")
-            arrays = [StoredArray(**array) for array in content["arrays"]]
+            if content.get("format") != FORMAT:
+                raise ValueError(f"format {content.get('format')!r}, expected {FORMAT}")
+            check_entries(content, ENTRIES)
+            arrays = [StoredArray.from_json(array) for array in content["arrays"]]
             self.arrays = {(array.kind, array.layer): array for array in arrays}
-            self.origin = StoreOrigin(**content["origin"])
+            self.origin = StoreOrigin.from_json(content["origin"])
             self.tokens, self._shard_tokens = int(content["tokens"]), int(content["shard_tokens"])
             self._hashes = files_from_json(content["files"])
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise CorruptError(
-                f"{folder / DESCRIPTION} is damaged ({error}); {self._cure}"
+                f"{folder / DESCRIPTION} is damaged, or another hubel wrote it ({error}); {self._cure}"
             ) from error
         for name, hashes in self._hashes.items():
             check_size(folder / name, hashes, self._cure)

@@ -28,12 +28,12 @@ from .source import (
 )
 
 TOKENS_AT_ONCE = 2048
-"""TokenPlaces computed at once: 13 MB for 1,536 neurons, twice that for the projections before them."""
+"""Tokens computed at once: 13 MB for 1,536 neurons, twice that for the projections before them."""
 CONTEXTS_AT_ONCE = 32
 
 
 class TokenPlaces(NamedTuple):
-    """TokenPlaces of explore: the number of the context of each, and its position there."""
+    """Tokens of explore: the number of the context of each, and its position there."""
 
     context: Int[np.ndarray, " token"]
     position: Int[np.ndarray, " token"]

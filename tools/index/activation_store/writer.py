@@ -2,8 +2,8 @@
 
 1. Every array gets the same tokens in the same order; a row never crosses from one shard to the next.
 2. A checkpoint is the number of rows and the hashes of all shards at that moment.
-3. Resuming cuts the files back to the checkpoint and hashes the unfinished shards again; a store that
-   is not what was written is made again from the start.
+3. Resuming cuts the files back to the checkpoint and hashes the unfinished shards again; a store with
+   a file that is not what was written is begun again.
 4. The description is written when the split is complete: a store without one does not count.
 """
 
@@ -68,7 +68,7 @@ class _ArrayWriter:
             if self._open.hashes() != expected:
                 raise CorruptError(f"{self._folder / self._name} is not what was written")
         for name, expected in self._finished.items():  # their content is checked when it is read
-            check_size(self._folder / name, expected, "it is made again")
+            check_size(self._folder / name, expected, "it is written again")
 
     def sync(self) -> None:
         if self._open:

@@ -159,7 +159,7 @@ class PlantedSubject(Subject):
         return wide[..., [places.get(column, column) for column in needed]]
 
     def offer_stored(self, read: StoredActivations) -> None:
-        """Fill the table of shuffled nulls from stored activations, where no planted unit changes them."""
+        """Fill the table of shuffled nulls from stored activations, unless planted units change them."""
         sources = [null.source for null in self._values.shuffled]
         # What is written to the stream after a layer reaches the layers after it, and directions.
         reached = [

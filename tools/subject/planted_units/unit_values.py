@@ -2,8 +2,8 @@
 
 Noise is a function of the seed, the unit and the text, so that indexing, collecting and instruments
 see the same values. A shuffled null has, on a corpus context, the values of another context of its
-split; a table of them is filled when first needed, from an activation store or by a pass. Controls need activations
-that a pass captures on the way (`sources`).
+split; a table of them is filled when first needed, from an activation store or by a pass. Controls
+need activations that a pass captures on the way (`sources`).
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ def test_a_finished_store_of_other_bits_is_kept_and_said(
     _build(tiny, corpus, tmp_path / "i")
     before = _shards(tmp_path / "i")
     (warning,) = _build(tiny, corpus, tmp_path / "i", store_bits=16)
-    assert "has not 16 bits a number; to make it again, delete" in warning
+    assert "does not have 16 bits per number; to make it again, delete" in warning
     assert _shards(tmp_path / "i") == before
 
 

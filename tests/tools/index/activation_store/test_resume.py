@@ -156,7 +156,7 @@ def test_a_build_resumed_with_other_layers_has_those(tiny: Subject, tmp_path: Pa
     build(tiny, tmp_path / "direct", [0, 2])
     assert files(tmp_path / "i") == files(tmp_path / "direct")
     (note,) = build(tiny, tmp_path / "i", [0, 1])
-    assert "lacks layers 1; to make it again, delete" in note
+    assert "does not have layer 1; to make it again, delete" in note
 
 
 @pytest.mark.parametrize("damage", ["cut", "longer", "flipped", "missing"])
@@ -176,6 +176,6 @@ def test_a_damaged_shard_is_made_again(
         shard.write_bytes(content[:100] if damage == "cut" else content + b"more")
     notes = build(tiny, tmp_path / "i")
     if damage != "longer":  # what follows the checkpoint is cut off in any case
-        assert "is made again, in a pass of its own" in notes[0]
+        assert "is written again in a separate pass" in notes[0]
         assert "mlp_in-1/00000.bin is not what was written" in notes[0]
     assert files(tmp_path / "i") == whole
