@@ -20,6 +20,7 @@ from hubel.bench.actions.planted import add_arguments, run_settings
 from hubel.bench.planted import evaluate, make_planted_run
 from hubel.bench.scorers import PlantedMeaning, rivals_of
 from hubel.tools.subject import Subject, Unit, read_suite
+from tests.support.suites import NULLS_AND_ROTATED
 from tests.support.tiny import WORDS, tiny_subject
 
 SUITE = """
@@ -48,19 +49,8 @@ meaning = "a word that is not there"
 [[unit.part]]
 match = 'zebra'
 noise = 0.5
-[[unit]]
-id = "null-1"
-layer = 1
-null = "noise"
-[[unit]]
-id = "null-2"
-layer = 1
-null = "shuffled:mlp.0.3"
-[[unit]]
-id = "control-1"
-layer = 1
-control = "rotated"
 """
+SUITE += NULLS_AND_ROTATED
 KEYS = {
     "id",
     "target",

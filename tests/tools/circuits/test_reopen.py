@@ -12,16 +12,14 @@ from hubel.tools.circuits import selftest
 from hubel.tools.circuits.selftest import reopen_circuit_model
 from hubel.tools.errors import UsageError
 from hubel.tools.subject import load_subject
-from tests.support.tiny import tiny_model, tiny_subject, tiny_tokenizer
+from tests.support.tiny import tiny_subject
+from tests.tools.subject.model_folder import save_tiny
 
 
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("HUBEL_CACHE", str(tmp_path / "cache"))
-    tokenizer = tiny_tokenizer()
-    tiny_model(vocab_size=len(tokenizer)).save_pretrained(tmp_path / "m")
-    tokenizer.save_pretrained(tmp_path / "m")
-    return tmp_path / "m"
+    return save_tiny(tmp_path / "m")
 
 
 @pytest.fixture

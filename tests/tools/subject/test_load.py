@@ -23,6 +23,8 @@ from tests.support.tiny import (
     tiny_tokenizer,
 )
 
+from .model_folder import save_tiny
+
 
 @pytest.fixture(autouse=True)
 def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
@@ -30,18 +32,11 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-def save(folder: Path, model_type: str = "llama") -> Path:
-    tokenizer = tiny_tokenizer()
-    tiny_model(model_type, vocab_size=len(tokenizer)).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
 def test_a_folder_of_each_family(
     tmp_path: Path, model_type: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    folder = save(tmp_path / "some-model", model_type)
+    folder = save_tiny(tmp_path / "some-model", model_type)
     capfd.readouterr()
     subject = load_subject(str(folder), device="cpu")
     assert subject.title == "some-model"
@@ -59,7 +54,7 @@ def test_a_folder_of_each_family(
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 @pytest.mark.parametrize("model_type", ["llama", "gpt2", "gemma2"])
 def test_half_precision_passes_the_self_test(tmp_path: Path, model_type: str, dtype: str) -> None:
-    subject = load_subject(str(save(tmp_path / "m", model_type)), device="cpu", dtype=dtype)
+    subject = load_subject(str(save_tiny(tmp_path / "m", model_type)), device="cpu", dtype=dtype)
     assert str(subject.dtype) == f"torch.{dtype}"
     assert subject.device.type == "cpu"
 
@@ -70,7 +65,7 @@ def test_directions_come_from_a_file(tmp_path: Path) -> None:
         {"resid.1@truth": torch.ones(D_MODEL), "resid.2@tense-2": torch.arange(D_MODEL).float()},
         file,
     )
-    subject = load_subject(str(save(tmp_path / "m")), directions=file)
+    subject = load_subject(str(save_tiny(tmp_path / "m")), directions=file)
     assert subject.shape.directions == {1: ("truth",), 2: ("tense-2",)}
     assert subject.directions[1]["truth"].norm() == 1
     assert subject_shape("smollm2-135m", directions=file).directions == subject.shape.directions
@@ -87,7 +82,7 @@ def test_directions_come_from_a_file(tmp_path: Path) -> None:
 
 
 def test_weights_cut_short(tmp_path: Path) -> None:
-    folder = save(tmp_path / "m")
+    folder = save_tiny(tmp_path / "m")
     weights = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(weights[: len(weights) // 2])
     with pytest.raises(CorruptError, match="cut short") as error:
@@ -97,7 +92,7 @@ def test_weights_cut_short(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("missing", ["config.json", "model.safetensors", "tokenizer.json"])
 def test_a_folder_that_lacks_something(tmp_path: Path, missing: str) -> None:
-    folder = save(tmp_path / "m")
+    folder = save_tiny(tmp_path / "m")
     (folder / missing).unlink()
     with pytest.raises(UsageError, match=r"safetensors|tokenizer") as error:
         load_subject(str(folder))
@@ -135,7 +130,7 @@ class Hub:
 
 
 def test_a_hub_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    Hub(monkeypatch, save(tmp_path / "snapshot"))
+    Hub(monkeypatch, save_tiny(tmp_path / "snapshot"))
     subject = load_subject("some/model")
     assert (subject.name, subject.title) == ("some/model", "some/model")
     assert subject_shape("some/model") == subject.shape
@@ -167,7 +162,7 @@ def test_an_unreachable_hub_is_one_readable_line(monkeypatch: pytest.MonkeyPatch
 def test_a_wrong_table_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, Any], what: str
 ) -> None:
-    folder = save(tmp_path / "m")
+    folder = save_tiny(tmp_path / "m")
     monkeypatch.setitem(ARCHITECTURES, "llama", Architecture("llama", **wrong))
     with pytest.raises(UsageError, match=what) as error:
         load_subject(str(folder))

@@ -13,7 +13,8 @@ from hubel.agent.cli.cache_items import items
 from hubel.tools.errors import UsageError
 from hubel.tools.subject import load_subject, selftest
 from hubel.tools.subject.architectures import ARCHITECTURES, Architecture
-from tests.support.tiny import tiny_model, tiny_tokenizer
+
+from .model_folder import save_tiny
 
 
 @pytest.fixture(autouse=True)
@@ -24,10 +25,7 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    tokenizer = tiny_tokenizer()
-    tiny_model(vocab_size=len(tokenizer)).save_pretrained(tmp_path / "m")
-    tokenizer.save_pretrained(tmp_path / "m")
-    return tmp_path / "m"
+    return save_tiny(tmp_path / "m")
 
 
 @pytest.fixture

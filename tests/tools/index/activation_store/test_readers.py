@@ -29,12 +29,15 @@ from hubel.tools.subject.nulls import (
     shuffled_unit,
 )
 from hubel.tools.subject.planted_units import parse_suite
+from tests.support.suites import NULLS_AND_ROTATED, REDRAWN
 from tests.support.tiny import D_MODEL, N_LAYERS, N_NEURONS, tiny_subject
 
 if TYPE_CHECKING:
     from hubel.tools.subject.subject import Subject
 
 CONTEXT_LEN = 16
+TOLERANCE = 2e-3
+"""Of a unit's largest activation; float16 rounds an MLP's input by 0.0005."""
 SUITE = r"""
 seed = 3
 [[unit]]
@@ -54,23 +57,8 @@ match = '[0-9]+'
 side = "-"
 strength = 2.0
 noise = 0.1
-[[unit]]
-id = "null-1"
-layer = 1
-null = "noise"
-[[unit]]
-id = "null-2"
-layer = 1
-null = "shuffled:mlp.0.3"
-[[unit]]
-id = "control-1"
-layer = 1
-control = "rotated"
-[[unit]]
-id = "control-2"
-layer = 1
-control = "redrawn:mlp.1.3"
 """
+SUITE += NULLS_AND_ROTATED + REDRAWN
 
 
 @contextmanager
@@ -125,20 +113,27 @@ def collect_both(
     units: Sequence[Unit],
     folder: Path,
     extra: Sequence[ArtificialUnit] = (),
-) -> None:
-    """Collect from a store and by a pass, and compare."""
+) -> dict[str, float]:
+    """Collect from a store and by a pass.
+
+    Returns:
+        By unit, the largest difference of the two, relative to the unit's largest activation.
+    """
     for store, index in indexes.items():
         with modules_run(subject[store]) as ran:
             collect(subject[store], index, units, folder / store, extra=extra)
         assert bool(ran) == (store == "none")
+    all_units = (*units, *(column.unit for column in extra))
+    largest: dict[str, float] = {}
     for split in SPLITS:
         stored, fresh = (Collected(folder / s / f"{split}.safetensors") for s in ("all", "none"))
-        for unit in (*units, *(column.unit for column in extra)):
+        for unit in all_units:
             expected = fresh.activations(unit)[fresh.mask]
-            found = stored.activations(unit)[stored.mask]
-            np.testing.assert_allclose(
-                found, expected, atol=2e-3 * np.abs(expected).max(), err_msg=f"{unit} {split}"
-            )
+            difference = np.abs(stored.activations(unit)[stored.mask] - expected).max()
+            # A planted unit may fire on no text of a split; then the store has only zeros too.
+            relative = difference / (np.abs(expected).max() or 1.0)
+            largest[str(unit)] = max(largest.get(str(unit), 0.0), float(relative))
+    return largest
 
 
 def test_units_nulls_and_controls_are_collected_from_the_store(
@@ -153,7 +148,9 @@ def test_units_nulls_and_controls_are_collected_from_the_store(
         redrawn_unit(named, new[4], Unit("mlp", 1, 2)),
     ]
     units = [Unit.parse(name) for name in names]
-    collect_both(dict.fromkeys(indexes, named), indexes, units, tmp_path, extra)
+    differences = collect_both(dict.fromkeys(indexes, named), indexes, units, tmp_path, extra)
+    assert len(differences) == len(units) + len(extra)
+    assert max(differences.values()) < TOLERANCE, differences
 
 
 def test_planted_units_are_collected_from_the_store(tmp_path: Path) -> None:
@@ -172,7 +169,9 @@ def test_planted_units_are_collected_from_the_store(tmp_path: Path) -> None:
     # A subject that is planted again has no table of shuffled nulls yet.
     subjects: dict[str, Any] = {store: planted() for store in indexes}
     units = [*subjects["all"].suite_unit_at, Unit("mlp", 1, 4), Unit("mlp", 2, 4)]
-    collect_both(subjects, indexes, units, tmp_path / "c")
+    differences = collect_both(subjects, indexes, units, tmp_path / "c")
+    assert len(differences) == len(units)
+    assert max(differences.values()) < TOLERANCE, differences
 
 
 @pytest.mark.parametrize(

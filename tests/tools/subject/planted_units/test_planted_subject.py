@@ -25,6 +25,7 @@ from hubel.tools.subject import (
     plant,
 )
 from hubel.tools.subject.planted_units import Suite, parse_suite
+from tests.support.suites import NULLS_AND_ROTATED, REDRAWN
 from tests.support.tiny import N_NEURONS, WORDS, tiny_subject
 
 LENGTH = 16
@@ -68,23 +69,8 @@ meaning = "a phrase over the edge between two contexts"
 [[unit.part]]
 match = 'year and bank told'
 strength = 1.0
-[[unit]]
-id = "null-1"
-layer = 1
-null = "noise"
-[[unit]]
-id = "null-2"
-layer = 1
-null = "shuffled:mlp.0.3"
-[[unit]]
-id = "control-1"
-layer = 1
-control = "rotated"
-[[unit]]
-id = "control-2"
-layer = 1
-control = "redrawn:mlp.1.3"
 """
+SUITE += NULLS_AND_ROTATED + REDRAWN
 
 
 def documents() -> list[Document]:
