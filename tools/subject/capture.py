@@ -120,9 +120,13 @@ def _hook(
 
         return layer.whole.register_forward_hook(after)
 
-    def before(_module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-        value = visit(site, args[0])
-        return (value, *args[1:]) if replaces else None
+    def before(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if args:
+            value = visit(site, args[0])
+            return ((value, *args[1:]), kwargs) if replaces else None
+        name = next(iter(kwargs))  # a layer that names the argument
+        value = visit(site, kwargs[name])
+        return (args, kwargs | {name: value}) if replaces else None
 
     modules = {
         "mlp": layer.mlp_down,
@@ -132,4 +136,4 @@ def _hook(
     }
     module = modules[site.kind]
     assert module is not None  # nothing asks for `mid` where there is no such norm
-    return module.register_forward_pre_hook(before)
+    return module.register_forward_pre_hook(before, with_kwargs=True)

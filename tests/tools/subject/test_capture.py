@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -7,6 +9,7 @@ from torch import Tensor, nn
 from hubel.tools.errors import ArgumentError, UsageError
 from hubel.tools.subject import Site, Subject, Unit
 from hubel.tools.subject.architectures import Architecture, architecture_of, matrix, register
+from hubel.tools.subject.capture import stream
 from tests.support.tiny import D_MODEL, MODEL_TYPES, N_HEADS, N_LAYERS, N_NEURONS, tiny_subject
 
 TEXT = "Monday the cat said 1999 in a very blue city"
@@ -54,6 +57,49 @@ def test_captured_activations_have_the_widths_of_their_sites(tiny: Subject) -> N
     torch.testing.assert_close(captured.logits, subject.model(ids).logits, rtol=0, atol=0)
     last = subject.capture(ids, [], logits=True, last_only=True).logits
     torch.testing.assert_close(last, captured.logits[:, -1:])
+
+
+class ByName(nn.Module):
+    """Calls an MLP with its argument's name."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x=x)
+
+
+def test_an_input_that_is_passed_by_name_is_read_and_edited() -> None:
+    plain, named = tiny_subject(), tiny_subject()
+    for layer in named.model.model.layers:
+        layer.mlp = ByName(layer.mlp)
+    llama = named.architecture
+    inner = replace(
+        llama,
+        mlp="mlp.inner",
+        mlp_rows=("mlp.inner.gate_proj", "mlp.inner.up_proj"),
+        activation="mlp.inner.act_fn",
+        mlp_down="mlp.inner.down_proj",
+        mlp_write="mlp.inner",
+    )
+    named = Subject(named.model, named.tokenizer, name="by-name", architecture=inner)
+    ids = ids_of(plain)
+    for site in EVERY:
+        ours, expected = (s.capture(ids, [site]).activations[site] for s in (named, plain))
+        torch.testing.assert_close(ours, expected)
+
+    def halve(value: Tensor) -> None:
+        value *= 0.5
+
+    halved: list[Tensor] = []
+    for subject in (plain, named):
+        edits = {Site("mlp_in", 1): [halve]}
+        logits = stream(subject.model, subject.parts, ids, [], lambda *_: None, edits, logits=True)
+        assert logits is not None
+        halved.append(logits)
+    torch.testing.assert_close(halved[1], halved[0])
+    assert not torch.allclose(halved[0], plain.model(ids).logits)
 
 
 def test_neurons_are_what_enters_the_down_projection(tiny: Subject) -> None:
