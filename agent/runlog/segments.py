@@ -151,10 +151,17 @@ def not_an_event(path: Path, line: int, error: Exception) -> NoReturn:
 
 
 def read_segment(path: Path) -> Iterator[Envelope]:
-    """All complete events of a segment in either form."""
-    if path.suffix == ".parquet":
-        return read_sealed(path, 0)
-    return read_lines(path, EventPosition(0, 0), limit=path.stat().st_size)
+    """All complete events of a segment in either form, also when it is sealed at this moment."""
+    sealed = path.with_suffix(".parquet")
+    try:
+        size = path.stat().st_size
+        yield from (
+            read_sealed(path, 0) if path == sealed else read_lines(path, EventPosition(0, 0), size)
+        )
+    except FileNotFoundError:
+        if path == sealed:
+            raise
+        yield from read_sealed(sealed, 0)
 
 
 def read_lines(path: Path, start: EventPosition, limit: int = BYTES_AT_ONCE) -> Iterator[Envelope]:
@@ -271,7 +278,15 @@ def fetch(path: Path, positions: Iterable[EventPosition]) -> Iterator[Envelope]:
 
 
 def _fetch_lines(path: Path, positions: list[EventPosition]) -> Iterator[Envelope]:
-    with readable(path), open_regular(path) as file:
+    try:
+        with readable(path):
+            file = open_regular(path)
+    except (
+        FileNotFoundError
+    ):  # the segment was sealed since it was listed; its lines are numbered the same
+        yield from _fetch_sealed(path.with_suffix(".parquet"), positions)
+        return
+    with readable(path), file:
         for position in positions:
             file.seek(position.offset)
             yield _envelope(file.readline(), position, path)

@@ -163,22 +163,23 @@ def test_page_and_run_of_32_investigations_do_not_disturb_each_other(
         "--quiet",
         "--json",
     ]
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=checkout_environment()
-    )
     states = set()
-    while process.poll() is None:
-        for path in (
-            "",
-            "/targets?sort=r&dir=desc",
-            "/targets/mlp.0.0",
-            "/targets/mlp.0.0/transcript",
-            "/search?q=the",
-        ):
-            answer = live.get(f"/api/runs/busy{path}")
-            assert answer.status in (200, 404, 409), answer  # 404 before the folder is there
-            states |= {answer.json["run"]["state"]} if answer.status == 200 and not path else set()
-        time.sleep(0.05)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, env=checkout_environment(), **quiet) as process:
+        while process.poll() is None:
+            for path in (
+                "",
+                "/targets?sort=r&dir=desc",
+                "/targets/mlp.0.0",
+                "/targets/mlp.0.0/transcript",
+                "/search?q=the",
+            ):
+                answer = live.get(f"/api/runs/busy{path}")
+                assert answer.status in (200, 404, 409), answer  # 404 before the folder is there
+                states |= (
+                    {answer.json["run"]["state"]} if answer.status == 200 and not path else set()
+                )
+            time.sleep(0.05)
     assert process.returncode == 0
     assert "running" in states
     listed = {row["target"]: row for row in live.get("/api/runs/busy/targets").json["rows"]}

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hubel.agent.runlog.log import RunLog, WriterLock, canonical, read_events
+from hubel.agent.runlog.segments import fetch, read_segment, segments
 from hubel.tools.errors import UsageError
 
 json_values = st.recursive(
@@ -38,6 +39,20 @@ def test_what_was_written_is_read_back_from_either_form(
     RunLog(folder).seal()
     assert not list((folder / "events").glob("*.jsonl"))
     assert RunLog(folder).get("note", "mlp.1.2", "n1") == data
+
+
+def test_a_segment_that_is_sealed_after_it_was_listed_is_read_all_the_same(tmp_path: Path) -> None:
+    log = RunLog(tmp_path)
+    for i in range(5):
+        log.write("note", {"i": i}, id=str(i))
+    log.close()
+    (listed,) = segments(tmp_path).values()
+    positions = [envelope.position for envelope in read_segment(listed)]
+    RunLog(tmp_path).seal()
+    assert listed.suffix == ".jsonl"
+    assert not listed.exists()
+    assert [e.data()["i"] for e in read_segment(listed)][:5] == [0, 1, 2, 3, 4]
+    assert [e.data()["i"] for e in fetch(listed, positions[1:3])] == [1, 2]
 
 
 def test_an_unfinished_last_line_costs_only_itself(tmp_path: Path) -> None:
