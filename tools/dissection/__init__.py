@@ -20,7 +20,7 @@ from .formula_english import MAX_WORDS, word_count
 from .grammar import WrittenTerm, parse_concept, parse_formula
 from .greedy import FormulaLimits
 from .lexicon import Lexicon
-from .predicate import Predicate, WeightedConcept
+from .predicate import ListedToken, Predicate, WeightedConcept
 from .search import ScoredFormula, build_candidates, search_formulas
 from .text_view import TextView
 
@@ -30,6 +30,7 @@ __all__ = [
     "Concept",
     "FormulaLimits",
     "Lexicon",
+    "ListedToken",
     "Predicate",
     "ScoredFormula",
     "TextView",

@@ -2,8 +2,9 @@
 ``strongly words("says", "said") - slightly after(suffix("ing")); step 0.5, rest 0.1``.
 
 A concept is a name with arguments in brackets: strings (as in JSON), whole numbers, other concepts.
-A formula is a sum of graded concepts, or ``nothing``; step and rest may be left out. Concepts and
-predicates print themselves (``to_text``).
+A formula is a sum of graded concepts, or ``nothing``; step and rest may be left out. Its last term
+may be a list of exact tokens with weights: ``list(" war" 12, " world" -3)``. Concepts and predicates
+print themselves (``to_text``).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from ..errors import UsageError
 from ..files.untrusted_text import whole_characters
 from .concepts import Concept, find_family
 
-NOTHING = "nothing"
+NOTHING, LIST = "nothing", "list"
 _LEXEME = re.compile(
     r'\s*(?:("(?:[^"\\]|\\.)*")|([A-Za-z_]+)|(-?\d+(?:\.\d+)?(?:e-?\d+)?)|([-+(),;]))'
 )
@@ -51,6 +52,8 @@ class WrittenFormula(NamedTuple):
     terms: tuple[WrittenTerm, ...]
     step: float = 1.0
     rest: float = 0.0
+    listed: tuple[tuple[str, int], ...] = ()
+    """Exact tokens and their weights in steps."""
 
 
 def parse_concept(source: str) -> Concept:
@@ -121,7 +124,9 @@ class FormulaParser:
             return whole_characters(json.loads(self.take().value))
         if kind != "number":
             return self.concept()
-        number = self.take().value
+        return self._whole(self.take().value)
+
+    def _whole(self, number: str) -> int:
         try:
             return int(number)
         except ValueError as error:
@@ -130,19 +135,39 @@ class FormulaParser:
     def formula(self) -> WrittenFormula:
         """[sign] [grade] concept ... [; step number, rest number]"""
         terms: list[WrittenTerm] = []
+        listed: tuple[tuple[str, int], ...] = ()
         if self.peek().value == NOTHING:
             self.take()
         else:
-            while not terms or self.peek().value in ("+", "-"):
+            while not (terms or listed) or self.peek().value in ("+", "-"):
+                if LIST in (self.peek().value, self.peek(1).value):
+                    listed = self._list()
+                    break  # it is the last term
                 terms.append(self._term())
         if self.peek().kind == "end":
-            return WrittenFormula(tuple(terms))
+            return WrittenFormula(tuple(terms), listed=listed)
         self.take("mark", ";", "`+`, `-` or `;`")
         self.take("name", "step")
         step = float(self.take("number").value)
         self.take("mark", ",")
         self.take("name", "rest")
-        return WrittenFormula(tuple(terms), step, float(self.take("number").value))
+        return WrittenFormula(tuple(terms), step, float(self.take("number").value), listed)
+
+    def _list(self) -> tuple[tuple[str, int], ...]:
+        """[+] list("token" weight, ...)"""
+        if self.peek().value != LIST:
+            self.take("mark", "+")
+        self.take("name", LIST)
+        self.take("mark", "(")
+        listed: list[tuple[str, int]] = []
+        while not listed or self.peek().value == ",":
+            if listed:
+                self.take("mark", ",")
+            token = whole_characters(json.loads(self.take("string").value))
+            weight = self.take("number", expected="a weight").value
+            listed.append((token, self._whole(weight)))
+        self.take("mark", ")", "`,` or `)`")
+        return tuple(listed)
 
     def _term(self) -> WrittenTerm:
         sign = "+"

@@ -117,6 +117,17 @@ class Lexicon:
         listed[np.asarray(words, dtype=np.int64)] = True
         return listed[self.word_of_token[ids]]
 
+    def are_tokens(self, ids: Int[np.ndarray, "k"], string: str) -> Bool[np.ndarray, "k"]:
+        """Which of some tokens decode to exactly this text."""
+        return np.isin(ids, self._ids_by_string.get(string, []))
+
+    @cached_property
+    def _ids_by_string(self) -> dict[str, list[int]]:
+        ids: dict[str, list[int]] = {}
+        for i, string in enumerate(self.strings):
+            ids.setdefault(string, []).append(i)
+        return ids
+
     @cached_property
     def spaced(self) -> Bool[np.ndarray, "vocab"]:
         """Tokens that begin with white space, so that a new word starts."""

@@ -2,9 +2,13 @@
 
 1. Each term is a concept with a grade and a sign; each grade is twice the one before (faintly 1 to
    extremely 16).
-2. The prediction at a position is the sum over the terms that hold there, times a step, plus a rest
-   level. Step and rest put it on the unit's scale; correlation does not depend on them.
-3. The sentence names the same terms with the same grade words, so that both are one formula.
+2. Listed tokens are exact tokens with a weight each, in the same steps.
+3. The prediction at a position is the sum over the terms that hold there and the weight of its
+   token, times a step, plus a rest level. Step and rest put it on the unit's scale; correlation
+   does not depend on them.
+4. The terms that name a rule are the *meaning*: it also decides words never seen. What names exact
+   tokens at the position itself is the *residue*.
+5. The sentence names the same terms with the same grade words, so that both are one formula.
 
 After compositional explanations (Mu & Andreas 2020, arXiv 2006.14032) and semantic regexes (arXiv
 2510.06378).
@@ -12,17 +16,21 @@ After compositional explanations (Mu & Andreas 2020, arXiv 2006.14032) and seman
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import log2
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import UsageError
-from .concepts import Concept
-from .formula_english import MAX_WORDS, GradedPhrase, formula_english, word_count
-from .grammar import NOTHING, parse_formula
+from .concepts import FAMILIES, Concept
+from .concepts.base import TEXT_BITS
+from .concepts.words import quoted
+from .formula_english import CANNOT, MAX_WORDS, GradedPhrase, formula_english, word_count
+from .grammar import LIST, NOTHING, parse_formula
 from .lexicon import Lexicon
 from .text_view import TextView
 
@@ -31,6 +39,12 @@ if TYPE_CHECKING:
 
 GRADES = {"faintly": 1, "slightly": 2, "moderately": 4, "strongly": 8, "extremely": 16}
 MAX_CONCEPTS, MAX_LITERALS = 12, 24
+HEADLINE_TERMS = 3
+EXAMPLES = 4
+"""Listed tokens that the sentence shows."""
+GRADE_BITS = log2(2 * len(GRADES))
+LISTED_BITS = TEXT_BITS + 5
+"""A listed token's text, its sign and one of 16 weights."""
 
 
 @dataclass(frozen=True)
@@ -55,21 +69,39 @@ class WeightedConcept:
 
 
 @dataclass(frozen=True)
+class ListedToken:
+    """An exact token and its weight, a number of steps other than 0."""
+
+    token: str
+    weight: int
+
+    def __post_init__(self) -> None:
+        if not self.token or not self.weight:
+            raise UsageError(f"a listed token has a text and a weight, not {self.to_text()}")
+
+    def to_text(self) -> str:
+        """As the formula prints it: ``" war" 12``."""
+        return f"{json.dumps(self.token, ensure_ascii=False)} {self.weight}"
+
+
+@dataclass(frozen=True)
 class Predicate:
     """A formula over concepts within the contract's limits.
 
     Args:
-        terms: at most 12 concepts and 24 listed literals in all, each concept once.
+        terms: at most 12 concepts, each once; those with most evidence first.
         step: activation that one grade step is worth; larger than 0.
         rest: activation where no term holds.
+        listed: exact tokens, each once; with the terms' literals at most 24.
     """
 
     terms: tuple[WeightedConcept, ...] = ()
     step: float = 1.0
     rest: float = 0.0
+    listed: tuple[ListedToken, ...] = ()
 
     def __post_init__(self) -> None:
-        problem = limit_problem(self.terms)
+        problem = limit_problem(self.terms, self.listed)
         if self.step <= 0:
             problem = f"step must be larger than 0, not {self.step!r}"
         if problem:
@@ -77,7 +109,31 @@ class Predicate:
 
     def literals(self) -> tuple[str, ...]:
         """All listed tokens and words, with repetitions."""
-        return tuple(literal for term in self.terms for literal in term.concept.literals())
+        return _literals(self.terms, self.listed)
+
+    def meaning(self) -> Predicate:
+        """The terms that name a rule, alone."""
+        return Predicate(self._named(), self.step, self.rest)
+
+    def residue(self) -> Predicate:
+        """The exact tokens alone: those that are listed, and the terms that name some."""
+        exact = tuple(term for term in self.terms if term.concept.names_tokens())
+        return Predicate(exact, self.step, 0.0, self.listed)
+
+    def headline(self) -> Predicate:
+        """The first three terms of the meaning, which have most evidence."""
+        return Predicate(self._named()[:HEADLINE_TERMS], self.step, self.rest)
+
+    def _named(self) -> tuple[WeightedConcept, ...]:
+        return tuple(term for term in self.terms if not term.concept.names_tokens())
+
+    def bits(self) -> float:
+        """Length of the formula: for each term its family, arguments, grade and sign; for each
+        listed token the token and its weight."""
+        of_terms = sum(
+            log2(len(FAMILIES)) + term.concept.bits() + GRADE_BITS for term in self.terms
+        )
+        return of_terms + len(self.listed) * LISTED_BITS
 
     def predict(
         self,
@@ -100,17 +156,25 @@ class Predicate:
         steps = np.zeros(text.tokens.shape, dtype=np.float32)
         for term in self.terms:
             steps += term.weight * term.concept.mask(text)
+        if self.listed:
+            weights = np.zeros(len(text.types), dtype=np.float32)
+            for token in self.listed:
+                weights[text.lexicon.are_tokens(text.types, token.token)] = token.weight
+            steps += np.where(text.real, weights[text.type_index], 0)
         return np.float32(self.rest) + np.float32(self.step) * steps
 
     def sentence(self) -> str:
         """The formula in English; an empty predicate says that it explains nothing."""
-        return sentence_of(self.terms)
+        return sentence_of(self.terms, self.listed)
 
     def to_text(self) -> str:
         """The formula's printed form; ``parse`` reads it back to an equal predicate."""
-        terms = " ".join(
+        parts = [
             f"{'+' if t.sign > 0 else '-'} {t.grade} {t.concept.to_text()}" for t in self.terms
-        )
+        ]
+        if self.listed:
+            parts.append(f"+ {LIST}({', '.join(token.to_text() for token in self.listed)})")
+        terms = " ".join(parts)
         return f"{terms.removeprefix('+ ') or NOTHING}; step {self.step!r}, rest {self.rest!r}"
 
     @classmethod
@@ -125,27 +189,38 @@ class Predicate:
                     f"write one of {', '.join(GRADES)} before it"
                 )
         terms = tuple(WeightedConcept(*term) for term in formula.terms)
-        return cls(terms, formula.step, formula.rest)
+        listed = tuple(ListedToken(token, weight) for token, weight in formula.listed)
+        return cls(terms, formula.step, formula.rest, listed)
 
 
-def sentence_of(terms: Sequence[WeightedConcept]) -> str:
-    """Terms in English."""
+def sentence_of(terms: Sequence[WeightedConcept], listed: Sequence[ListedToken] = ()) -> str:
+    """Terms in English, and some of the listed tokens, the first ones, as examples."""
     phrases = [GradedPhrase(t.concept.phrase(), t.grade, t.sign) for t in terms]
-    return formula_english(phrases, tuple(GRADES))
+    examples = "/".join(quoted(token.token) for token in listed[:EXAMPLES])
+    sentence = formula_english(phrases, tuple(GRADES)) if terms else ""
+    by_name = f"By name: {examples}." if listed else ""
+    return " ".join(filter(None, (sentence, by_name))) or CANNOT
 
 
-def limit_problem(terms: Sequence[WeightedConcept]) -> str:
-    """The contract's limit that these terms exceed, or an empty string."""
+def _literals(terms: Sequence[WeightedConcept], listed: Sequence[ListedToken]) -> tuple[str, ...]:
+    of_terms = tuple(literal for term in terms for literal in term.concept.literals())
+    return of_terms + tuple(token.token for token in listed)
+
+
+def limit_problem(terms: Sequence[WeightedConcept], listed: Sequence[ListedToken] = ()) -> str:
+    """The contract's limit that a formula exceeds, or an empty string."""
     concepts = [term.concept for term in terms]
     atoms = sum(concept.atoms() for concept in concepts)
     if atoms > MAX_CONCEPTS:
         return f"{atoms} concepts; at most {MAX_CONCEPTS}"
-    literals = sum(len(concept.literals()) for concept in concepts)
+    literals = len(_literals(terms, listed))
     if literals > MAX_LITERALS:
         return f"{literals} listed words; at most {MAX_LITERALS}"
     if len(set(concepts)) < len(concepts):
         return "it has a concept twice"
-    sentence = sentence_of(terms)
+    if len({token.token for token in listed}) < len(listed):
+        return "it lists a token twice"
+    sentence = sentence_of(terms, listed)
     words = word_count(sentence)
     if words > MAX_WORDS:
         return f"in English it has {words} words, at most {MAX_WORDS}: {sentence}"

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from hubel.tools.dissection import Concept, Lexicon, Predicate, TextView, WeightedConcept
+from hubel.tools.dissection import (
+    Concept,
+    Lexicon,
+    ListedToken,
+    Predicate,
+    TextView,
+    WeightedConcept,
+)
 from hubel.tools.dissection.concepts import FAMILIES, find_family
 from hubel.tools.dissection.concepts.casing import STYLES
 from hubel.tools.dissection.concepts.kinds import KINDS
@@ -62,21 +69,88 @@ TERMS = st.builds(
 FORMULAS = st.lists(TERMS, max_size=5, unique_by=lambda t: t.concept).filter(
     lambda ts: not limit_problem(ts)
 )
+LISTED = st.lists(
+    st.builds(
+        ListedToken,
+        st.sampled_from([" said", '"', "\n", ' "x\\', "é", " the", " bram"]),
+        st.integers(1, 99) | st.integers(-99, -1),
+    ),
+    max_size=5,
+    unique_by=lambda t: t.token,
+)
 SCALE = st.floats(1e-6, 1e6, allow_nan=False)
 
 
 @settings(max_examples=60, deadline=None)
-@given(terms=FORMULAS, step=SCALE, rest=st.floats(-1e6, 1e6, allow_nan=False))
+@given(terms=FORMULAS, listed=LISTED, step=SCALE, rest=st.floats(-1e6, 1e6, allow_nan=False))
 def test_the_printed_form_reads_back_and_predicts_the_same(
-    language: Lexicon, sample: TextView, terms: list[WeightedConcept], step: float, rest: float
+    language: Lexicon,
+    sample: TextView,
+    terms: list[WeightedConcept],
+    listed: list[ListedToken],
+    step: float,
+    rest: float,
 ) -> None:
-    predicate = Predicate(tuple(terms), step, rest)
+    assume(not limit_problem(terms, listed))
+    predicate = Predicate(tuple(terms), step, rest, tuple(listed))
     again = Predicate.parse(predicate.to_text())
     assert again == predicate
     tokens, lengths = sample.tokens[:6], sample.length[:6]
     np.testing.assert_array_equal(
         again.predict(tokens, language, lengths), predicate.predict(tokens, language, lengths)
     )
+
+
+@settings(max_examples=60, deadline=None)
+@given(terms=FORMULAS, listed=LISTED)
+def test_meaning_and_residue_add_up_to_the_whole(
+    language: Lexicon, sample: TextView, terms: list[WeightedConcept], listed: list[ListedToken]
+) -> None:
+    assume(not limit_problem(terms, listed))
+    whole = Predicate(tuple(terms), 0.5, 2.0, tuple(listed))
+    parts = [part.predict_text(sample) for part in (whole.meaning(), whole.residue())]
+    np.testing.assert_array_equal(whole.predict_text(sample), parts[0] + parts[1])
+    by_hand = np.zeros(sample.tokens.shape)
+    for row, column in zip(*np.nonzero(sample.real), strict=True):
+        string = language.strings[sample.tokens[row, column]]
+        by_hand[row, column] = sum(t.weight for t in listed if t.token == string)
+    only_listed = Predicate((), 1.0, 0.0, tuple(listed))
+    np.testing.assert_array_equal(only_listed.predict_text(sample), by_hand)
+    assert whole.meaning().literals() == whole.meaning().headline().literals() + tuple(
+        literal for term in whole.meaning().terms[3:] for literal in term.concept.literals()
+    )
+    assert whole.bits() == pytest.approx(whole.meaning().bits() + whole.residue().bits())
+
+
+def test_a_rule_is_a_meaning_and_an_exact_token_is_not() -> None:
+    formula = 'strongly suffix("ing") - slightly both(casing("capitalised"), words("may", "march"))'
+    whole = Predicate.parse(formula + ' + slightly after(words("of")) + list(" war" 12, " or" -3)')
+    assert whole.meaning().to_text() == (
+        'strongly suffix("ing") + slightly after(words("of")); step 1.0, rest 0.0'
+    )
+    assert whole.residue().to_text() == (
+        '- slightly both(casing("capitalised"), words("may", "march")) '
+        '+ list(" war" 12, " or" -3); step 1.0, rest 0.0'
+    )
+    assert "‹␣war›" in whole.sentence() or '"␣war"' in whole.sentence()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('list(" a" 0)', "weight"),
+        ('list("" 1)', "text"),
+        ('list(" a" 1.5)', "whole number"),
+        ('list(" a" 1, " a" 2)', "twice"),
+        ('list(" a")', "a weight is missing"),
+        ("list()", "text in quotation marks is missing"),
+        ('list(" a" 1) + list(" b" 1)', "`;` is missing"),
+        ('- list(" a" 1)', "missing"),
+    ],
+)
+def test_a_list_that_is_not_one_is_refused(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Predicate.parse(text)
 
 
 @settings(max_examples=60, deadline=None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields
+from math import log2
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import numpy as np
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound="Concept")
 FAMILIES: dict[str, type[Concept]] = {}
+TEXT_BITS = 14.0
+"""Of a word or token: one of some 16,000 that occur in a text."""
+NUMBER_BITS = 4.0
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,21 @@ class Concept:
     def literals(self) -> tuple[str, ...]:
         """The tokens and words that its phrase lists."""
         return tuple(literal for part in self.parts() for literal in part.literals())
+
+    def names_tokens(self) -> bool:
+        """Whether it can hold only at tokens that it lists itself, so that it decides no unseen word."""
+        return False
+
+    def bits(self) -> float:
+        """Length of its arguments in bits: of a string TEXT_BITS, of a whole number NUMBER_BITS."""
+        return sum(
+            NUMBER_BITS
+            if isinstance(value, int)
+            else log2(len(FAMILIES)) + value.bits()
+            if isinstance(value, Concept)
+            else TEXT_BITS
+            for value in self.arguments()
+        )
 
     def parts(self) -> tuple[Concept, ...]:
         """Concepts inside this one."""

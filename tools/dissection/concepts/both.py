@@ -36,5 +36,8 @@ class Both(Concept):
             return f"{first.adjective()} {second}"
         return f"{first.phrase()} that are {second}"
 
+    def names_tokens(self) -> bool:
+        return self.first.names_tokens() or self.second.names_tokens()
+
     def contextual(self) -> bool:
         return self.first.contextual()

@@ -38,14 +38,16 @@ class Token(TokenClass):
         text_arguments((self.string,), "token")
 
     def holds(self, lexicon: Lexicon, ids: np.ndarray) -> np.ndarray:
-        member = lexicon.memo("token ids", lambda: _ids_by_string(lexicon)).get(self.string, [])
-        return np.isin(ids, member)
+        return lexicon.are_tokens(ids, self.string)
 
     def phrase(self) -> str:
         return f"‹{visible(self.string)}›"
 
     def literals(self) -> tuple[str, ...]:
         return (self.string,)
+
+    def names_tokens(self) -> bool:
+        return True
 
     @classmethod
     def candidates(cls, text: TextView, least: int) -> Iterable[Concept]:
@@ -79,6 +81,9 @@ class Words(TokenClass):
     def literals(self) -> tuple[str, ...]:
         return self.listed
 
+    def names_tokens(self) -> bool:
+        return True
+
     def arguments(self) -> tuple[object, ...]:
         return self.listed
 
@@ -90,10 +95,3 @@ class Words(TokenClass):
         )
         words = (lexicon.words[i] for i in np.flatnonzero(counts >= least))
         return [cls(word) for word in words if word]
-
-
-def _ids_by_string(lexicon: Lexicon) -> dict[str, list[int]]:
-    ids: dict[str, list[int]] = {}
-    for i, string in enumerate(lexicon.strings):
-        ids.setdefault(string, []).append(i)
-    return ids
