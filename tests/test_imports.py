@@ -30,6 +30,7 @@ AGENT_ROOMS = (
     "llm",
     "explainers",
     "investigation",
+    "controls",
     "circuits",
     "run",
     "rescoring",
@@ -44,6 +45,7 @@ HOLDOUT_READERS = {
     "agent/investigation/verify.py",
     "agent/rescoring/evaluate.py",
     "agent/review/holdout.py",
+    "bench/explanations/measure.py",
     "bench/planted.py",
     "bench/scorers.py",
 }

@@ -6,10 +6,10 @@ import argparse
 
 from ...agent.cli import parser as parsers
 from ...agent.cli.parser import Action
-from ..actions import circuits, null, planted, review_speed, soak, speed
+from ..actions import circuits, explanations, null, planted, review_speed, soak, speed
 
 NAME = "bench"
-HELP = "runs with a known right answer: planted, null, circuits; speed, review, soak"
+HELP = "how good are results? planted, null, explanations, circuits; speed, review, soak"
 CONTINUES = "stopped; nothing is lost: the same command continues"
 CONTINUES_FROM_CACHE = (
     "stopped; what is computed is in the cache, and the same command continues there"
@@ -27,6 +27,12 @@ ACTIONS = {
         null.add_arguments,
         null.run,
         CONTINUES,
+    ),
+    "explanations": Action(
+        "how good are explanations: held-out scores next to a list's and to those of nothing",
+        explanations.add_arguments,
+        explanations.run,
+        CONTINUES_FROM_CACHE,
     ),
     "circuits": Action(
         "are known circuits found? compiled programs, trained models, planted paths",
