@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 
 from ..agent.runlog.config import RunConfig
-from ..agent.runlog.headline import headline_score
 from ..agent.runlog.nulls import is_control
+from ..agent.runlog.verdict_score import verdict_score
 from ..evals.statistics.fdr import wilson
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def bench_rows(config: RunConfig, targets: Sequence[TargetRow]) -> list[NullRow]
     """The outcome of each target of the bench, from the rows of `views.target_rows`."""
     rows = []
     for row in targets:
-        score = headline_score(row)
+        score = verdict_score(row)
         kind = config.nulls.get(row["target"], "real").partition(":")[0]
         r = None if score is None else score["value"]
         rows.append(NullRow(row["target"], kind, row["layer"], row["verdict"] == "kept", r))

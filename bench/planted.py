@@ -22,10 +22,10 @@ import numpy as np
 
 from ..agent.runlog.config import RunConfig
 from ..agent.runlog.data_files import check_folder
-from ..agent.runlog.headline import headline_score
 from ..agent.runlog.layout import COLLECTED, CONFIG, SUITE
 from ..agent.runlog.lexicon import predict, stored_lexicon
 from ..agent.runlog.log import RunLog, WriterLock
+from ..agent.runlog.verdict_score import verdict_score
 from ..agent.runlog.views import TargetRow, target_rows
 from ..evals.statistics.sample import Sample
 from ..tools.corpus import RULE, read_corpus
@@ -162,7 +162,7 @@ class _TruthComparison:
 
     def result(self, unit: SuiteUnit, row: TargetRow) -> PlantedResult:
         """The result of one unit, from its row in the run."""
-        score, kept = headline_score(row), row["verdict"] == "kept"
+        score, kept = verdict_score(row), row["verdict"] == "kept"
         return PlantedResult(
             id=unit.id,
             target=row["target"],

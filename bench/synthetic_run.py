@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from ..agent.runlog.layout import COLLECTED, EVENTS, LEXICON
 from ..agent.runlog.log import SEALED_ROWS, event_line, event_schema
 from ..agent.runlog.model_config import ModelConfig
 from ..agent.runlog.progress import Reporter
+from ..agent.runlog.tiers import TIERS
 from ..tools.dissection import Lexicon
 
 NEURONS = 1536
@@ -31,6 +32,7 @@ SEGMENT = 10_000
 """Targets per segment."""
 _POOL = 2000
 """Series of activations that exemplars are drawn from."""
+_SCALE = "; step 1.0, rest 0.0"
 
 
 class Material(NamedTuple):
@@ -54,6 +56,7 @@ def make_run(
     *,
     hostile: Sequence[str] = (),
     first: Sequence[str] = (),
+    parts: bool = True,
 ) -> None:
     """Write a finished run.
 
@@ -63,6 +66,7 @@ def make_run(
         exemplars: per target, half of them per side.
         hostile: texts used wherever a run holds text of a corpus, a model or a person.
         first: addresses of targets that come before the others.
+        parts: record tiers and the parts of explanations, as older versions did not.
     """
     reporter = reporter or Reporter()
     rng = np.random.default_rng(seed)
@@ -88,6 +92,8 @@ def make_run(
         rows: list[_Row] = []
         for name in names[start : start + SEGMENT]:
             rows += _events(name, material, exemplars, rng, verdicts)
+        if not parts:
+            rows = list(_without_parts(rows, verdicts))
         if start + SEGMENT >= targets:
             rows.append(("verdicts", None, None, json.dumps({"rows": verdicts})))
         head = _write_segment(folder / EVENTS / f"{number:04d}-1.parquet", rows, head)
@@ -122,9 +128,10 @@ def _events(
 ) -> Iterator[_Row]:
     """The events of one target, in the order of an investigation; appends its verdict."""
     words = [material.words[i].strip() for i in rng.integers(0, len(material.words), 12)]
-    triples = (words[:3], words[3:6])
-    sentences = [f'Fires strongly on "{a}", "{b}" and on "{c}".' for a, b, c in triples]
-    predicates = [f'strongly words("{a}", "{b}", "{c}"); step 1.0, rest 0.0' for a, b, c in triples]
+    pairs = (words[:2], words[2:4])
+    sentences = [f'Fires strongly after "{a}". By name: "{b}".' for a, b in pairs]
+    formulas = [_formula(a, b) for a, b in pairs]
+    predicates = [f"{meaning} + {residue}{_SCALE}" for meaning, residue in formulas]
     r, drop = float(rng.beta(2, 3)), float(rng.normal(0.02, 0.03))
     yield "observation", name, None, _observation(material, exemplars, rng)
     for i, (sentence, predicate) in enumerate(zip(sentences, predicates, strict=True), 1):
@@ -136,19 +143,47 @@ def _events(
         yield "feedback", name, f"h{i}", json.dumps(feedback)
         yield "llm_call", name, f"{name}/{i}", _reply(i, sentence, words)
     for split, value in (("select", r + drop), ("holdout", r)):
-        yield "score", name, f"h1/simulation/{split}/random", _score(split, value)
+        yield "score", name, f"h1/simulation/{split}/random", _score("simulation", split, value)
+    for scorer, share in (("meaning", 0.9), ("headline", 0.7)):
+        yield "score", name, f"h1/{scorer}/holdout/random", _score(scorer, "holdout", share * r)
     p = 10 ** -(20 * r)
     evidence = {"hypothesis": "h1", "p": p, "active_documents": 20, "trivial": "frequency"}
     evidence |= {"over_trivial": {"value": r - 0.1, "low": r - 0.2, "high": r}}
     yield "evidence", name, None, json.dumps(evidence)
     conclusion = {"explanation": sentences[0], "predicate": predicates[0], "hypothesis": "h1"}
     conclusion |= {"cannot_explain": "", "p": p, "seconds": 12.5, "calls": 2, "usd": 0.02}
-    conclusion |= {"failed_scores": 0}
+    conclusion |= {"failed_scores": 0, "headline": f'After "{words[0]}".', "bits": 40.0}
+    conclusion |= {"meaning": formulas[0][0] + _SCALE, "residue": formulas[0][1] + _SCALE}
+    conclusion |= {
+        "artefact": "" if r < 0.6 else "It tells the place in the context, not the text."
+    }
     verdict = "kept" if r > 0.3 else "inconclusive" if r > 0.15 else "rejected"
     reason = f"Held-out r {r:.2f} [{r - 0.1:.2f}, {r + 0.1:.2f}]."
+    tier = list(TIERS)[int(4 * (1 - r))]
     row = {"target": name, "verdict": verdict, "discovery": r > 0.3, "reason": reason, "p": p}
+    row |= {"tier": tier}
     verdicts.append(row)
     yield "conclusion", name, None, json.dumps(conclusion)
+
+
+def _without_parts(rows: Iterable[_Row], verdicts: list[dict[str, Any]]) -> Iterator[_Row]:
+    """The events as older versions wrote them; also changes the verdicts."""
+    for verdict in verdicts:
+        verdict.pop("tier", None)
+    for event, target, id, data in rows:
+        fields = json.loads(data) if event in ("conclusion", "score") else {}
+        if fields.get("scorer") in ("meaning", "headline"):
+            continue
+        for name in ("headline", "meaning", "residue", "bits", "artefact"):
+            fields.pop(name, None)
+        for name in ("list", "rotated"):
+            fields.get("floors", {}).pop(name, None)
+        yield event, target, id, json.dumps(fields) if fields else data
+
+
+def _formula(word: str, token: str) -> tuple[str, str]:
+    """The meaning and the residue of a formula, without its scale."""
+    return f"strongly after(words({json.dumps(word)}))", f"list({json.dumps(token)} 3)"
 
 
 def _observation(material: Material, exemplars: int, rng: np.random.Generator) -> str:
@@ -214,9 +249,11 @@ def _reply(i: int, sentence: str, words: list[str]) -> str:
     return json.dumps(row)
 
 
-def _score(split: str, value: float) -> str:
+def _score(scorer: str, split: str, value: float) -> str:
     floors = {"chance": 0.0, "shuffled": 0.0, "other": 0.01, "token_lookup": 0.5, "trivial": 0.1}
-    score = {"hypothesis": "h1", "scorer": "simulation", "split": split, "text": "random"}
+    if scorer == "simulation":
+        floors |= {"list": 0.3, "rotated": 0.3}
+    score = {"hypothesis": "h1", "scorer": scorer, "split": split, "text": "random"}
     score |= {"floors": floors, "value": value, "low": value - 0.1, "high": value + 0.1}
     return json.dumps(score)
 

@@ -104,8 +104,9 @@ def predicted(state: AppState, request: Request, body: Any) -> Any:
     with run.store.reading() as db:
         row = row_of(run, db, target)
         score = db.execute(
-            "select value r, low, high from scores where position = ? and split = ? and hypothesis = "
-            "(select hypothesis from targets t where t.position = scores.position)",
+            "select value r, low, high from scores where position = ? and split = ? "
+            "and scorer = 'simulation' "
+            "and hypothesis = (select hypothesis from targets t where t.position = scores.position)",
             [row["position"], split],
         ).fetchone()
     maps = _worst_errors(run, target, row["predicate"], split, limit, offset)

@@ -6,21 +6,36 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, TypedDict
 
+from ..runlog.tiers import TIERS
 from .agreement import Agreement, agreement
 from .run_catalog import Settings, StoredRun
 from .run_rows import RunRow, compute_row
 
 MAX_POINTS = 2000
 """Targets that a plot shows at most."""
-_FACETS = {"layers": "layer", "sites": "site", "sides": "side", "verdicts": "verdict"}
+_FACETS = {
+    "layers": "layer",
+    "sites": "site",
+    "sides": "side",
+    "verdicts": "verdict",
+    "tiers": "tier",
+}
+_MEANS = ("r", "meaning_r", "headline_r", "list")
+"""The whole formula, its two parts alone, and the floor that it has to exceed."""
 _POINT_COLUMNS = ("target", "layer", "r", "select", "verdict")
 
 
 class RunPage(TypedDict):
-    """What the page of a run gets. `points` are arrays of one length."""
+    """What the page of a run gets. `points` are arrays of one length.
+
+    `tiers` counts the targets of each tier, and is empty where none is recorded. `means` are those of
+    the columns `_MEANS` over the targets that have all of them.
+    """
 
     run: dict[str, Any]
     facets: dict[str, list[Any]]
+    tiers: dict[str, int]
+    means: dict[str, float | None]
     agreement: Agreement
     points: dict[str, list[Any]] | None
     notices: list[str]
@@ -29,6 +44,8 @@ class RunPage(TypedDict):
 class _Computed(TypedDict):
     settings: Settings
     facets: dict[str, list[Any]]
+    tiers: dict[str, int]
+    means: dict[str, float | None]
     points: dict[str, list[Any]] | None
 
 
@@ -36,7 +53,8 @@ def run_page(run: StoredRun, row: RunRow, notices: Sequence[str]) -> RunPage:
     """What is at the head of one run's page."""
     computed = run.computed("page", compute_page) if run.is_unit_run and not run.problem else None
     if computed is None:
-        computed = _Computed(settings={}, facets={name: [] for name in _FACETS}, points=None)
+        facets: dict[str, list[Any]] = {name: [] for name in _FACETS}
+        computed = _Computed(settings={}, facets=facets, tiers={}, means={}, points=None)
     settings = computed["settings"]
     header = vars(row) | {
         "settings": {
@@ -50,6 +68,8 @@ def run_page(run: StoredRun, row: RunRow, notices: Sequence[str]) -> RunPage:
     return RunPage(
         run=header,
         facets=computed["facets"],
+        tiers=computed["tiers"],
+        means=computed["means"],
         agreement=agreement(run.reviews, _reviewed_verdicts(run)),
         points=computed["points"],
         notices=list(notices),
@@ -68,7 +88,20 @@ def compute_page(db: sqlite3.Connection, settings: Settings) -> _Computed:
     for name, column in _FACETS.items():
         values = f"select distinct {column} from targets where {column} is not null order by 1"
         facets[name] = [row[0] for row in db.execute(values)]
-    return _Computed(settings=settings, facets=facets, points=_points(db))
+    return _Computed(
+        settings=settings, facets=facets, tiers=_tiers(db), means=_means(db), points=_points(db)
+    )
+
+
+def _tiers(db: sqlite3.Connection) -> dict[str, int]:
+    counts = dict(db.execute("select tier, count(*) from targets group by tier").fetchall())
+    return {tier: counts.get(tier, 0) for tier in TIERS} if counts.keys() & set(TIERS) else {}
+
+
+def _means(db: sqlite3.Connection) -> dict[str, float | None]:
+    means = ", ".join(f"avg({name}) {name}" for name in _MEANS)
+    known = " and ".join(f"{name} is not null" for name in _MEANS)
+    return dict(db.execute(f"select {means} from targets where {known}").fetchone())
 
 
 def _points(db: sqlite3.Connection) -> dict[str, list[Any]]:

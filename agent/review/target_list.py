@@ -11,32 +11,36 @@ from typing import Any, Literal, NamedTuple
 
 from ...tools.errors import ArgumentError
 from ..runlog.reviews import last_decision, review_row
+from ..runlog.tiers import TIERS
 from .run_catalog import StoredRun, UnknownName
 from .search import full_text_query
 
+_TIER_ORDER = " ".join(f"when '{tier}' then {place}" for place, tier in enumerate(TIERS))
 SORTS = {
     name: f't."{name}"'
     for name in (
         "position", "target", "layer", "side", "site", "status", "verdict", "p", "r", "low", "high", "select", "drop",
-        "trivial", "token_lookup", "shuffled", "usd", "calls", "seconds", "review",
+        "trivial", "token_lookup", "shuffled", "list", "rotated", "headline_r", "meaning_r", "bits", "usd", "calls",
+        "seconds", "review",
     )
-}  # fmt: skip
+} | {"tier": f"case t.tier {_TIER_ORDER} end"}  # fmt: skip
 """What a list can be sorted by, and the column."""
 MAX_ROWS = 1000
 """Rows that one answer holds at most."""
 MAX_VALUES = 500
 """Values of one filter; a run has no more layers than that, and SQLite takes 32,766 in all."""
-FILTERS = ("layer", "site", "side", "verdict", "status", "review", "kind")
-RANGES = ("r", "select", "drop", "p")
+FILTERS = ("layer", "site", "side", "tier", "verdict", "status", "review", "kind")
+RANGES = ("r", "select", "drop", "p", "headline_r", "meaning_r")
 _COLUMNS = (
-    "position", "target", "side", "layer", "site", "kind", "status", "verdict", "reason", "explanation", "predicate",
-    "p", "r", "low", "high", "select", "drop", "trivial", "token_lookup", "shuffled", "usd", "calls", "seconds",
+    "position", "target", "side", "layer", "site", "kind", "status", "tier", "headline", "artefact", "verdict",
+    "reason", "explanation", "predicate", "meaning", "residue", "bits", "p", "r", "low", "high", "headline_r",
+    "meaning_r", "list", "rotated", "select", "drop", "trivial", "token_lookup", "shuffled", "usd", "calls", "seconds",
     "error", "review",
 )  # fmt: skip
 _OUTCOME = """case when t.status <> 'done' then t.status when t.verdict = 'pending' then 'undecided'
     else t.verdict end"""
 """What a filter by verdict compares: the words that the list shows and the runs' rows count."""
-_ROW = "select t.*, x.explanation, x.predicate, x.reason, x.error"
+_ROW = """select t.*, x.explanation, x.predicate, x.headline, x.meaning, x.residue, x.reason, x.error"""
 
 
 @dataclass(frozen=True)

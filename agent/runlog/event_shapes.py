@@ -51,12 +51,13 @@ _NEAREST = {"by": TEXT, "compared": WHOLE, **_all([[ANYTHING]], "alike", "opposi
 SHAPES: Mapping[str, Shape] = {
     "conclusion": {
         **_all(TEXT, "explanation", "predicate", "cannot_explain", "hypothesis"),
-        **_all(NUMBER, "p", "seconds"),
+        **_all(TEXT, "headline", "meaning", "residue", "artefact"),
+        **_all(NUMBER, "p", "seconds", "bits"),
         "failed_scores": WHOLE,
     },
     "failure": {"error": TEXT},
     "score": _SCORE,
-    "verdict": {**_all(TEXT, "target", "verdict", "reason"), "p": NUMBER},
+    "verdict": {**_all(TEXT, "target", "verdict", "reason", "tier"), "p": NUMBER},
     "observation": {
         **_all(_EXEMPLARS, "exemplars+", "exemplars-", "middling+", "middling-"),
         "statistics": {"*": ANYTHING},

@@ -21,7 +21,7 @@ writing: an unfinished last line is skipped, and of an event written twice the l
     spent        target, calls, usd, tokens, estimated: the total cost of the explainer's model
     reading      the same for simulators and judges
     scores       target, hypothesis, scorer, split, text, value, low, high, floors
-    verdicts     target, verdict, reason, p
+    verdicts     target, verdict, reason, p, tier
     reviews      what people said, in separate segments (`agent.runlog.reviews`): time, event (review |
                  review_undone | holdout_opened | review_scored), target, id, name, verdict, text,
                  predicate, note, after_viewing
@@ -67,6 +67,18 @@ class TargetRow(TypedDict):
     status: Literal["done", "failed", "pending"]
     explanation: str | None
     predicate: str | None
+    tier: str | None
+    """How much the explanation says; None, as all parts, in runs that do not record it."""
+    headline: str | None
+    """A sentence of at most 12 words."""
+    meaning: str | None
+    """The predicate of the named concepts alone."""
+    residue: str | None
+    """The predicate of the listed tokens alone; "" if there are none."""
+    bits: float | None
+    """Length of the whole predicate."""
+    artefact: str | None
+    """Why the explanation rests on how the text was cut; "" if it does not."""
     verdict: str | None
     p: float | None
     seconds: float | None
@@ -90,7 +102,22 @@ class TargetRow(TypedDict):
     error: str | None
 
 
-_ROW_KEYS = ("target", "side", "layer", "status", "explanation", "predicate", "verdict", "p")
+_ROW_KEYS = (
+    "target",
+    "side",
+    "layer",
+    "status",
+    "explanation",
+    "predicate",
+    "tier",
+    "headline",
+    "meaning",
+    "residue",
+    "bits",
+    "artefact",
+    "verdict",
+    "p",
+)
 COST_KEYS = (
     "seconds",
     "calls",
@@ -172,16 +199,19 @@ _VIEWS = {  # in this order: a view reads only those above it
         from events where event = 'score'""",
     "failures": "select target, data from events where event = 'failure' and target is not null",
     "verdicts": """
-        select row.target target, row.verdict verdict, row.reason reason, row.p p
+        select row.target target, row.verdict verdict, row.reason reason, row.p p, row.tier tier
         from (select unnest(from_json(data->'rows',
-              '[{"target":"VARCHAR","verdict":"VARCHAR","reason":"VARCHAR","p":"DOUBLE"}]')) as row
+              '[{"target":"VARCHAR","verdict":"VARCHAR","reason":"VARCHAR","p":"DOUBLE",
+                 "tier":"VARCHAR"}]')) as row
               from events where event = 'verdicts')""",
     "targets": """
         select r.position, r.target, r.side, r.layer,
                case when c.target is not null then 'done'
                     when f.target is not null then 'failed' else 'pending' end status,
                c.data->>'explanation' as explanation, c.data->>'predicate' as predicate,
-               c.data->>'hypothesis' as hypothesis,
+               c.data->>'hypothesis' as hypothesis, c.data->>'headline' as headline,
+               c.data->>'meaning' as meaning, c.data->>'residue' as residue,
+               (c.data->>'bits')::double as bits, c.data->>'artefact' as artefact, v.tier tier,
                coalesce(v.verdict, case when c.target is not null then 'pending' end) verdict,
                v.reason verdict_reason,
                coalesce(v.p, (c.data->>'p')::double) p, (c.data->>'seconds')::double as seconds,

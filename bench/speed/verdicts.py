@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...agent.runlog.headline import headline_score
 from ...agent.runlog.layout import COLLECTED
+from ...agent.runlog.verdict_score import verdict_score
 from ...agent.runlog.views import TargetRow, target_rows
 from ...tools.dissection import Predicate
 from ...tools.index import Collected
@@ -86,7 +86,7 @@ def compare_runs(first: Path, second: Path) -> RunDifferences:
 
 def _score_difference(row: TargetRow, other: TargetRow) -> float:
     """The difference of two held-out r; 0 where one is missing."""
-    score, other_score = headline_score(row), headline_score(other)
+    score, other_score = verdict_score(row), verdict_score(other)
     return abs(score["value"] - other_score["value"]) if score and other_score else 0.0
 
 

@@ -8,8 +8,7 @@
    does not depend on them.
 4. The terms that name a rule are the *meaning*: it also decides words never seen. What names exact
    tokens at the position itself is the *residue*.
-5. The sentence names the same terms with the same amounts (`statement`), so that both are one
-   formula.
+5. The sentence names the same terms with the same grade words, so that both are one formula.
 
 After compositional explanations (Mu & Andreas 2020, arXiv 2006.14032) and semantic regexes (arXiv
 2510.06378).
@@ -19,7 +18,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from math import log2
 from typing import TYPE_CHECKING
@@ -29,9 +28,10 @@ import numpy as np
 from ..errors import UsageError
 from .concepts import FAMILIES, Concept
 from .concepts.base import TEXT_BITS
-from .grammar import EXCEPT, LIST, NOTHING, parse_formula
+from .concepts.words import quoted
+from .formula_english import CANNOT, MAX_WORDS, GradedPhrase, formula_english, word_count
+from .grammar import LIST, NOTHING, parse_formula
 from .lexicon import Lexicon
-from .statement import MAX_WORDS, Side, headline, headline_terms, statement, word_count
 from .text_view import TextView
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 GRADES = {"faintly": 1, "slightly": 2, "moderately": 4, "strongly": 8, "extremely": 16}
 MAX_CONCEPTS, MAX_LITERALS = 12, 24
+HEADLINE_TERMS = 3
+EXAMPLES = 4
+"""Listed tokens that the sentence shows."""
 GRADE_BITS = log2(2 * len(GRADES))
 LISTED_BITS = TEXT_BITS + 5
 """A listed token's text, its sign and one of 16 weights."""
@@ -46,17 +49,11 @@ LISTED_BITS = TEXT_BITS + 5
 
 @dataclass(frozen=True)
 class WeightedConcept:
-    """A concept, its grade (a word of GRADES), and its sign.
-
-    Args:
-        is_exception: it corrects the last term before it that is no exception, whose sign is the
-            other one, and claims nothing itself.
-    """
+    """A concept, its grade (a word of GRADES), and its sign."""
 
     concept: Concept
     grade: str
     sign: int = 1
-    is_exception: bool = False
 
     def __post_init__(self) -> None:
         if self.grade not in GRADES or self.sign not in (1, -1):
@@ -104,9 +101,7 @@ class Predicate:
     listed: tuple[ListedToken, ...] = ()
 
     def __post_init__(self) -> None:
-        problem = _size_problem(self.terms, self.listed)
-        if self.terms != _standing(self.terms):
-            problem = "an exception has no term of the other sign before it"
+        problem = limit_problem(self.terms, self.listed)
         if self.step <= 0:
             problem = f"step must be larger than 0, not {self.step!r}"
         if problem:
@@ -122,15 +117,15 @@ class Predicate:
 
     def residue(self) -> Predicate:
         """The exact tokens alone: those that are listed, and the terms that name some."""
-        exact = _standing([term for term in self.terms if term.concept.names_tokens()])
+        exact = tuple(term for term in self.terms if term.concept.names_tokens())
         return Predicate(exact, self.step, 0.0, self.listed)
 
     def headline(self) -> Predicate:
-        """What `headline_sentence` names: of the meaning's first three claims those that fit it."""
-        return Predicate(tuple(headline_terms(self._named())), self.step, self.rest)
+        """The first three terms of the meaning, which have most evidence."""
+        return Predicate(self._named()[:HEADLINE_TERMS], self.step, self.rest)
 
     def _named(self) -> tuple[WeightedConcept, ...]:
-        return _standing([term for term in self.terms if not term.concept.names_tokens()])
+        return tuple(term for term in self.terms if not term.concept.names_tokens())
 
     def bits(self) -> float:
         """Length of the formula: for each term its family, arguments, grade and sign; for each
@@ -168,21 +163,15 @@ class Predicate:
             steps += np.where(text.real, weights[text.type_index], 0)
         return np.float32(self.rest) + np.float32(self.step) * steps
 
-    def sentence(self, side: Side = "both") -> str:
-        """The formula in English; an empty predicate says that it explains nothing.
-
-        Args:
-            side: of the target; a one-sided one has no other side.
-        """
-        return statement(self.terms, self.listed, side)
-
-    def headline_sentence(self, side: Side = "both") -> str:
-        """The strongest claims in at most 12 words: what `headline` predicts."""
-        return headline(self._named(), bool(self.listed or self.terms), side)
+    def sentence(self) -> str:
+        """The formula in English; an empty predicate says that it explains nothing."""
+        return sentence_of(self.terms, self.listed)
 
     def to_text(self) -> str:
         """The formula's printed form; ``parse`` reads it back to an equal predicate."""
-        parts = [f"{_operator(term)} {term.grade} {term.concept.to_text()}" for term in self.terms]
+        parts = [
+            f"{'+' if t.sign > 0 else '-'} {t.grade} {t.concept.to_text()}" for t in self.terms
+        ]
         if self.listed:
             parts.append(f"+ {LIST}({', '.join(token.to_text() for token in self.listed)})")
         terms = " ".join(parts)
@@ -204,10 +193,13 @@ class Predicate:
         return cls(terms, formula.step, formula.rest, listed)
 
 
-def _operator(term: WeightedConcept) -> str:
-    if term.is_exception:
-        return EXCEPT
-    return "+" if term.sign > 0 else "-"
+def sentence_of(terms: Sequence[WeightedConcept], listed: Sequence[ListedToken] = ()) -> str:
+    """Terms in English, and some of the listed tokens, the first ones, as examples."""
+    phrases = [GradedPhrase(t.concept.phrase(), t.grade, t.sign) for t in terms]
+    examples = "/".join(quoted(token.token) for token in listed[:EXAMPLES])
+    sentence = formula_english(phrases, tuple(GRADES)) if terms else ""
+    by_name = f"By name: {examples}." if listed else ""
+    return " ".join(filter(None, (sentence, by_name))) or CANNOT
 
 
 def _literals(terms: Sequence[WeightedConcept], listed: Sequence[ListedToken]) -> tuple[str, ...]:
@@ -217,17 +209,6 @@ def _literals(terms: Sequence[WeightedConcept], listed: Sequence[ListedToken]) -
 
 def limit_problem(terms: Sequence[WeightedConcept], listed: Sequence[ListedToken] = ()) -> str:
     """The contract's limit that a formula exceeds, or an empty string."""
-    if problem := _size_problem(terms, listed):
-        return problem
-    sentence = statement(terms, listed)
-    words = word_count(sentence)
-    if words > MAX_WORDS:
-        return f"in English it has {words} words, at most {MAX_WORDS}: {sentence}"
-    return ""
-
-
-def _size_problem(terms: Sequence[WeightedConcept], listed: Sequence[ListedToken]) -> str:
-    """The same but for words, which depend on how a formula is put: older ones stay readable."""
     concepts = [term.concept for term in terms]
     atoms = sum(concept.atoms() for concept in concepts)
     if atoms > MAX_CONCEPTS:
@@ -239,15 +220,8 @@ def _size_problem(terms: Sequence[WeightedConcept], listed: Sequence[ListedToken
         return "it has a concept twice"
     if len({token.token for token in listed}) < len(listed):
         return "it lists a token twice"
+    sentence = sentence_of(terms, listed)
+    words = word_count(sentence)
+    if words > MAX_WORDS:
+        return f"in English it has {words} words, at most {MAX_WORDS}: {sentence}"
     return ""
-
-
-def _standing(terms: Sequence[WeightedConcept]) -> tuple[WeightedConcept, ...]:
-    """The terms; an exception is a claim where what it corrects is not among them."""
-    standing: list[WeightedConcept] = []
-    host_sign = 0
-    for term in terms:
-        is_exception = term.is_exception and term.sign == -host_sign
-        standing.append(replace(term, is_exception=is_exception))
-        host_sign = host_sign if is_exception else term.sign
-    return tuple(standing)

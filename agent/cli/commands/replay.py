@@ -11,7 +11,7 @@ from ...runlog.progress import progress
 from .. import output
 from ..circuit.runs import replay_of_circuit
 from ..exit_status import DONE, FAILED
-from ..run_outcome import summary
+from ..targets_table import summary
 
 if TYPE_CHECKING:
     from ...run.replay import Replay

@@ -11,15 +11,15 @@ from ....tools.errors import UsageError
 from ...circuits.config import is_circuit
 from ...circuits.result import read_result
 from ...runlog.config import RunConfig, find_run
-from ...runlog.headline import headline_score, random_text_scores
 from ...runlog.reviews import Reviews
+from ...runlog.verdict_score import random_text_scores, verdict_score
 from .. import output
 from ..circuit.runs import show_circuit
 from ..exit_status import DONE
 from ..output import two_decimals
 from ..readable_run import readable_run
 from ..reviews_table import show_reviews
-from ..run_outcome import show_targets
+from ..targets_table import show_targets
 from ..timing_table import show_timing
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _show_target(folder: Path, target: str, *, as_json: bool) -> None:
 
 
 def _show_scores(row: TargetRow) -> None:
-    if headline_score(row):
+    if verdict_score(row):
         cells = []
         for score in row["scores"]:
             value = (two_decimals(score[key]) for key in ("value", "low", "high"))

@@ -22,6 +22,25 @@ export function verdict(row) {
   return h("span", { class: `verdict ${name}`, title: name === "undecided" ? PROVISIONAL : null }, outcomeName(name));
 }
 
+/** What each tier means, the best first, in the words of docs/contract.md. */
+export const TIERS = {
+  clear: "a few named concepts say what it responds to, also on words never seen",
+  composite: "several named concepts together do better than a list of tokens",
+  list: "no better than a list of tokens with weights",
+  diffuse: "nothing short predicts it well",
+};
+
+/** A target's tier as a word; what it means is said on hover. */
+export function tier(row) {
+  return row.tier ? h("span", { class: `tier ${row.tier}`, title: TIERS[row.tier] ?? null }, t(row.tier)) : null;
+}
+
+/** The mark of an explanation that rests on how the text was cut, and not on the text. */
+export const artefact = (row) => h("span", { class: "artefact", title: row.artefact }, "artefact");
+
+/** What a row's held-out r is read against. */
+export const floorsOf = (row) => ({ trivial: row.trivial, token_lookup: row.token_lookup, shuffled: row.shuffled, list: row.list, rotated: row.rotated });
+
 /** A person's decision in short: "approved by Ada". */
 export function review(decision) {
   if (!decision) return null;

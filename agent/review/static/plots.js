@@ -57,8 +57,9 @@ export function yAxis(y, marks, left, right, title) {
   ];
 }
 
-const FLOORS = ["trivial", "token_lookup", "other", "shuffled", "chance"];
-export const floorName = (name) => ({ trivial: "best trivial", token_lookup: "token lookup", other: "another unit's", shuffled: "shuffled", chance: "chance" })[name] ?? name;
+export const FLOORS = ["list", "rotated", "trivial", "token_lookup", "other", "shuffled", "chance"];
+const FLOOR_NAMES = { list: "24 listed tokens", rotated: "rotated direction", trivial: "best trivial", token_lookup: "token lookup", other: "another unit's" };
+export const floorName = (name) => FLOOR_NAMES[name] ?? name;
 
 /** A number as a dot on a line from -0.2 to 1, with its interval and floors: a picture for a table cell. */
 export function bar(value, low, high, verdict, floors = {}) {

@@ -6,15 +6,19 @@ create table targets (
     position integer primary key, target text not null, side text not null, layer integer not null,
     site text not null, kind text not null, status text not null default 'pending', verdict text,
     p real, r real, low real, high real, "select" real, "drop" real, trivial real, token_lookup real, shuffled real,
+    list real, rotated real, headline_r real, meaning_r real, tier text, bits real, artefact text,
     usd real default 0, calls integer not null default 0, input_tokens integer not null default 0,
     output_tokens integer not null default 0, cached_tokens integer not null default 0, seconds real, hypothesis text,
     review text
 );
 create unique index targets_by_address on targets (target);
-create table texts (position integer primary key, explanation text, predicate text, reason text, error text);
+create table texts (
+    position integer primary key, explanation text, predicate text, headline text, meaning text, residue text,
+    reason text, error text
+);
 create table scores (
-    position integer, hypothesis text, split text, value real, low real, high real, trivial real, token_lookup real,
-    shuffled real, primary key (position, hypothesis, split)
+    position integer, hypothesis text, scorer text, split text, value real, low real, high real, trivial real,
+    token_lookup real, shuffled real, list real, rotated real, primary key (position, hypothesis, scorer, split)
 ) without rowid;
 create table places (position integer, stem text, talk integer, packed blob);
 create index places_by_position on places (position);

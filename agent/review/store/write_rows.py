@@ -29,25 +29,31 @@ from .database import get_meta, set_meta
 
 RUN = -1
 """Position of events that belong to the run and not to a target."""
+FLOORS = ("trivial", "token_lookup", "shuffled", "list", "rotated")
+"""What a score is read against; each is a column."""
+SCORERS = ("simulation", "meaning", "headline")
+"""The whole formula, its meaning alone, and its headline alone: scorers whose r is a column."""
 MAX_REMEMBERED = 200_000
 """Contexts that a filling process remembers so that it need not query the store for each: about 20 MB."""
 
 _DONE = """update targets set status = 'done', verdict = coalesce(verdict, 'pending'), p = ?, seconds = ?,
-    hypothesis = ? where position = ?"""
-_EXPLANATION = """update texts set explanation = ?, predicate = ?, error = null, reason = coalesce(reason, ?)
-    where position = ?"""
+    hypothesis = ?, bits = ?, artefact = ? where position = ?"""
+_EXPLANATION = """update texts set explanation = ?, predicate = ?, headline = ?, meaning = ?, residue = ?,
+    error = null, reason = coalesce(reason, ?) where position = ?"""
 _FAILED = "update targets set status = 'failed' where position = ? and status <> 'done'"
 _ERROR = """update texts set error = ? where position = ?
     and (select status from targets t where t.position = texts.position) = 'failed'"""
-_SCORE = "insert or replace into scores values (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_VERDICT = "update targets set verdict = ?, p = coalesce(?, p) where position = ?"
+_SCORE = "insert or replace into scores values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_VERDICT = "update targets set verdict = ?, p = coalesce(?, p), tier = ? where position = ?"
 _REASON = "update texts set reason = ? where position = ?"
 _EXEMPLAR = "insert or ignore into exemplars values (?, ?, ?, ?)"
-_HEADLINE = """update targets set (r, low, high, trivial, token_lookup, shuffled) =
-      (select value, low, high, trivial, token_lookup, shuffled from scores s
-       where s.position = targets.position and s.hypothesis = targets.hypothesis and split = 'holdout'),
-      "select" = (select value from scores s where s.position = targets.position
-                  and s.hypothesis = targets.hypothesis and split = 'select')
+_WINNER = "s.position = targets.position and s.hypothesis = targets.hypothesis"
+_SCORES = f"""update targets set (r, low, high, {", ".join(FLOORS)}) =
+      (select value, low, high, {", ".join(FLOORS)} from scores s
+       where {_WINNER} and scorer = 'simulation' and split = 'holdout'),
+      "select" = (select value from scores s where {_WINNER} and scorer = 'simulation' and split = 'select'),
+      headline_r = (select value from scores s where {_WINNER} and scorer = 'headline' and split = 'holdout'),
+      meaning_r = (select value from scores s where {_WINNER} and scorer = 'meaning' and split = 'holdout')
     where position = ? and hypothesis is not null"""
 _DROP = 'update targets set "drop" = "select" - r where position = ?'
 _SUMS = """update targets set (calls, usd, input_tokens, output_tokens, cached_tokens) =
@@ -176,14 +182,15 @@ class StoreWriter:
         self._replies.write()
         # 3. what follows from the rows
         scored = [(position,) for position in sorted(self._scored)]
-        execute(_HEADLINE, scored)
+        execute(_SCORES, scored)
         execute(_DROP, scored)
 
     def _conclusion(self, position: int, line: Envelope, data: dict[str, Any]) -> None:
         text, reason = data.get("explanation"), data.get("cannot_explain") or None
-        outcome = (data.get("p"), data.get("seconds"), data.get("hypothesis"))
-        self._rows[_DONE].append((*outcome, position))
-        self._rows[_EXPLANATION].append((text, data.get("predicate"), reason, position))
+        outcome = ("p", "seconds", "hypothesis", "bits", "artefact")
+        self._rows[_DONE].append((*map(data.get, outcome), position))
+        texts = ("explanation", "predicate", "headline", "meaning", "residue")
+        self._rows[_EXPLANATION].append((*map(data.get, texts), reason, position))
         self._explanations[position] = text or ""
         self._scored.add(position)
 
@@ -192,11 +199,13 @@ class StoreWriter:
         self._rows[_ERROR].append((data.get("error"), position))
 
     def _score(self, position: int, line: Envelope, data: dict[str, Any]) -> None:
-        if (data.get("scorer"), data.get("text")) != ("simulation", "random"):
+        if data.get("scorer") not in SCORERS or data.get("text") != "random":
             return
         floors = data.get("floors") or {}
-        values = [data.get(key) for key in ("hypothesis", "split", "value", "low", "high")]
-        values += [floors.get(key) for key in ("trivial", "token_lookup", "shuffled")]
+        values = [
+            data.get(key) for key in ("hypothesis", "scorer", "split", "value", "low", "high")
+        ]
+        values += map(floors.get, FLOORS)
         self._rows[_SCORE].append((position, *values))
         self._scored.add(position)
 
@@ -212,7 +221,8 @@ class StoreWriter:
             if fault:
                 self._leave_out(RUN if position is None else position, line, fault)
             elif position is not None:
-                self._rows[_VERDICT].append((row.get("verdict"), row.get("p"), position))
+                decided = map(row.get, ("verdict", "p", "tier"))
+                self._rows[_VERDICT].append((*decided, position))
                 self._rows[_REASON].append((row.get("reason"), position))
         set_meta(self._db, "decided", 1)
 

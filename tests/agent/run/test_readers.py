@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from hubel.agent.cli.confirm_cost import confirm_cost
-from hubel.agent.cli.run_outcome import summary
+from hubel.agent.cli.targets_table import summary
 from hubel.agent.llm.conversation import Reply, Request, TokenUsage, UserMessage
 from hubel.agent.run.preflight import check_model, estimated_usd
 from hubel.agent.run.replay import replay
-from hubel.agent.runlog.headline import headline_score
 from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.model_config import BudgetConfig
+from hubel.agent.runlog.verdict_score import verdict_score
 from hubel.agent.runlog.views import connect, target_rows
 from hubel.bench.loopback import Loopback, Rule, Script
 from hubel.tools.errors import UsageError
@@ -92,8 +92,8 @@ def test_the_sentence_is_scored_apart_and_counted_apart(run_model: RunModel) -> 
         sum(b["usd"] for b in _calls(folder) if b["role"] != "explainer")
     )
     assert row["calls"] == 6
-    assert headline_score(row) is not None
-    assert headline_score(row)["scorer"] == "simulation"  # type: ignore[index]
+    assert verdict_score(row) is not None
+    assert verdict_score(row)["scorer"] == "simulation"  # type: ignore[index]
     assert f"simulator and judge: {requests} calls" in summary([row])
     assert replay(folder).bitwise
 
@@ -113,7 +113,7 @@ def test_without_a_predicate_the_verdict_is_the_simulators(run_model: RunModel) 
     assert row["verdict"] in ("kept", "rejected", "inconclusive")
     assert row["p"] is not None
     assert {s["scorer"] for s in row["scores"]} == {"llm_simulation"}
-    assert headline_score(row)["low"] is not None  # type: ignore[index]
+    assert verdict_score(row)["low"] is not None  # type: ignore[index]
     again = replay(folder)
     assert again.bitwise
     with connect(folder) as db:

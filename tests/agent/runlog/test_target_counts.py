@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hubel.agent.cli.run_outcome import summary
+from hubel.agent.cli.targets_table import summary
 from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.target_counts import count_targets

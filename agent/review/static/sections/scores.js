@@ -3,9 +3,7 @@
 import { h, t } from "../dom.js";
 import { interval, number } from "../format.js";
 import { empty, grid, section } from "../parts.js";
-import { floorName, histogramPlot, scorePlot } from "../plots.js";
-
-const FLOORS = ["trivial", "token_lookup", "other", "shuffled", "chance"];
+import { FLOORS, floorName, histogramPlot, scorePlot } from "../plots.js";
 
 export function scores({ scores: listed, row }) {
   if (!listed?.length) return section("scores", "Scores", null, empty("No score yet."));

@@ -1,7 +1,7 @@
 /** The filters above the list of targets; the choice is kept in the URL. */
 
 import { debounced, h } from "../dom.js";
-import { outcomeName } from "../parts.js";
+import { TIERS, outcomeName } from "../parts.js";
 
 const VERDICTS = ["kept", "inconclusive", "rejected", "failed", "undecided", "pending"];
 const REVIEWS = [["", "any review"], ["none", "not reviewed"], ["approve", "approved"], ["reject", "rejected"], ["edit", "edited"], ["note", "with a note"]];
@@ -24,6 +24,7 @@ export function filters(facets, query, changed) {
     select("layer", "Layer", options(facets.layers ?? [], "all layers")),
     facets.sites?.length > 1 ? select("site", "Site", options(facets.sites, "all sites")) : null,
     facets.sides?.length > 1 ? select("side", "Side", options(facets.sides, "all sides")) : null,
+    facets.tiers?.length ? select("tier", "Tier", options(Object.keys(TIERS), "all tiers")) : null,
     select("review", "Review", REVIEWS),
     range("r_min", "Held-out r at least", "r ≥"), range("drop_min", "Drop from select to holdout at least", "drop ≥"));
   const show = (params) => showIn(node, boxes, params);

@@ -2,9 +2,9 @@
 
 import { address, get } from "../api.js";
 import { h, say, swap, t } from "../dom.js";
-import { count, interval, number, percent, plural, probability, time, usd } from "../format.js";
+import { count, interval, known, number, percent, plural, probability, time, usd } from "../format.js";
 import { watchLog } from "../live.js";
-import { PROVISIONAL, crumbs, empty, facts, failed, notices, review, verdict } from "../parts.js";
+import { PROVISIONAL, artefact, crumbs, empty, facts, failed, floorsOf, notices, review, tier, verdict } from "../parts.js";
 import { bar, dropPlot, layerPlot } from "../plots.js";
 import { reviewKeys } from "../reviewing.js";
 import { change, go, here, href, path } from "../router.js";
@@ -13,16 +13,20 @@ import { filters } from "./filters.js";
 import { progress } from "./runs.js";
 
 const SORT = { key: "position", dir: "asc" };
-const FILTERS = ["layer", "site", "side", "verdict", "status", "review", "r_min", "r_max", "drop_min"];
+const FILTERS = ["layer", "site", "side", "tier", "verdict", "status", "review", "r_min", "r_max", "drop_min"];
+const FALLING = ["r", "drop", "usd", "headline_r", "meaning_r", "list"]; // sorted first with the largest on top
 
 export async function runView({ run }, query) {
   const base = address("runs", run);
   const about = await get(base);
-  const list = new Targets(run, base);
+  const list = new Targets(run, base, about);
   const head = h("div", {});
   const hitBox = h("div", {});
   const controls = filters(about.facets ?? {}, query, (values) => change({ ...values, row: null }, { replace: true }));
-  const draw = (fresh) => swap(head, header(fresh.run, fresh));
+  const draw = (fresh) => {
+    swap(head, header(fresh.run, fresh));
+    list.table.options.columns = columns(fresh);
+  };
   draw(about);
   const log = watchLog(run, async () => {
     draw(await get(base));
@@ -39,7 +43,7 @@ export async function runView({ run }, query) {
   return { title: run, node, update, start: () => update(query), keys: [...list.keys(), ["/", "search", controls.focus]], dispose: () => [log.stop(), list.table.dispose()] };
 }
 
-function header(run, { agreement, notices: messages, points }) {
+function header(run, { agreement, notices: messages, points, tiers, means }) {
   const stated = facts([
     ["subject", [t(run.subject ?? "–"), h("small", {}, t(run.subject_revision ?? ""))]],
     ["corpus", [t(run.corpus ?? "–"), h("small", {}, t(run.corpus_revision ?? ""))]],
@@ -48,10 +52,10 @@ function header(run, { agreement, notices: messages, points }) {
     ["cost", [usd(run.usd), h("small", {}, run.calls ? `${plural(run.calls, "model call")}, ${count(run.tokens)} tokens` : "no model calls")]],
     ["false keeps", run.false_keeps ? [percent(run.false_keeps.rate, 1), h("small", {}, `${count(run.false_keeps.kept)} of ${count(run.false_keeps.of)} nulls, 95 % ${percent(run.false_keeps.low, 1)} to ${percent(run.false_keeps.high, 1)}`)] : ["not measured", h("small", {}, "hubel bench null measures it")]],
   ]);
-  return [notices(messages), run.notice ? notices([run.notice]) : null, run.undecided ? notices([PROVISIONAL]) : null, figures(run, agreement), overview(points, run.name), h("details", { class: "about" }, h("summary", {}, "Configuration"), stated, configuration(run))];
+  return [notices(messages), run.notice ? notices([run.notice]) : null, run.undecided ? notices([PROVISIONAL]) : null, figures(run, agreement, tiers, means), overview(points, run.name), h("details", { class: "about" }, h("summary", {}, "Configuration"), stated, configuration(run))];
 }
 
-function figures(run, agreement) {
+function figures(run, agreement, tiers = {}, means = {}) {
   const figure = (big, name, small) => h("div", {}, h("b", {}, big), h("span", {}, name), h("small", {}, small));
   const people = agreement && agreement.reviewed
     ? figure(`${count(agreement.kept_and_approved + agreement.notkept_and_rejected)} of ${count(agreement.approve + agreement.reject)}`, "reviews agree with the rule", agreement.kappa === null ? `${plural(agreement.reviewed, "target")} reviewed` : `κ ${number(agreement.kappa)}, ${plural(agreement.reviewed, "target")} reviewed`)
@@ -59,6 +63,8 @@ function figures(run, agreement) {
   return h("div", { class: "figures" },
     figure(`${count(run.kept)} of ${count(run.targets)}`, "explanations kept", progress(run)),
     figure(number(run.mean_r?.value), "mean held-out r", run.mean_r ? `95 % ${interval(run.mean_r.low, run.mean_r.high)}` : "no score yet"),
+    known(means?.meaning_r) ? figure(number(means.meaning_r), "of the meaning alone", `24 listed tokens ${number(means.list)}, headline alone ${number(means.headline_r)}`) : null,
+    Object.keys(tiers ?? {}).length ? figure(`${count(tiers.clear)} of ${count(run.targets)}`, "clear", Object.entries(tiers).filter(([name]) => name !== "clear").map(([name, n]) => `${count(n)} ${name}`).join(", ")) : null,
     people);
 }
 
@@ -79,25 +85,42 @@ function configuration(run) {
 
 const COLUMNS = [
   { key: "target", name: "target", sort: "position", cls: "address", title: "in the order of the run's configuration" },
-  { key: "explanation", name: "explanation", cls: "sentence" },
-  { key: "r", name: "held-out r", sort: "r", cls: "num score" },
-  { key: "interval", name: "interval and floors", cls: "picture" },
-  { key: "drop", name: "drop", sort: "drop", cls: "num extra", title: "select minus holdout" },
-  { key: "p", name: "p", sort: "p", cls: "num extra" },
-  { key: "usd", name: "cost", sort: "usd", cls: "num extra" },
-  { key: "verdict", name: "verdict", sort: "verdict", cls: "verdict-cell" },
-  { key: "review", name: "review", sort: "review", cls: "review-cell" },
+  { key: "tier", name: "tier", sort: "tier", cls: "tier-cell", cell: (row) => [tier(row), row.artefact ? artefact(row) : null], parts: true },
+  { key: "says", name: "headline", cls: "sentence", cell: says, parts: true },
+  { key: "says", name: "explanation", cls: "sentence", cell: says, parts: false },
+  { key: "r", name: "held-out r", sort: "r", cls: "num score", cell: (row) => [h("b", {}, number(row.r)), row.low === null ? null : h("span", { class: "unseen" }, ` ${interval(row.low, row.high)}`)] },
+  { key: "interval", name: "interval and floors", cls: "picture", cell: (row) => (row.r === null ? null : bar(row.r, row.low, row.high, row.verdict, floorsOf(row))) },
+  { key: "headline_r", name: "r@3", sort: "headline_r", cls: "num part-score", title: "held-out r of the headline alone: the three strongest named terms", cell: (row) => number(row.headline_r), parts: true },
+  { key: "meaning_r", name: "meaning", sort: "meaning_r", cls: "num part-score", title: "held-out r of the named concepts alone, without the listed tokens", cell: (row) => number(row.meaning_r), parts: true },
+  { key: "list", name: "list", sort: "list", cls: "num part-score", title: "floor: held-out r of the 24 best tokens with weights, without any concept", cell: (row) => number(row.list), parts: true },
+  { key: "drop", name: "drop", sort: "drop", cls: "num extra", title: "select minus holdout", cell: (row) => number(row.drop), parts: false },
+  { key: "p", name: "p", sort: "p", cls: "num extra", cell: (row) => probability(row.p), parts: false },
+  { key: "usd", name: "cost", sort: "usd", cls: "num extra", cell: (row) => usd(row.usd) },
+  { key: "verdict", name: "verdict", sort: "verdict", cls: "verdict-cell", cell: verdict },
+  { key: "review", name: "review", sort: "review", cls: "review-cell", cell: (row) => review(row.review) },
 ];
+
+/** The columns of a run: older ones record neither tiers nor the parts of an explanation, and a search costs nothing. */
+function columns({ run, tiers, means }) {
+  const recorded = Object.keys(tiers ?? {}).length > 0 || known(means?.meaning_r);
+  return COLUMNS.filter(({ key, parts = recorded }) => parts === recorded && (key !== "usd" || run.calls));
+}
+
+/** What a target is about, in short, with the whole sentence on hover; or why there is nothing. */
+function says(row) {
+  const found = row.headline || row.explanation;
+  return h("span", { class: "clip", title: row.explanation ?? "" }, t(found || row.error || row.reason || "", { cls: found ? "" : "soft" }));
+}
 
 /** The long table of targets, in the order and with the filters that the URL says. */
 class Targets {
-  constructor(run, base) {
+  constructor(run, base, about) {
     this.run = run;
     this.base = base;
     this.query = new URLSearchParams();
     this.state = h("div", {});
     this.table = new LongTable({
-      columns: COLUMNS,
+      columns: columns(about),
       caption: `Targets of ${run}`,
       cls: "targets",
       fetch: (offset, limit) => get(`${base}/targets`, { ...this.listParams(), offset, limit }),
@@ -113,7 +136,7 @@ class Targets {
 
   turned(key) {
     const { key: now, dir } = this.sort;
-    const falling = key === now ? dir !== "desc" : ["r", "drop", "usd"].includes(key);
+    const falling = key === now ? dir !== "desc" : FALLING.includes(key);
     return { sort: key === "position" ? null : key, dir: falling ? "desc" : null };
   }
 
@@ -145,18 +168,8 @@ class Targets {
   }
 
   cells(row, i) {
-    const floors = { trivial: row.trivial, token_lookup: row.token_lookup, shuffled: row.shuffled };
-    return [
-      h("a", { href: href(this.link(row, i)) }, t(row.target)),
-      h("span", { class: "clip", title: row.explanation ?? "" }, t(row.explanation ?? row.error ?? row.reason ?? "", { cls: row.explanation ? "" : "soft" })),
-      [h("b", {}, number(row.r)), row.low === null ? null : h("span", { class: "unseen" }, ` ${interval(row.low, row.high)}`)],
-      row.r === null ? null : bar(row.r, row.low, row.high, row.verdict, floors),
-      number(row.drop),
-      probability(row.p),
-      usd(row.usd),
-      verdict(row),
-      review(row.review),
-    ];
+    const link = h("a", { href: href(this.link(row, i)) }, t(row.target));
+    return this.table.options.columns.map(({ cell }) => (cell ? cell(row) : link));
   }
 
   keys() {

@@ -15,6 +15,6 @@ def random_text_scores(row: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-def headline_score(row: Mapping[str, Any]) -> dict[str, Any] | None:
+def verdict_score(row: Mapping[str, Any]) -> dict[str, Any] | None:
     """The score that the verdict rests on: simulation by the predicate or, without one, the sentence."""
     return random_text_scores(row).get("simulation" if row["predicate"] else "llm_simulation")

@@ -1,0 +1,67 @@
+"""The table of a run's targets in the terminal: with the parts of explanations, and of a run without them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hubel.agent.cli.main import run_command_line
+from hubel.agent.cli.targets_table import COLUMNS, NOT_RECORDED, OLD_COLUMNS
+from hubel.bench.synthetic_run import make_run
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A made run of 40 targets, and one as older versions wrote it."""
+    folder = tmp_path_factory.mktemp("runs")
+    make_run(folder / "made", 40)
+    make_run(folder / "older", 5, parts=False)
+    return folder
+
+
+def shown(runs: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert run_command_line(["show", "--runs", str(runs), *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_tier_and_headline_come_first_and_means_of_the_parts_last(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [json.loads(line) for line in shown(runs, capsys, "made", "--json").splitlines()]
+    text = shown(runs, capsys, "made")
+    lines = text.strip().splitlines()
+    assert lines[0].split() == " ".join((*COLUMNS, "note")).split()
+    first = rows[0]
+    assert first["tier"] in lines[2]
+    assert first["headline"] in lines[2]
+    means = {
+        name: sum(s["value"] for row in rows for s in row["scores"] if s["scorer"] == name) / 40
+        for name in ("meaning", "headline")
+    }
+    expected = f"(meaning {means['meaning']:.3f}, headline {means['headline']:.3f}, list 0.300)"
+    assert expected in lines[-1]
+    counts = {tier: sum(row["tier"] == tier for row in rows) for tier in ("clear", "diffuse")}
+    assert f"{counts['clear']} clear, " in lines[-1]
+    assert f", {counts['diffuse']} diffuse;" in lines[-1]
+    assert NOT_RECORDED not in text
+
+
+def test_artefact_is_noted_in_its_row_only(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [json.loads(line) for line in shown(runs, capsys, "made", "--json").splitlines()]
+    noted = [row["target"] for row in rows if row["artefact"]]
+    assert 0 < len(noted) < len(rows)
+    lines = shown(runs, capsys, "made").splitlines()
+    assert [line.split()[0] for line in lines if "artefact: " in line] == noted
+
+
+def test_older_run_says_once_what_it_does_not_record(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = json.loads(shown(runs, capsys, "older", "--json").splitlines()[0])
+    assert {row[key] for key in ("tier", "headline", "meaning", "residue", "bits")} == {None}
+    text = shown(runs, capsys, "older")
+    assert text.count(NOT_RECORDED) == 1
+    assert text.split()[:2] == list(OLD_COLUMNS[:2])
+    assert row["explanation"] in text
