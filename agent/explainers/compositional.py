@@ -65,7 +65,12 @@ class Compositional:
             if predicate.terms:
                 predicates[id] = predicate
                 hypotheses.append(
-                    Hypothesis(id, predicate.sentence(), predicate.to_text(), candidate.origin)
+                    Hypothesis(
+                        id,
+                        predicate.sentence(view.unit.side),
+                        predicate.to_text(),
+                        candidate.origin,
+                    )
                 )
         if not hypotheses:
             return Move(cannot_explain="no concept of the library predicts this target on explore")

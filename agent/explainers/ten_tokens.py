@@ -28,7 +28,13 @@ class TenTokens:
         )
         if not predicate.terms:
             return Move(cannot_explain="no token stands out on explore")
-        return Move((Hypothesis("h1", predicate.sentence(), predicate.to_text(), "ten tokens"),))
+        return Move(
+            (
+                Hypothesis(
+                    "h1", predicate.sentence(view.unit.side), predicate.to_text(), "ten tokens"
+                ),
+            )
+        )
 
 
 def make(config: RunConfig) -> TenTokens:

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any, Required, TypedDict
 from langgraph.graph import END, START, StateGraph
 
 from ...tools.dissection import Predicate
-from ...tools.dissection.formula_english import MAX_WORDS, word_count
+from ...tools.dissection.statement import MAX_WORDS, word_count
 from ...tools.errors import ArgumentError
 from ..explainers.protocol import Feedback, Hypothesis, InvestigationView, Move
 from .conclude import conclude_target

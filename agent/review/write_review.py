@@ -72,7 +72,7 @@ def _undo(run: StoredRun, target: str, name: str) -> None:
 
 def _check(body: ReviewBody) -> None:
     """Raise ArgumentError if what the verdict needs is missing, or the text is too long."""
-    from ...tools.dissection.formula_english import MAX_WORDS, word_count
+    from ...tools.dissection.statement import MAX_WORDS, word_count
 
     if body.verdict == "edit" and not (body.text or body.predicate):
         raise ArgumentError("an edit needs a text, a predicate, or both")

@@ -3,7 +3,7 @@
     concepts/          families of concepts, one per file; each registers itself
     lexicon            what concepts need to know about a vocabulary; frozen_lexicon for run folders
     text_view          the tokens on which concepts are evaluated
-    predicate          the formula: run, print, parse (grammar), put into English (formula_english)
+    predicate          the formula: run, print, parse (grammar), put into English (statement)
     search             the search; greedy, candidates, word_lists, refine_concept and ridge serve it
     fit_grades         grades for concepts that a user or model named
 
@@ -16,12 +16,12 @@ from .baselines import ten_weighted_tokens
 from .candidates import CandidateMatrix
 from .concepts import Concept
 from .fit_grades import fit_grades, term_contributions
-from .formula_english import MAX_WORDS, word_count
 from .grammar import WrittenTerm, parse_concept, parse_formula
 from .greedy import FormulaLimits
 from .lexicon import Lexicon
 from .predicate import ListedToken, Predicate, WeightedConcept
 from .search import ScoredFormula, build_candidates, search_formulas
+from .statement import MAX_WORDS, word_count
 from .text_view import TextView
 
 __all__ = [

@@ -2,7 +2,9 @@
 ``strongly words("says", "said") - slightly after(suffix("ing")); step 0.5, rest 0.1``.
 
 A concept is a name with arguments in brackets: strings (as in JSON), whole numbers, other concepts.
-A formula is a sum of graded concepts, or ``nothing``; step and rest may be left out. Its last term
+A formula is a sum of graded concepts, or ``nothing``; step and rest may be left out. After
+``except`` comes what corrects the term before: ``strongly prefix("pla") except strongly
+prefix("plan")`` predicts as with ``-``. Its last term
 may be a list of exact tokens with weights: ``list(" war" 12, " world" -3)``. Concepts and predicates
 print themselves (``to_text``).
 """
@@ -11,13 +13,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
 from ..errors import UsageError
 from ..files.untrusted_text import whole_characters
 from .concepts import Concept, find_family
 
-NOTHING, LIST = "nothing", "list"
+NOTHING, LIST, EXCEPT = "nothing", "list", "except"
 _LEXEME = re.compile(
     r'\s*(?:("(?:[^"\\]|\\.)*")|([A-Za-z_]+)|(-?\d+(?:\.\d+)?(?:e-?\d+)?)|([-+(),;]))'
 )
@@ -44,6 +47,7 @@ class WrittenTerm(NamedTuple):
     concept: Concept
     grade: str
     sign: int
+    is_exception: bool = False
 
 
 class WrittenFormula(NamedTuple):
@@ -139,11 +143,11 @@ class FormulaParser:
         if self.peek().value == NOTHING:
             self.take()
         else:
-            while not (terms or listed) or self.peek().value in ("+", "-"):
+            while not (terms or listed) or self.peek().value in ("+", "-", EXCEPT):
                 if LIST in (self.peek().value, self.peek(1).value):
                     listed = self._list()
                     break  # it is the last term
-                terms.append(self._term())
+                terms.append(self._term(terms))
         if self.peek().kind == "end":
             return WrittenFormula(tuple(terms), listed=listed)
         self.take("mark", ";", "`+`, `-` or `;`")
@@ -169,13 +173,17 @@ class FormulaParser:
         self.take("mark", ")", "`,` or `)`")
         return tuple(listed)
 
-    def _term(self) -> WrittenTerm:
-        sign = "+"
-        if self.peek().value in ("+", "-"):
-            sign = self.take().value
+    def _term(self, earlier: Sequence[WrittenTerm]) -> WrittenTerm:
+        hosts = [term for term in earlier if not term.is_exception]
+        sign, is_exception = 1, bool(hosts) and self.peek().value == EXCEPT
+        if is_exception:
+            self.take()
+            sign = -hosts[-1].sign
+        elif self.peek().value in ("+", "-"):
+            sign = -1 if self.take().value == "-" else 1
         # Two names in a row are a grade and a concept.
         grade = self.take("name").value if self.peek(1).kind == "name" else ""
-        return WrittenTerm(self.concept(), grade, -1 if sign == "-" else 1)
+        return WrittenTerm(self.concept(), grade, sign, is_exception)
 
 
 def _lexemes(source: str) -> list[Lexeme]:

@@ -22,10 +22,10 @@ from .candidates import FOLDS, CandidateMatrix
 from .concepts import Concept
 from .concepts.before import After
 from .concepts.words import Token, Words
-from .formula_english import MAX_WORDS, word_count
 from .predicate import MAX_CONCEPTS, MAX_LITERALS
 from .refine_concept import narrowed_forms, rewindowed_forms, widened_forms
 from .ridge import SHRINK, RidgeMoments, cv_gain, in_sample_gain
+from .statement import MAX_WORDS, word_count
 from .word_lists import grow_word_lists
 
 if TYPE_CHECKING:

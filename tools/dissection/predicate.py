@@ -8,7 +8,8 @@
    does not depend on them.
 4. The terms that name a rule are the *meaning*: it also decides words never seen. What names exact
    tokens at the position itself is the *residue*.
-5. The sentence names the same terms with the same grade words, so that both are one formula.
+5. The sentence names the same terms with the same amounts (`statement`), so that both are one
+   formula.
 
 After compositional explanations (Mu & Andreas 2020, arXiv 2006.14032) and semantic regexes (arXiv
 2510.06378).
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import log2
 from typing import TYPE_CHECKING
@@ -28,10 +29,9 @@ import numpy as np
 from ..errors import UsageError
 from .concepts import FAMILIES, Concept
 from .concepts.base import TEXT_BITS
-from .concepts.words import quoted
-from .formula_english import CANNOT, MAX_WORDS, GradedPhrase, formula_english, word_count
-from .grammar import LIST, NOTHING, parse_formula
+from .grammar import EXCEPT, LIST, NOTHING, parse_formula
 from .lexicon import Lexicon
+from .statement import MAX_WORDS, Side, headline, headline_terms, statement, word_count
 from .text_view import TextView
 
 if TYPE_CHECKING:
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 
 GRADES = {"faintly": 1, "slightly": 2, "moderately": 4, "strongly": 8, "extremely": 16}
 MAX_CONCEPTS, MAX_LITERALS = 12, 24
-HEADLINE_TERMS = 3
-EXAMPLES = 4
-"""Listed tokens that the sentence shows."""
 GRADE_BITS = log2(2 * len(GRADES))
 LISTED_BITS = TEXT_BITS + 5
 """A listed token's text, its sign and one of 16 weights."""
@@ -49,11 +46,17 @@ LISTED_BITS = TEXT_BITS + 5
 
 @dataclass(frozen=True)
 class WeightedConcept:
-    """A concept, its grade (a word of GRADES), and its sign."""
+    """A concept, its grade (a word of GRADES), and its sign.
+
+    Args:
+        is_exception: it corrects the last term before it that is no exception, whose sign is the
+            other one, and claims nothing itself.
+    """
 
     concept: Concept
     grade: str
     sign: int = 1
+    is_exception: bool = False
 
     def __post_init__(self) -> None:
         if self.grade not in GRADES or self.sign not in (1, -1):
@@ -101,7 +104,9 @@ class Predicate:
     listed: tuple[ListedToken, ...] = ()
 
     def __post_init__(self) -> None:
-        problem = limit_problem(self.terms, self.listed)
+        problem = _size_problem(self.terms, self.listed)
+        if self.terms != _standing(self.terms):
+            problem = "an exception has no term of the other sign before it"
         if self.step <= 0:
             problem = f"step must be larger than 0, not {self.step!r}"
         if problem:
@@ -117,15 +122,15 @@ class Predicate:
 
     def residue(self) -> Predicate:
         """The exact tokens alone: those that are listed, and the terms that name some."""
-        exact = tuple(term for term in self.terms if term.concept.names_tokens())
+        exact = _standing([term for term in self.terms if term.concept.names_tokens()])
         return Predicate(exact, self.step, 0.0, self.listed)
 
     def headline(self) -> Predicate:
-        """The first three terms of the meaning, which have most evidence."""
-        return Predicate(self._named()[:HEADLINE_TERMS], self.step, self.rest)
+        """What `headline_sentence` names: of the meaning's first three claims those that fit it."""
+        return Predicate(tuple(headline_terms(self._named())), self.step, self.rest)
 
     def _named(self) -> tuple[WeightedConcept, ...]:
-        return tuple(term for term in self.terms if not term.concept.names_tokens())
+        return _standing([term for term in self.terms if not term.concept.names_tokens()])
 
     def bits(self) -> float:
         """Length of the formula: for each term its family, arguments, grade and sign; for each
@@ -163,15 +168,21 @@ class Predicate:
             steps += np.where(text.real, weights[text.type_index], 0)
         return np.float32(self.rest) + np.float32(self.step) * steps
 
-    def sentence(self) -> str:
-        """The formula in English; an empty predicate says that it explains nothing."""
-        return sentence_of(self.terms, self.listed)
+    def sentence(self, side: Side = "both") -> str:
+        """The formula in English; an empty predicate says that it explains nothing.
+
+        Args:
+            side: of the target; a one-sided one has no other side.
+        """
+        return statement(self.terms, self.listed, side)
+
+    def headline_sentence(self, side: Side = "both") -> str:
+        """The strongest claims in at most 12 words: what `headline` predicts."""
+        return headline(self._named(), bool(self.listed or self.terms), side)
 
     def to_text(self) -> str:
         """The formula's printed form; ``parse`` reads it back to an equal predicate."""
-        parts = [
-            f"{'+' if t.sign > 0 else '-'} {t.grade} {t.concept.to_text()}" for t in self.terms
-        ]
+        parts = [f"{_operator(term)} {term.grade} {term.concept.to_text()}" for term in self.terms]
         if self.listed:
             parts.append(f"+ {LIST}({', '.join(token.to_text() for token in self.listed)})")
         terms = " ".join(parts)
@@ -193,13 +204,10 @@ class Predicate:
         return cls(terms, formula.step, formula.rest, listed)
 
 
-def sentence_of(terms: Sequence[WeightedConcept], listed: Sequence[ListedToken] = ()) -> str:
-    """Terms in English, and some of the listed tokens, the first ones, as examples."""
-    phrases = [GradedPhrase(t.concept.phrase(), t.grade, t.sign) for t in terms]
-    examples = "/".join(quoted(token.token) for token in listed[:EXAMPLES])
-    sentence = formula_english(phrases, tuple(GRADES)) if terms else ""
-    by_name = f"By name: {examples}." if listed else ""
-    return " ".join(filter(None, (sentence, by_name))) or CANNOT
+def _operator(term: WeightedConcept) -> str:
+    if term.is_exception:
+        return EXCEPT
+    return "+" if term.sign > 0 else "-"
 
 
 def _literals(terms: Sequence[WeightedConcept], listed: Sequence[ListedToken]) -> tuple[str, ...]:
@@ -209,6 +217,17 @@ def _literals(terms: Sequence[WeightedConcept], listed: Sequence[ListedToken]) -
 
 def limit_problem(terms: Sequence[WeightedConcept], listed: Sequence[ListedToken] = ()) -> str:
     """The contract's limit that a formula exceeds, or an empty string."""
+    if problem := _size_problem(terms, listed):
+        return problem
+    sentence = statement(terms, listed)
+    words = word_count(sentence)
+    if words > MAX_WORDS:
+        return f"in English it has {words} words, at most {MAX_WORDS}: {sentence}"
+    return ""
+
+
+def _size_problem(terms: Sequence[WeightedConcept], listed: Sequence[ListedToken]) -> str:
+    """The same but for words, which depend on how a formula is put: older ones stay readable."""
     concepts = [term.concept for term in terms]
     atoms = sum(concept.atoms() for concept in concepts)
     if atoms > MAX_CONCEPTS:
@@ -220,8 +239,15 @@ def limit_problem(terms: Sequence[WeightedConcept], listed: Sequence[ListedToken
         return "it has a concept twice"
     if len({token.token for token in listed}) < len(listed):
         return "it lists a token twice"
-    sentence = sentence_of(terms, listed)
-    words = word_count(sentence)
-    if words > MAX_WORDS:
-        return f"in English it has {words} words, at most {MAX_WORDS}: {sentence}"
     return ""
+
+
+def _standing(terms: Sequence[WeightedConcept]) -> tuple[WeightedConcept, ...]:
+    """The terms; an exception is a claim where what it corrects is not among them."""
+    standing: list[WeightedConcept] = []
+    host_sign = 0
+    for term in terms:
+        is_exception = term.is_exception and term.sign == -host_sign
+        standing.append(replace(term, is_exception=is_exception))
+        host_sign = host_sign if is_exception else term.sign
+    return tuple(standing)

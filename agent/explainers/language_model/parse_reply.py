@@ -14,7 +14,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from ....tools.dissection import Predicate, parse_formula
-from ....tools.dissection.formula_english import MAX_WORDS, word_count
+from ....tools.dissection.statement import MAX_WORDS, word_count
 from ....tools.errors import ArgumentError, UsageError
 from ..protocol import Call, Experiment, Hypothesis, Passage
 from . import tools

@@ -22,8 +22,8 @@ from hubel.tools.dissection.concepts.near import REACHES
 from hubel.tools.dissection.concepts.repetition import WHAT
 from hubel.tools.dissection.concepts.structure import PLACES
 from hubel.tools.dissection.concepts.wordclass import classes
-from hubel.tools.dissection.formula_english import CANNOT, word_count
 from hubel.tools.dissection.predicate import GRADES, limit_problem
+from hubel.tools.dissection.statement import CANNOT
 from hubel.tools.errors import UsageError
 
 
@@ -116,9 +116,6 @@ def test_meaning_and_residue_add_up_to_the_whole(
         by_hand[row, column] = sum(t.weight for t in listed if t.token == string)
     only_listed = Predicate((), 1.0, 0.0, tuple(listed))
     np.testing.assert_array_equal(only_listed.predict_text(sample), by_hand)
-    assert whole.meaning().literals() == whole.meaning().headline().literals() + tuple(
-        literal for term in whole.meaning().terms[3:] for literal in term.concept.literals()
-    )
     assert whole.bits() == pytest.approx(whole.meaning().bits() + whole.residue().bits())
 
 
@@ -132,7 +129,7 @@ def test_a_rule_is_a_meaning_and_an_exact_token_is_not() -> None:
         '- slightly both(casing("capitalised"), words("may", "march")) '
         '+ list(" war" 12, " or" -3); step 1.0, rest 0.0'
     )
-    assert "‹␣war›" in whole.sentence() or '"␣war"' in whole.sentence()
+    assert "more on ‹war›; less on ‹or›" in whole.sentence()
 
 
 @pytest.mark.parametrize(
@@ -151,19 +148,6 @@ def test_a_rule_is_a_meaning_and_an_exact_token_is_not() -> None:
 def test_a_list_that_is_not_one_is_refused(text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Predicate.parse(text)
-
-
-@settings(max_examples=60, deadline=None)
-@given(terms=FORMULAS.filter(bool))
-def test_the_sentence_names_every_concept_under_its_grade(terms: list[WeightedConcept]) -> None:
-    sentence = Predicate(tuple(terms)).sentence()
-    assert word_count(sentence) <= 40
-    for term in terms:
-        assert term.concept.phrase() in sentence
-        assert term.grade in sentence
-        assert all(
-            w.replace(" ", "␣").replace("\n", "⏎") in sentence for w in term.concept.literals()
-        )
 
 
 def test_strategies_above_cover_every_family() -> None:
@@ -253,8 +237,10 @@ def too_many(problem: str) -> tuple[WeightedConcept, ...]:
 
 @pytest.mark.parametrize("problem", ["concepts", "listed words", "words, at most", "twice"])
 def test_a_formula_beyond_the_limits_is_refused(problem: str) -> None:
-    with pytest.raises(UsageError, match=problem):
-        Predicate(too_many(problem))
+    assert problem in limit_problem(too_many(problem))
+    if problem != "words, at most":
+        with pytest.raises(UsageError, match=problem):
+            Predicate(too_many(problem))
 
 
 def test_a_conjunction_counts_as_two_concepts() -> None:
@@ -277,6 +263,7 @@ def test_a_conjunction_counts_as_two_concepts() -> None:
         'strongly words("Said")',
         'strongly suffix("a"); step 0, rest 0',
         'strongly recent(0, suffix("a"))',
+        'except strongly suffix("a")',
         'strongly suffix("a") $',
         "strongly position(1.5, 2)",
     ],

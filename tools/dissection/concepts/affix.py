@@ -67,7 +67,7 @@ class Suffix(_Affix):
         return word[-letters:]
 
     def phrase(self) -> str:
-        return f"-{self.letters}"
+        return f"-{self.letters} words"
 
 
 @family("prefix")
@@ -80,4 +80,4 @@ class Prefix(_Affix):
         return word[:letters]
 
     def phrase(self) -> str:
-        return f"{self.letters}-"
+        return f"{self.letters}- words"

@@ -52,6 +52,10 @@ class Concept:
         """Whether its phrase says where a token is (``after "mr"``) rather than what it is."""
         return False
 
+    def noun(self) -> str:
+        """The phrase as it can be read alone: ``words after "mr"``."""
+        return f"words {self.phrase()}" if self.contextual() else self.phrase()
+
     def literals(self) -> tuple[str, ...]:
         """The tokens and words that its phrase lists."""
         return tuple(literal for part in self.parts() for literal in part.literals())

@@ -33,7 +33,7 @@ class After(_Wrapped):
         return shift_right(self.inner.mask(text), 1) & text.real
 
     def phrase(self) -> str:
-        return f"after {self.inner.phrase()}"
+        return f"after {self.inner.noun()}"
 
 
 @family("recent")
@@ -58,7 +58,7 @@ class Recent(Concept):
         return True
 
     def phrase(self) -> str:
-        return f"≤{self.count} tokens after {self.inner.phrase()}"
+        return f"within {self.count} tokens after {self.inner.noun()}"
 
 
 @family("since")
@@ -71,7 +71,7 @@ class Since(_Wrapped):
         return shift_right(np.logical_or.accumulate(inner, axis=1), 1) & text.real
 
     def phrase(self) -> str:
-        return f"anywhere after {self.inner.phrase()}"
+        return f"anywhere after {self.inner.noun()}"
 
 
 def held_within(mask: np.ndarray, count: int) -> np.ndarray:

@@ -29,15 +29,20 @@ class Both(Concept):
         return self.first.mask(text) & self.second.mask(text)
 
     def phrase(self) -> str:
-        first, second = self.first, self.second.phrase()
-        if self.second.contextual():
-            return f"{first.phrase()} {second}"
+        first, second = self.first, self.second
+        if second.contextual():
+            joint = " and " if first.contextual() else " "
+            return f"{first.phrase()}{joint}{second.phrase()}"
+        if first.contextual():
+            return f"{second.phrase()} {first.phrase()}"
         if first.adjective():
-            return f"{first.adjective()} {second}"
-        return f"{first.phrase()} that are {second}"
+            return f"{first.adjective()} {second.phrase()}"
+        if second.adjective():
+            return f"{second.adjective()} {first.phrase()}"
+        return f"{first.phrase()} that are {second.phrase()}"
 
     def names_tokens(self) -> bool:
         return self.first.names_tokens() or self.second.names_tokens()
 
     def contextual(self) -> bool:
-        return self.first.contextual()
+        return self.first.contextual() and self.second.contextual()

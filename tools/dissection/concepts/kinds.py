@@ -45,7 +45,7 @@ KINDS: dict[str, tuple[Callable[[str], bool], str]] = {
     "odd digit": (_is_one_of("13579"), "odd digits"),
     "ordinal": (_matches(r"\s*(\d*(st|nd|rd|th))"), "ordinal endings"),
     "punctuation": (_is_punctuation, "punctuation"),
-    "sentence end": (_matches(r"\s*[.!?]+[\"'”’)]*"), "sentence ends"),
+    "sentence end": (_matches(r"\s*[.!?]+[\"'”’)]*"), "ends of sentences"),
     "comma": (lambda s: bool(re.fullmatch(r",[\"'”’)]*", s.strip())), "commas"),
     "colon": (lambda s: bool(re.fullmatch(r"[;:]+", s.strip())), "colons"),
     "quote": (_consists_of('"“”«»`'), "quotation marks"),
@@ -53,14 +53,14 @@ KINDS: dict[str, tuple[Callable[[str], bool], str]] = {
     "bracket": (_contains_any("()[]{}"), "brackets"),
     "dash": (_consists_of("-–—"), "dashes"),
     "apostrophe": (_contains_any("'’"), "tokens with apostrophes"),
-    "currency": (_contains_any("$£€¥%"), "currency signs"),
+    "currency": (_contains_any("$£€¥%"), "currency and percent signs"),
     "newline": (_contains_any("\n"), "line breaks"),
     "white space": (lambda s: bool(s) and not s.strip(), "white space"),
     "symbol": (_contains_any("+*/=<>|\\@#&^~_"), "symbols"),
     "single letter": (lambda s: len(s.strip()) == 1 and s.strip().isalpha(), "single letters"),
     "non-english": (_has_non_latin_letter, "non-Latin letters"),
-    "no space": (lambda s: bool(s) and s[0].isalpha(), "pieces without leading space"),
-    "vowel end": (lambda s: s.strip()[-1:].lower() in set("aeiou"), "vowel endings"),
+    "no space": (lambda s: bool(s) and s[0].isalpha(), "letters without a space before"),
+    "vowel end": (lambda s: s.strip()[-1:].lower() in set("aeiou"), "tokens ending in a vowel"),
 }
 
 
@@ -107,8 +107,8 @@ class Letters(TokenClass):
 
     def phrase(self) -> str:
         if self.bound == "least":
-            return f"{self.count}+-letter words"
-        return f"words ≤{self.count} letters"
+            return f"words of {self.count}+ letters"
+        return f"words under {self.count + 1} letters"
 
     @classmethod
     def candidates(cls, text: TextView, least: int) -> Iterable[Concept]:

@@ -52,7 +52,7 @@ class NearWords(TokenClass):
         return lexicon.are_of_words(ids, self.members(lexicon))
 
     def phrase(self) -> str:
-        return f"{REACHES[self.reach]} {'/'.join(quoted(word) for word in self.examples)}"
+        return f"words {REACHES[self.reach]} {'/'.join(quoted(word) for word in self.examples)}"
 
     def literals(self) -> tuple[str, ...]:
         return self.examples

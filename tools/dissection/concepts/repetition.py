@@ -10,7 +10,7 @@ import numpy as np
 from ..text_view import TextView, shift_right
 from .base import Concept, family, require
 
-WHAT = {"token": "repeated tokens", "word": "repeated words", "pair": "repeated token pairs"}
+WHAT = {"token": "repeated tokens", "word": "repeated words", "pair": "repeated pairs of tokens"}
 
 
 @family("repeated")
@@ -51,6 +51,9 @@ class Induction(Concept):
 
     def mask(self, text: TextView) -> np.ndarray:
         return shift_right(Repeated("token").mask(text), 1) & text.real
+
+    def contextual(self) -> bool:
+        return True
 
     def phrase(self) -> str:
         return "after repeated tokens"

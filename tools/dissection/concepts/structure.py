@@ -62,10 +62,10 @@ def _later_pieces(text: TextView) -> np.ndarray:
 
 
 PLACES: dict[str, tuple[Callable[[TextView], np.ndarray], str]] = {
-    "word piece": (continuing, "later word pieces"),
-    "third piece": (_later_pieces, "third or later pieces"),
-    "sentence start": (_sentence_start, "sentence-initial words"),
-    "quotation": (_inside_quotes, "text inside quotes"),
+    "word piece": (continuing, "later pieces of words"),
+    "third piece": (_later_pieces, "third or later pieces of words"),
+    "sentence start": (_sentence_start, "first words of sentences"),
+    "quotation": (_inside_quotes, "text inside quotation marks"),
     "brackets": (_inside_brackets, "text inside brackets"),
 }
 
@@ -112,7 +112,7 @@ class Position(Concept):
         return ((position >= self.first) & (position <= self.last))[None, :] & text.real
 
     def phrase(self) -> str:
-        return f"context positions {self.first}-{self.last}"
+        return f"tokens {self.first}-{self.last} of the excerpt"
 
     @classmethod
     def candidates(cls, text: TextView, least: int) -> Iterable[Concept]:

@@ -27,6 +27,13 @@ def visible(string: str) -> str:
     return string
 
 
+def named_token(string: str) -> str:
+    """An exact token as a sentence shows it: ``‹Mr›`` begins a word, ``‹…ing›`` goes on with one."""
+    if string[:1] == " " and string[1:2].isalnum():
+        return f"‹{visible(string[1:])}›"
+    return f"‹…{visible(string)}›" if string[:1].isalnum() else f"‹{visible(string)}›"
+
+
 @family("token")
 @dataclass(frozen=True)
 class Token(TokenClass):
@@ -41,7 +48,7 @@ class Token(TokenClass):
         return lexicon.are_tokens(ids, self.string)
 
     def phrase(self) -> str:
-        return f"‹{visible(self.string)}›"
+        return named_token(self.string)
 
     def literals(self) -> tuple[str, ...]:
         return (self.string,)

@@ -1,0 +1,249 @@
+"""A formula in plain English: the headline, the sentence, and the words that no concept covers.
+
+1. A *claim* is a named concept, e.g. ``names of places``, with how much it counts. Amounts
+   are relative to the strongest claim; what none is said of counts as much as that.
+2. A term that corrects an earlier one is an *exception* of its claim and claims nothing itself:
+   ``pla- words (not plan- words)``.
+3. The sentence names every claim, the side of the first one first, and then examples of the tokens
+   that are listed by name. The headline names those of the first three claims that fit it.
+4. Claims that differ in one word share the others: ``"play"/"win" in any form``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple, Protocol
+
+from .concepts import Concept
+from .concepts.both import Both
+from .concepts.words import named_token
+
+Side = Literal["both", "+", "-"]
+CANNOT = "Cannot be explained: no concept predicts it."
+ONLY_LISTED = "No named concept: only a list of tokens."
+"""The headline of a formula that lists tokens and nothing else."""
+TOO_LONG = "See the sentence: no concept is short enough for a headline."
+MAX_WORDS = 40
+"""Words of an explanation's sentence, as `word_count` counts them."""
+MAX_HEADLINE_WORDS, HEADLINE_CLAIMS = 12, 3
+EXAMPLES = 6
+"""Listed tokens that a sentence shows; more of them are read by nobody."""
+SHARES = {
+    1: "",
+    2: "half",
+    3: "a third",
+    4: "a quarter",
+    8: "an eighth",
+    9: "a ninth",
+    16: "a sixteenth",
+}
+"""How much a claim counts, by how many times as much the strongest one does."""
+
+
+class StatedTerm(Protocol):
+    """What a statement needs of a term: concept, signed weight, and whether it is an exception."""
+
+    @property
+    def concept(self) -> Concept: ...
+    @property
+    def weight(self) -> int: ...
+    @property
+    def is_exception(self) -> bool: ...
+
+
+class Listed(Protocol):
+    """What a statement needs of a token that is listed by name."""
+
+    @property
+    def token(self) -> str: ...
+    @property
+    def weight(self) -> int: ...
+
+
+class Claim(NamedTuple):
+    """A concept that a unit is said to fire on, how much, and what it leaves out."""
+
+    concept: Concept
+    sign: int
+    share: str
+    exceptions: tuple[tuple[Concept, str], ...] = ()
+    """Each with ``not`` or ``less on``."""
+
+
+def word_count(sentence: str) -> int:
+    """Words of a sentence; in a list with slashes each member is one word."""
+    return len(sentence.replace("/", " ").split())
+
+
+def statement(
+    terms: Sequence[StatedTerm], listed: Sequence[Listed] = (), side: Side = "both"
+) -> str:
+    """The sentence: all claims, then as many examples of the listed tokens as it has room for.
+
+    Args:
+        side: the target's; what weakens a one-sided target is no other side.
+    """
+    claims = claims_of(terms)
+    if not claims and not listed:
+        return CANNOT
+    sentence = ""
+    for spelled in (True, False):
+        clauses = list(_clauses(claims, side, spelled))
+        # At least two examples come before amounts that are spelled out.
+        most = min(EXAMPLES, len(listed))
+        for shown in range(most, min(most, 2) - 1 if spelled else -1, -1):
+            sentence = " ".join([*clauses, *_residue(listed, shown)])
+            if word_count(sentence) <= MAX_WORDS:
+                return sentence
+    return sentence
+
+
+def headline(terms: Sequence[StatedTerm], has_listed: bool = False, side: Side = "both") -> str:
+    """The first claims in at most 12 words, without amounts; see `headline_terms`."""
+    claims = claims_of(headline_terms(terms))
+    if claims:
+        return _headline(claims, side)
+    if terms:
+        return TOO_LONG
+    return ONLY_LISTED if has_listed else CANNOT
+
+
+def headline_terms(terms: Sequence[StatedTerm]) -> list[StatedTerm]:
+    """Of the first three claims those that fit together; if none of them fits, the next that does."""
+    chosen: list[StatedTerm] = []
+    for place, term in enumerate(claim for claim in terms if not claim.is_exception):
+        if place >= HEADLINE_CLAIMS and chosen:
+            break
+        longer = _headline(claims_of([*chosen, term]), "both")
+        if word_count(longer) <= MAX_HEADLINE_WORDS:
+            chosen.append(term)
+    return chosen
+
+
+def claims_of(terms: Sequence[StatedTerm]) -> list[Claim]:  # 1. and 2.
+    """The claims in the order of their terms; an exception belongs to the claim before it."""
+    strongest = max((abs(term.weight) for term in terms if not term.is_exception), default=1)
+    claims: list[Claim] = []
+    host_weight = 0
+    for term in terms:
+        if term.is_exception and claims:
+            how = "not" if abs(term.weight) >= host_weight else "less on"
+            exceptions = (*claims[-1].exceptions, (term.concept, how))
+            claims[-1] = claims[-1]._replace(exceptions=exceptions)
+            continue
+        host_weight = abs(term.weight)
+        times = min(SHARES, key=lambda n: abs(n - strongest / host_weight))
+        claims.append(Claim(term.concept, 1 if term.weight > 0 else -1, SHARES[times]))
+    return claims
+
+
+# ------------------------------------------------------------- 3. clauses
+
+
+def _clauses(claims: Sequence[Claim], side: Side, spelled: bool) -> Iterator[str]:
+    """One clause for each sign, that of the first claim first; of a one-sided target its own side.
+
+    Args:
+        spelled: say what an amount and the other side mean, where they are first read.
+    """
+    explained: set[str] = set()
+    first_sign = claims[0].sign if claims and side == "both" else 1
+    for sign in (first_sign, -first_sign):
+        groups: list[str] = []
+        for share in SHARES.values():
+            alike = [claim for claim in claims if (claim.sign, claim.share) == (sign, share)]
+            if not alike:
+                continue
+            note = " as much" if share and spelled and share not in explained else ""
+            explained.add(share)
+            groups.append(f"{share}{note} on {', '.join(_phrases(alike))}".lstrip())
+        if groups:
+            opening = _opening(sign, side, sign != first_sign, spelled)
+            clause = "; ".join(groups)
+            if opening.endswith(":"):
+                clause = clause.removeprefix("on ")
+            yield f"{opening} {clause}."
+
+
+def _opening(sign: int, side: Side, second: bool, spelled: bool) -> str:
+    if side != "both" and sign < 0:
+        return "Less:"
+    if second:
+        note = f" ({'positive' if sign > 0 else 'negative'} activations)" if spelled else ""
+        return f"On the other side{note}:"
+    return "Fires negatively" if sign < 0 or side == "-" else "Fires"
+
+
+def _headline(claims: Sequence[Claim], side: Side) -> str:
+    first_sign = claims[0].sign if side == "both" else 1
+    parts: list[str] = []
+    for sign in (first_sign, -first_sign):
+        phrases = _phrases([claim for claim in claims if claim.sign == sign])
+        if not phrases:
+            continue
+        opening = "negative on " if sign < 0 else ""
+        if side != "both":
+            opening = "less on " if sign < 0 else ""
+        elif sign != first_sign:
+            opening = "on the other side "
+        parts.append(opening + _joined(phrases))
+    return "; ".join(parts)
+
+
+def _residue(listed: Sequence[Listed], shown: int) -> list[str]:
+    """The first tokens by name, those that raise the prediction first, and how many more there are."""
+    if not shown:
+        return [f"By name: {len(listed)} tokens."] if listed else []
+    parts: list[str] = []
+    for sign, word in ((1, "more"), (-1, "less")):
+        names = [named_token(t.token) for t in listed[:shown] if t.weight * sign > 0]
+        if names:
+            parts.append(f"{word} on {', '.join(names)}")
+    if len(listed) > shown:
+        parts.append(f"{len(listed) - shown} others")
+    return [f"By name, {'; '.join(parts)}."]
+
+
+def _joined(phrases: Sequence[str]) -> str:
+    """``a, b and c``"""
+    return " and ".join(filter(None, (", ".join(phrases[:-1]), phrases[-1])))
+
+
+# ------------------------------------------------- 4. claims that share words
+
+
+def _phrases(claims: Sequence[Claim]) -> list[str]:
+    """The claims' phrases with their exceptions; neighbours that differ in one word are merged."""
+    groups: list[list[Claim]] = []
+    for claim in claims:
+        if groups and _merged([*groups[-1], claim]):
+            groups[-1].append(claim)
+        else:
+            groups.append([claim])
+    return [_merged(group) or _with_exceptions(group[0]) for group in groups]
+
+
+def _merged(claims: Sequence[Claim]) -> str:
+    """One phrase for claims of one family that differ in one word, or "" if they don't."""
+    families = {type(claim.concept) for claim in claims}
+    # Of a conjunction it would be open what is joined.
+    if len(claims) < 2 or len(families) > 1 or Both in families:
+        return ""
+    split = [claim.concept.noun().split() for claim in claims]
+    n_words = len(split[0])
+    if n_words < 2 or any(claim.exceptions for claim in claims):
+        return ""
+    if any(len(words) != n_words for words in split):
+        return ""
+    differing = [place for place in range(n_words) if len({words[place] for words in split}) > 1]
+    # A quoted phrase of several words stays whole.
+    if len(differing) != 1 or any(words[differing[0]].count('"') % 2 for words in split):
+        return ""
+    place = differing[0]
+    either = "/".join(words[place] for words in split)
+    return " ".join([*split[0][:place], either, *split[0][place + 1 :]])
+
+
+def _with_exceptions(claim: Claim) -> str:
+    notes = (f"({how} {concept.noun()})" for concept, how in claim.exceptions)
+    return " ".join([claim.concept.noun(), *notes])
