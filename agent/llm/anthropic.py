@@ -1,12 +1,15 @@
-"""Anthropic's messages. The stable prefix and the newest message are marked for its cache.
+"""Anthropic's messages. What the next request will repeat is marked for its cache.
 
-The prefix is the tools and the system part.
+That is the tools and the system part; the program's own messages before the last reply, which stay
+as they are while later turns are shortened; and the newest message, for a request that is repeated
+or that only adds to it.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from ...evals.judge.reasoning import remove_reasoning
@@ -120,13 +123,9 @@ class AnthropicConnection:
     def _wire(self, request: Request) -> dict[str, Any]:
         """The request as JSON of the messages protocol, with marks for the prompt cache."""
         messages = [_message(message) for message in request.messages]
-        if (
-            messages
-            and isinstance(messages[-1]["content"], list)
-            and messages[-1]["role"] == "user"
-        ):
-            last = messages[-1]["content"][-1] | _CACHED
-            messages[-1] = messages[-1] | {"content": [*messages[-1]["content"][:-1], last]}
+        for place in _cached_until(request.messages):
+            *content, last = messages[place]["content"]
+            messages[place] = messages[place] | {"content": [*content, last | _CACHED]}
         wire: dict[str, Any] = {
             "model": self._config.model,
             "max_tokens": self.most_output(request),
@@ -148,6 +147,16 @@ class AnthropicConnection:
     @property
     def _thinks(self) -> bool:
         return self._config.thinking != "disabled"
+
+
+def _cached_until(messages: Sequence[Message]) -> set[int]:
+    """The places of the messages that are marked: the last one of the program's that comes before the
+    last reply, and the newest one unless it is a reply."""
+    replies = [i for i, message in enumerate(messages) if isinstance(message, AssistantMessage)]
+    before = range(replies[-1] if replies else 0)
+    stable = [i for i in before if isinstance(messages[i], UserMessage)]
+    newest = range(len(messages))[-1:]
+    return {*stable[-1:], *(i for i in newest if i not in replies)}
 
 
 def _choice(choice: str) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """The language model of an explainer, with the run's journal and budget in front (`paid_calls`).
 
-The event `llm_call` holds only the messages that are new since the last reply. The system part and
-the tools, the same for all targets, are written once, as the event `prompt`.
+The event `llm_call` holds only the messages that are new since the last reply, and the message that
+shortens the turn before it. The system part and the tools, the same for all targets, are written
+once, as the event `prompt`.
 """
 
 from __future__ import annotations
@@ -47,7 +48,11 @@ class JournaledModel:
             reply = self._model.reply(replace(request, meter=meter))
             new_messages = _since_last_reply(request_json["messages"])
             return {
-                "request": {"system_and_tools": prompt, "new": bounded_json(new_messages)},
+                "request": {
+                    "system_and_tools": prompt,
+                    "new": bounded_json(new_messages),
+                    "shortened": bounded_json(_shortened(request_json["messages"])),
+                },
                 "answer": bounded_json(reply.to_json()),
                 "prompt": request.prompt,
                 "model": reply.model or self._name,
@@ -141,3 +146,10 @@ def _since_last_reply(messages: list[Any]) -> list[Any]:
     """The messages after the model's last reply."""
     replies = [i for i, message in enumerate(messages) if "reply" in message]
     return messages[replies[-1] + 1 :] if replies else messages
+
+
+def _shortened(messages: list[Any]) -> str:
+    """The last message of the program before the model's last reply, if it is not the first of all."""
+    replies = [i for i, message in enumerate(messages) if "reply" in message]
+    earlier = [m["text"] for m in messages[1 : replies[-1]] if "text" in m] if replies else []
+    return earlier[-1] if earlier else ""

@@ -48,9 +48,10 @@ class DemoModel:
             return speak([("cannot_explain", {"reason": "no whole word is marked on either side"})])
         if not answers:
             return speak([("propose", {"hypotheses": _hypotheses(plus, minus)})])
-        if len(answers) == 1:
+        status = answers[-1].results[-1].text
+        if not _TALLY.search(status):
             return speak([("experiment", {"experiments": _experiments(plus, minus)})])
-        return speak([_end(answers[-1].results[-1].text)])
+        return speak([_end(status)])
 
 
 def _first(request: Request) -> str:

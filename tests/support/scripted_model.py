@@ -7,7 +7,15 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hubel.agent.llm.conversation import Reply, Request, TokenUsage, ToolCall, ToolResults
+from hubel.agent.explainers.language_model.shorten import TITLE
+from hubel.agent.llm.conversation import (
+    Reply,
+    Request,
+    TokenUsage,
+    ToolCall,
+    ToolResults,
+    UserMessage,
+)
 
 Calls = Sequence[tuple[str, dict[str, Any]]]
 Script = Callable[[int, Request], Reply]
@@ -47,7 +55,8 @@ def is_second_look(request: Request) -> bool:
 def turn_of(request: Request) -> int:
     """Replies of this conversation so far that were not all error."""
     answered = [m.results for m in request.messages if isinstance(m, ToolResults)]
-    return sum(not all(result.error for result in results) for results in answered)
+    shortened = [m for m in request.messages if isinstance(m, UserMessage) and TITLE in m.text]
+    return len(shortened) + sum(not all(result.error for result in results) for results in answered)
 
 
 def experiments(

@@ -17,7 +17,7 @@ from ..subject.token_text import join_tokens
 SHOWN_FROM = 0.3
 """Share of the strongest signal from which a token is marked: with less, most neurons' marks cover
 ordinary text."""
-BEFORE, AFTER = 32, 8
+BEFORE, AFTER = 16, 4
 """Tokens shown around the peak; what a causal model's unit responds to comes before it."""
 _INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 

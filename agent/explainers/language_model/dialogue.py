@@ -3,35 +3,34 @@
 1. The first message shows what the unit does on the corpus, and the explanation to beat.
 2. Each reply so far is parsed, and answered with what the log says came of it: outcomes, results,
    scores, repairs.
-3. What comes at the end is the next request. Messages are only ever appended, so that providers can
-   cache the prefix, and so that a resumed run sends the same requests and pays for none twice.
+3. What comes at the end is the next request. A turn is shortened once, when the next reply has come
+   (`thread`, `shorten`), so that providers can cache what is before the last turn, and so that a
+   resumed run sends the same requests and pays for none twice.
+4. All requests of one target together have at most PROMPT_TOKENS. The model is told how many replies
+   that leaves.
 
 A second look is a separate conversation: it shows the claim and nothing of how it came about.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .... import prompts
 from ....tools.errors import HubelError
-from ...llm.conversation import (
-    AssistantMessage,
-    Request,
-    ToolResult,
-    ToolResults,
-    UserMessage,
-)
-from . import parse_reply, prompt_text, tools
+from ...llm.conversation import AssistantMessage, ToolResult, ToolResults, UserMessage
+from ...llm.token_estimate import request_tokens
+from . import parse_reply, prompt_text
 from .aliases import Aliases
 from .parse_reply import ParsedReply, ParsedToolCall
+from .shorten import shorten_turn
 from .state import InvestigationState
+from .thread import ConversationThread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ...llm.conversation import JournaledReply, Message
+    from ...llm.conversation import JournaledReply, Request
     from ..protocol import (
         AnsweredReply,
         Conversation,
@@ -42,32 +41,16 @@ if TYPE_CHECKING:
         ToolAnswer,
     )
 
-MAX_REPLIES = 24
+MAX_REPLIES = 16
 """Replies that one investigation may take, second looks not counted; good ones need four to eight."""
+PROMPT_TOKENS = 60_000
+"""Prompt tokens that the requests of one investigation may have in all, second looks included."""
 TRIES = 3
 """Unusable replies in a row before the target is a failure."""
-MAX_TOKENS = 4096
-"""Tokens of one reply, thinking included where a provider counts it so."""
 
 
 class Unusable(HubelError):
     """The language model's replies cannot be used, however often it is asked."""
-
-
-@dataclass
-class ConversationThread:
-    """One line of conversation: the messages, and the last reply's calls while unanswered."""
-
-    system: str
-    label: str
-    """Name, version and hash of the prompt."""
-    own_tools: tuple[str, ...]
-    messages: list[Message]
-    unanswered: Sequence[ParsedToolCall] = ()
-    replies: int = 0
-    faults: int = 0
-    """Unusable replies in a row."""
-    last_fault: str = ""
 
 
 class Dialogue:
@@ -87,12 +70,14 @@ class Dialogue:
         self.main = self._thread("experimenter", parse_reply.MAIN_TOOLS, self._opening())
         if conversation.note:
             note = self.state.aliases.hide(prompt_text.note(conversation.note))
-            self.main.messages.append(UserMessage(note))
+            self.main.opening.append(UserMessage(note))
         self.looks: dict[str, ConversationThread] = {}
         self.premature = 0
         """Replies in a row that only conclude, too early."""
         self.favourite = ""
         """The hypothesis that waits for its second look."""
+        self._spent, self._estimated = 0, 0
+        """Prompt tokens of the requests so far as the server counts them, and as estimated."""
         self._moves = 0
         """Moves of this target whose replies are part of the conversation."""
         self._parsed: dict[str, ParsedReply] = {}
@@ -118,7 +103,7 @@ class Dialogue:
         Raises:
             Unusable: too many replies in a row could not be used.
         """
-        thread = self._look(self.favourite) if self.favourite else self.main
+        thread = self._due()
         allowed = TRIES * (1 + self.conversation.retries)
         second_look_failed = thread is not self.main and thread.replies >= allowed
         if thread.faults >= allowed or second_look_failed:
@@ -127,24 +112,31 @@ class Dialogue:
                 f"{thread.last_fault or 'a second look made no experiment'}"
             )
         self._answer(thread)
-        return Request(
-            system=thread.system,
-            messages=tuple(thread.messages),
-            tools=tools.schemas(*thread.own_tools),
-            max_tokens=MAX_TOKENS,
-            prompt=thread.label,
-            tool_choice="any",
-        )
+        return thread.request()
 
     @property
     def over(self) -> bool:
         """Whether it ends here: no replies are left, or the model insists on what cannot win."""
+        if self._tokens_left() < self._tokens_of(self._due()):
+            return True
         return not self.favourite and (self.replies_left <= 0 or self.premature >= TRIES)
 
     @property
     def replies_left(self) -> int:
         """Replies that the investigation may still take, second looks not counted."""
-        return MAX_REPLIES - self.main.replies
+        affordable = self._tokens_left() // max(1, self._tokens_of(self.main))
+        return max(0, min(MAX_REPLIES - self.main.replies, affordable))
+
+    def _tokens_left(self) -> int:
+        return PROMPT_TOKENS - self._spent
+
+    def _tokens_of(self, thread: ConversationThread) -> int:
+        """Tokens of a thread's next request, as this server is likely to count them."""
+        rate = self._spent / self._estimated if self._estimated else 1.0
+        return round(rate * request_tokens(thread.request()))
+
+    def _due(self) -> ConversationThread:
+        return self._look(self.favourite) if self.favourite else self.main
 
     # 1. how a conversation begins
 
@@ -190,21 +182,27 @@ class Dialogue:
         """Add one reply to its thread: the main one, or the second look at a favourite hypothesis."""
         thread = self._look(answered.look) if answered.look else self.main
         self._answer(thread)
+        estimated = request_tokens(thread.request())
+        usage = answered.journaled.reply.usage
+        self._estimated += estimated
+        self._spent += usage.input if usage else estimated
         thread.replies += 1
         parsed = self.parse(answered.journaled, answered.look)
         del self._parsed[answered.journaled.key]
         if parsed.unusable:
             thread.faults, thread.last_fault = thread.faults + 1, parsed.unusable
             left_out = f"Your last reply could not be used and is left out here: {parsed.unusable}."
-            thread.messages.append(UserMessage(left_out))
+            thread.recent.append(UserMessage(left_out))
             return
+        if thread is self.main:
+            self._shorten()
         calls = parsed.calls
         thread.faults = 0 if any(call.usable for call in calls) else thread.faults + 1
         thread.last_fault = "; ".join(fault for call in calls for fault in call.faults)
         only_concludes = all(call.premature for call in calls)
         self.premature = self.premature + 1 if only_concludes and not answered.look else 0
-        thread.messages.append(AssistantMessage(answered.journaled.reply))
-        thread.unanswered = calls
+        thread.recent.append(AssistantMessage(answered.journaled.reply))
+        thread.unanswered = thread.last_calls = calls
         self._collect_evidence(calls, answered.results)
         if answered.look:
             self.favourite = "" if answered.look in self.state.looked else answered.look
@@ -213,6 +211,15 @@ class Dialogue:
             self.favourite = next(unsettled, "")
         if not self.favourite:  # else the reply is answered when the second look is over
             self._answer(thread)
+
+    def _shorten(self) -> None:
+        """Replace the last turn by a few lines, now that a newer one has come."""
+        main = self.main
+        if main.last_calls:
+            turn = shorten_turn(main.last_calls, self.state, self.evidence, self.view)
+            if turn:
+                main.ledger.append(UserMessage(self.state.aliases.hide(turn)))
+        main.recent.clear()
 
     def _collect_evidence(
         self, calls: Sequence[ParsedToolCall], results: Mapping[str, ToolAnswer]
@@ -249,7 +256,7 @@ class Dialogue:
         for call, text in zip(calls, texts, strict=True):
             failed = bool(call.faults) and (bool(call.premature) or not call.usable)
             results.append(ToolResult(call.call, text, error=failed))
-        thread.messages.append(ToolResults(tuple(results)))
+        thread.recent.append(ToolResults(tuple(results)))
 
     def _text(self, call: ParsedToolCall) -> str:
         """The answer to one tool call, as the model reads it."""

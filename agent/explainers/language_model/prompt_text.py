@@ -19,7 +19,7 @@ BEFORE, AFTER = 12, 3
 """Tokens shown around an exemplar's peak. Triggers are at the peak or shortly before it."""
 TOP, MIDDLING = 5, 3
 """Exemplars of each kind that are shown; an observation holds more."""
-MAX_RESULT = 3000
+MAX_RESULT = 1600
 """Characters of an instrument's result; the model can ask for less at a time."""
 
 
@@ -104,7 +104,7 @@ def competitor(hypothesis: Hypothesis | None, score: float | None) -> str:
     """The explanation to beat."""
     if hypothesis is None:
         return "No other explanation is known."
-    explanation = hypothesis.predicate or hypothesis.sentence
+    explanation = (hypothesis.predicate or hypothesis.sentence).partition("; step ")[0]
     value = ""
     if score is not None:
         value = f" It scores {score:.2f} on text that you are not shown; do better."
@@ -119,10 +119,11 @@ def outcome(planned: Experiment, row: Mapping[str, Any]) -> str:
         return f"{planned.id} VOID {planned.hypothesis}: {why}; it counts neither for nor against"
     compared = row["compared"] if isinstance(row["compared"], list) else [row["compared"]]
     against = " to ".join(f"{value:.3g}" for value in compared)
+    quantity = "" if planned.quantity == "max" else f"{planned.quantity} "
     line = (
         f"{planned.id} {row['outcome'].upper()} {planned.hypothesis}: "
-        f"{planned.relation} on side {planned.side} "
-        f"({_COMPARISON[planned.relation]} {against}): {planned.quantity} {row['observed']:+.3g}"
+        f"{planned.relation} on {planned.side} "
+        f"({_COMPARISON[planned.relation]} {against}): {quantity}{row['observed']:+.3g}"
     )
     return f"{line}; {seen}" if seen else line
 
@@ -145,7 +146,7 @@ def tested_texts(earlier: Sequence[Experiment]) -> str:
     return f"Texts that were tried on earlier claims; find others: {', '.join(texts)}"
 
 
-def strongest_tokens(tokens: Sequence[str], values: Sequence[float], n: int = 3) -> str:
+def strongest_tokens(tokens: Sequence[str], values: Sequence[float], n: int = 2) -> str:
     """What the unit did on a text, strongest first: ``activations " Monday" +1.93, " on" -0.40``."""
     order = sorted(range(1, len(tokens)), key=lambda i: -abs(values[i]))[:n]  # without position 0
     if not order:

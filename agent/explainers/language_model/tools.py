@@ -147,6 +147,18 @@ _UNLISTED = frozenset(
 """Arguments that are accepted but not listed, because few calls need them."""
 _DEFAULTS: dict[str, Any] = {"unit": "U", "units": ["U"], "site": "U"}
 """Values of an omitted argument that names a unit."""
+_BRIEF: dict[str, int] = {
+    "activations_exemplars": 4,
+    "activations_search": 5,
+    "coactivating": 5,
+    "corpus_search": 3,
+    "logit_lens": 8,
+    "nearest": 5,
+    "tokens_describe": 4,
+    "units_matching": 5,
+    "upstream": 6,
+}
+"""An omitted `k`, smaller than for other readers: every answer is paid for by the token."""
 
 
 @cache
@@ -292,6 +304,8 @@ def replace_aliases(tool: str, arguments: Mapping[str, Any], aliases: Aliases) -
             replaced[name] = aliases.reveal(value)
         elif is_required and name in _DEFAULTS:
             replaced[name] = aliases.reveal(_DEFAULTS[name])
+    if tool in _BRIEF:
+        replaced.setdefault("k", _BRIEF[tool])
     return replaced
 
 
