@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...tools.annotation import SpacyAnnotator
 from ...tools.dissection import Lexicon, Predicate, frozen_lexicon
 from ...tools.errors import CorruptError
 from ...tools.files import atomic_folder, cache_dir
@@ -28,11 +29,19 @@ if TYPE_CHECKING:
 def subject_lexicon(
     subject: Callable[[], Subject], revision: str, say: Callable[[str], None] = lambda line: None
 ) -> Lexicon:
-    """The whole lexicon of a subject, from the cache if it was made before.
+    """The whole lexicon of a subject, from the cache if it was made before, with a tagger.
 
     Args:
-        say: told if it has to be made, which takes some seconds.
+        say: told if it has to be made, or a long text tagged, which takes some seconds.
     """
+    lexicon = _whole_lexicon(subject, revision, say)
+    lexicon.annotator = SpacyAnnotator(lexicon.strings, say)
+    return lexicon
+
+
+def _whole_lexicon(
+    subject: Callable[[], Subject], revision: str, say: Callable[[str], None]
+) -> Lexicon:
     folder = cache_dir() / "lexicons" / revision
     if folder.is_dir():
         try:

@@ -29,6 +29,8 @@ from ..subject.token_text import mark_bytes
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
+    from ..annotation import Annotator
+
 T = TypeVar("T")
 FORMAT = 2
 _FILE, _VECTORS = "lexicon.json", "lexicon.safetensors"
@@ -46,6 +48,7 @@ class Lexicon:
         vectors: one row per token, e.g. the input embedding; without them no neighbourhoods.
         neighbourhoods: printed concept to its words; they replace the vectors in a frozen lexicon
             (``freeze``).
+        annotator: tags the words of texts; without one, there are no concepts of lemmas and grammar.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Lexicon:
         strings: list[str],
         vectors: Float[np.ndarray, "vocab d"] | None = None,
         neighbourhoods: Mapping[str, Sequence[str]] | None = None,
+        annotator: Annotator | None = None,
     ) -> None:
         if vectors is not None and len(vectors) != len(strings):
             raise UsageError(
@@ -61,6 +65,7 @@ class Lexicon:
         self.strings = strings
         self.vectors = None if vectors is None else np.asarray(vectors, dtype=np.float32)
         self.neighbourhoods = dict(neighbourhoods or {})
+        self.annotator = annotator
         self._memo: dict[object, object] = {}
 
     @classmethod

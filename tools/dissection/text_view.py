@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from ..errors import UsageError
+from ..annotation import english_problem
+from ..errors import UnavailableError, UsageError
 from .lexicon import Lexicon
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int
+
+    from ..annotation import Annotations
 
 T = TypeVar("T")
 
@@ -20,7 +23,8 @@ T = TypeVar("T")
 class TextView:
     """Contexts of tokens, right-padded, with ``length`` real tokens in each row.
 
-    A concept at position p may look only at positions 0..p of its row.
+    A concept at position p looks only at positions 0..p of its row; those over annotations may look
+    at the whole row, since a tagger does.
     """
 
     def __init__(
@@ -42,6 +46,29 @@ class TextView:
         self.length = np.asarray(length).astype(np.int64)
         self.lexicon = lexicon
         self._memo: dict[object, object] = {}
+
+    @cached_property
+    def annotations(self) -> Annotations:
+        """What the lexicon's tagger says about each word.
+
+        Raises:
+            UnavailableError: words cannot be tagged here.
+        """
+        if self.lexicon.annotator is None:
+            raise UnavailableError("this vocabulary has no tagger, so words cannot be tagged")
+        return self.lexicon.annotator.annotate(self.tokens, self.length)
+
+    @cached_property
+    def annotation_problem(self) -> str:
+        """Why a search over this text leaves out the concepts over annotations; "" if it does not."""
+        if self.lexicon.annotator is None:
+            return "this vocabulary has no tagger"
+        if problem := english_problem(self.lexicon.strings, self.tokens, self.length):
+            return problem
+        try:
+            return "" if len(self.annotations) else "the text has no words"
+        except UnavailableError as error:
+            return str(error)
 
     def memo(self, key: object, make: Callable[[], T]) -> T:
         """``make()``, called once per key."""

