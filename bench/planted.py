@@ -29,12 +29,14 @@ from ..agent.runlog.verdict_score import verdict_score
 from ..agent.runlog.views import TargetRow, target_rows
 from ..evals.statistics.sample import Sample
 from ..tools.corpus import RULE, read_corpus
+from ..tools.dissection import Predicate, TextView
 from ..tools.errors import UsageError
 from ..tools.files import atomic_file, cache_dir
 from ..tools.index.holdout import open_collected_holdout
 from ..tools.subject.address import Unit
 from . import planted_truth
 from .planted_truth import PlantedResult
+from .stated_meaning import stated_parts, states_meaning
 
 if TYPE_CHECKING:
     from ..agent.runlog.progress import Reporter
@@ -159,6 +161,7 @@ class _TruthComparison:
     def __init__(self, subject: PlantedSubject, holdout: Collected, folder: Path) -> None:
         self._subject, self._holdout = subject, holdout
         self._lexicon = stored_lexicon(folder)
+        self._text = TextView(holdout.tokens, holdout.length, self._lexicon)
 
     def result(self, unit: SuiteUnit, row: TargetRow) -> PlantedResult:
         """The result of one unit, from its row in the run."""
@@ -185,11 +188,15 @@ class _TruthComparison:
         predicted = predict(row["predicate"], self._lexicon, holdout.tokens, holdout.length)
         sample = self._sample(predicted, truth)
         r = planted_truth.r_truth(sample)
+        predicate = Predicate.parse(row["predicate"])
+        by_part = self._subject.truth_by_part(Unit.parse(row["target"]), holdout.tokens)
+        stated = stated_parts(predicate, by_part, self._text, holdout.mask)
         return {
             "decidable": decidable,
             **planted_truth.firing(sample, unit.weakest)._asdict(),
             "r_truth": r,
             "recovered": planted_truth.is_recovered(kept, r),
+            "states_meaning": states_meaning(stated),
         }
 
     def discrimination(self, units: Sequence[Unit]) -> float | None:

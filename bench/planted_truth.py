@@ -7,6 +7,7 @@
                 side counts against both.
     decidable   the truth itself, taken as the prediction of the noisy signal, has a lower end of at least 0.3 here
     recovered   kept by its run and r_truth at least 0.7
+    states_meaning   one of its named concepts is nearly the planted rule, for every part (`stated_meaning`)
     auroc       how often a unit's true explanation scores higher on it than another unit's: true pairs against all
                 false pairs of decidable units, each scored by simulation on the noisy signal
 
@@ -44,7 +45,7 @@ class Firing(NamedTuple):
 
 @dataclass(frozen=True)
 class PlantedResult:
-    """The outcome of one unit of a suite; its first eleven fields are a line of `hubel bench planted --json`.
+    """The outcome of one unit of a suite; its first twelve fields are a line of `hubel bench planted --json`.
 
     Attributes:
         null, control: False, or the kind.
@@ -62,6 +63,7 @@ class PlantedResult:
     recall: float | None = None
     decidable: bool | None = None
     recovered: bool = False
+    states_meaning: bool = False
     null: str | bool = False
     control: str | bool = False
     family: str = ""
@@ -163,12 +165,15 @@ def summary(results: Sequence[PlantedResult]) -> dict[str, Any]:
     kept_nulls = sum(row.kept for row in nulls)
     decidable = [row for row in planted if row.decidable]
     recovered = sum(row.recovered for row in decidable)
+    stated = sum(row.states_meaning for row in decidable)
     return {
+        "states_meaning": stated / len(decidable) if decidable else None,
         "recovered": recovered / len(decidable) if decidable else None,
         "false_keep": kept_nulls / len(nulls) if nulls else None,
         "undecidable": len(planted) - len(decidable),
         "by_family": {name: _family(rows) for name, rows in by_family.items()},
         "recovered_interval": _interval(recovered, len(decidable)),
+        "states_meaning_interval": _interval(stated, len(decidable)),
         "false_keep_interval": _interval(kept_nulls, len(nulls)),
         "planted": len(planted),
         "decidable": len(decidable),
@@ -182,6 +187,7 @@ def _family(rows: Sequence[PlantedResult]) -> dict[str, int]:
     decidable = [row for row in rows if row.decidable]
     return {
         "recovered": sum(row.recovered for row in decidable),
+        "states_meaning": sum(row.states_meaning for row in decidable),
         "decidable": len(decidable),
         "units": len(rows),
     }

@@ -26,6 +26,7 @@ UNIT_COLUMNS = (
     "precision",
     "recall",
     "recovered",
+    "states it",
     "explanation",
 )
 SCORER_COLUMNS = (
@@ -158,14 +159,15 @@ def _run_name(args: argparse.Namespace, digest: str) -> str:
 def _show(results: Sequence[PlantedResult], summary: Mapping[str, Any]) -> None:
     output.table(UNIT_COLUMNS, [_unit_cells(row) for row in results], right=UNIT_COLUMNS[3:7])
     output.table(
-        ("family", "recovered", "decidable", "units"),
+        ("family", "recovered", "states it", "decidable", "units"),
         [(name, *counts.values()) for name, counts in summary["by_family"].items()],
-        right=("recovered", "decidable", "units"),
+        right=("recovered", "states it", "decidable", "units"),
     )
     recovered = _share(summary["recovered"], summary["recovered_interval"])
     false_keeps = _share(summary["false_keep"], summary["false_keep_interval"])
+    stated = _share(summary["states_meaning"], summary["states_meaning_interval"])
     output.line(
-        f"recovered {recovered} of {summary['decidable']} decidable units "
+        f"recovered {recovered}, meaning stated {stated} of {summary['decidable']} decidable units "
         f"({summary['undecidable']} are not decidable on this holdout); "
         f"false keeps {false_keeps} of {summary['nulls']} nulls; "
         f"controls kept {summary['controls_kept']} of {summary['controls']}"
@@ -189,7 +191,8 @@ def _unit_cells(row: PlantedResult) -> tuple[object, ...]:
     else:
         recovered = "not decidable" if row.decidable is False else None
     verdict = "kept" if row.kept else "not kept"
-    return (row.id, row.target, verdict, *numbers, recovered, row.explanation)
+    stated = "yes" if row.states_meaning else "no" if row.decidable else None
+    return (row.id, row.target, verdict, *numbers, recovered, stated, row.explanation)
 
 
 def _scorer_cells(row: Mapping[str, Any]) -> tuple[object, ...]:

@@ -61,6 +61,7 @@ KEYS = {
     "recall",
     "decidable",
     "recovered",
+    "states_meaning",
     "null",
     "control",
 }
@@ -130,7 +131,12 @@ def test_the_bench_says_which_explanations_are_right(
     assert summary["false_keep"] == 0.0
     assert summary["undecidable"] == 1
     assert summary["auroc"] == 1.0
-    assert summary["by_family"]["dates"] == {"recovered": 1, "decidable": 1, "units": 1}
+    assert summary["by_family"]["dates"] == {
+        "recovered": 1,
+        "states_meaning": 0,
+        "decidable": 1,
+        "units": 1,
+    }
     # the same command again only prints; another suite under that name is refused
     assert run_command_line(bench(corpus, suite, tmp_path / "runs", "--json", "--name", "b")) == 0
     assert lines(capsys)[-1] == last

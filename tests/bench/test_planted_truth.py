@@ -159,8 +159,8 @@ def test_the_summary_counts_decidable_units_and_nulls() -> None:
     assert totals["false_keep"] == 0.25
     assert totals["undecidable"] == 1
     assert totals["by_family"] == {
-        "x": {"recovered": 1, "decidable": 2, "units": 2},
-        "y": {"recovered": 0, "decidable": 1, "units": 2},
+        "x": {"recovered": 1, "states_meaning": 0, "decidable": 2, "units": 2},
+        "y": {"recovered": 0, "states_meaning": 0, "decidable": 1, "units": 2},
     }
     assert totals["false_keep_interval"][0] < 0.25 < totals["false_keep_interval"][1]
     assert (totals["nulls"], totals["controls"], totals["controls_kept"]) == (4, 1, 1)

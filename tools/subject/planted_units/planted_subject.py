@@ -102,6 +102,12 @@ class PlantedSubject(Subject):
         """A planted unit's noiseless activations on texts (right-padded with 0); 0 for a null."""
         return self._values.truth(unit.unsided, ids)
 
+    def truth_by_part(
+        self, unit: Unit, ids: Int[np.ndarray, "context seq"]
+    ) -> Float[np.ndarray, "part context seq"]:
+        """The same of each of the unit's parts, which add up to it."""
+        return self.texts.activations(self.suite_unit_at[unit.unsided].parts, ids)
+
     def _edits_for(
         self,
         ids: Int[Tensor, "batch seq"],
