@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...tools.dissection import search_formulas
+from ...tools.dissection.search import SEARCH_SEED
 from ...tools.subject.token_text import join_with_offsets
 from .protocol import Experiment, Hypothesis, InvestigationView, Move, Passage, TargetData
 
@@ -35,13 +36,20 @@ TRIES = 12
 
 
 class Compositional:
-    """The formula search, as an explainer."""
+    """The formula search, as an explainer.
+
+    Args:
+        seed: of the search's folds.
+    """
 
     name = "compositional"
-    version = "1"
+    version = "2"
     revises = False
     converses = False
     moves_a_round = 4
+
+    def __init__(self, seed: int = SEARCH_SEED) -> None:
+        self._seed = seed
 
     def move(self, view: InvestigationView) -> Move:
         """All hypotheses and experiments at once."""
@@ -56,13 +64,14 @@ class Compositional:
                 data.signal,
                 data.mask,
                 data.lexicon,
+                seed=self._seed,
                 cache=data.cache,
             )
         predicates = {}
         hypotheses = []
         for candidate in candidates:
             predicate, id = candidate.predicate, f"h{len(hypotheses) + 1}"
-            if predicate.terms:
+            if predicate.terms or predicate.listed:
                 predicates[id] = predicate
                 hypotheses.append(
                     Hypothesis(
@@ -175,6 +184,5 @@ def _passage(row: np.ndarray, data: TargetData) -> Passage:
 
 
 def make(config: RunConfig) -> Compositional:
-    """There are no settings."""
-    del config
-    return Compositional()
+    """With the run's seed."""
+    return Compositional(config.seed)

@@ -112,7 +112,7 @@ class DialogueDriver(ExplainerDriver):
         context = self.context
         if not context.config.competitor:
             return
-        search = Compositional()
+        search = Compositional(context.config.seed)
         request = {"explainer": search.name, "version": search.version, "competitor": True}
         move = _journaled_move(context, search, view, request)
         select = context.data.of(view.unit, "select")

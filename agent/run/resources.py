@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...tools.dissection.search import SEARCH_SEED, shared_candidates
+from ...tools.dissection.search import shared_candidates
 from ...tools.errors import HubelError, UsageError
 from ...tools.index import Collected, Index, collect
 from ...tools.instruments import InstrumentContext
@@ -204,7 +204,7 @@ class RunResources:
                 explore.group,
                 explore.mask,
                 self.lexicon(),
-                SEARCH_SEED,
+                self._config.seed,
                 self._search_cache,
             )
 

@@ -9,7 +9,7 @@ import numpy as np
 from .concepts.words import Token
 from .lexicon import Lexicon
 from .predicate import Predicate
-from .ridge import SHRINK, RidgeMoments, graded_predicate
+from .ridge import FINE_SCALES, SHRINK, RidgeMoments, graded_predicate
 from .text_view import TextView
 
 if TYPE_CHECKING:
@@ -46,4 +46,4 @@ def ten_weighted_tokens(
     moments = RidgeMoments.start(centred, np.zeros(len(values), int), 1)
     for i in best:
         moments = moments.added((types == i).astype(np.float64))
-    return graded_predicate([Token(strings[i]) for i in best], moments, mean)
+    return graded_predicate([Token(strings[i]) for i in best], moments, mean, FINE_SCALES)

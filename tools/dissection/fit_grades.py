@@ -20,7 +20,7 @@ from ..correlation import pearson
 from ..errors import UsageError
 from .concepts import Concept
 from .predicate import Predicate
-from .ridge import RidgeMoments, graded_predicate
+from .ridge import FINE_SCALES, RidgeMoments, graded_predicate
 from .text_view import TextView
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def fit_grades(
     kept, dropped, why = list(concepts), list[Concept](), ""
     while True:
         try:
-            predicate = graded_predicate(kept, moments, mean)
+            predicate = graded_predicate(kept, moments, mean, FINE_SCALES)
             return FittedGrades(predicate, tuple(dropped), why)
         except UsageError as error:
             if len(kept) == 1:

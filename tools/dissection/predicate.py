@@ -21,14 +21,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import log2
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import UsageError
-from .concepts import FAMILIES, Concept
-from .concepts.base import TEXT_BITS
+from .concepts import Concept
+from .concepts.base import TEXT_BITS, concept_bits
 from .grammar import EXCEPT, LIST, NOTHING, parse_formula
 from .lexicon import Lexicon
 from .statement import MAX_WORDS, Side, headline, headline_terms, statement, word_count
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
 
 GRADES = {"faintly": 1, "slightly": 2, "moderately": 4, "strongly": 8, "extremely": 16}
 MAX_CONCEPTS, MAX_LITERALS = 12, 24
-GRADE_BITS = log2(2 * len(GRADES))
 LISTED_BITS = TEXT_BITS + 5
 """A listed token's text, its sign and one of 16 weights."""
 
@@ -135,9 +133,7 @@ class Predicate:
     def bits(self) -> float:
         """Length of the formula: for each term its family, arguments, grade and sign; for each
         listed token the token and its weight."""
-        of_terms = sum(
-            log2(len(FAMILIES)) + term.concept.bits() + GRADE_BITS for term in self.terms
-        )
+        of_terms = sum(concept_bits(term.concept) for term in self.terms)
         return of_terms + len(self.listed) * LISTED_BITS
 
     def predict(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .candidates import CandidateMatrix
+from .candidates import CandidateMatrix, sums_by_fold
 from .concepts import Concept
 from .concepts.before import After, Recent, Since
 from .concepts.both import Both
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 WINDOWS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20)
 MIN_SHARE, MAX_SHARE = 0.02, 0.9  # of the concept's positions, where the second condition holds
 MIN_POSITIONS = 12  # of the conjunction
-FORMS_PER_CHANNEL = 3
+FORMS = 6
 
 
 def widened_forms(concept: Concept) -> Iterator[Concept]:
@@ -59,32 +59,16 @@ def narrowed_forms(
     """
     if isinstance(concept, Both):
         return []
-    held = column > 0
-    n_held = int(held.sum())
-    conditions: list[Concept] = []
-    for channel in candidates.channels:
-        members = candidates.class_members
-        sums = members @ channel.sums_by_type(residual * held)
-        counts = members @ channel.sums_by_type(held.astype(np.float64))
-        best = _best(sums, counts, n_held)
-        conditions += [channel.concept(candidates.classes[i]) for i in best]
-    sums = candidates.position_sums(residual * held)
-    counts = candidates.position_sums(held.astype(np.float32))
-    conditions += [candidates.position_concepts[i] for i in _best(sums, counts, n_held)]
-    return [_conjunction(concept, other) for other in conditions if other != concept]
-
-
-def _best(
-    sums: Float[np.ndarray, "concepts folds"],
-    counts: Float[np.ndarray, "concepts folds"],
-    held: int,
-) -> list[int]:
-    joint = counts.sum(axis=1)
-    share = joint / max(held, 1)
+    held = np.flatnonzero(column)
+    inside = candidates.rows_by_position[:, held].tocsr()
+    joint = np.diff(inside.indptr)
+    share = joint / max(len(held), 1)
     enough = (share >= MIN_SHARE) & (share <= MAX_SHARE) & (joint >= MIN_POSITIONS)
-    gains = np.where(enough, cv_gain(sums, counts), 0.0)
-    best = np.argsort(-gains, kind="stable")[:FORMS_PER_CHANNEL]
-    return [int(i) for i in best if gains[i] > 0]
+    rows = np.flatnonzero(enough)
+    gains = cv_gain(*sums_by_fold(inside[rows], residual[held], candidates.fold[held]))
+    best = [int(rows[i]) for i in np.argsort(-gains, kind="stable")[:FORMS] if gains[i] > 0]
+    conditions = (candidates.concepts[row] for row in best)
+    return [_conjunction(concept, other) for other in conditions if other != concept]
 
 
 def _conjunction(left: Concept, right: Concept) -> Both:

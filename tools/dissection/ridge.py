@@ -5,8 +5,8 @@
    out is 2 w S_f - w^2 N_f; the gain of the concept is the sum over folds.
 2. Regression. Columns are 0/1; moments (Gram matrix, products with the signal) are kept by fold, so
    that adding or removing a concept and cross-validating a formula cost next to nothing.
-3. Grades. The step is searched on a grid, every weight goes to its nearest grade, then single
-   grades are changed as long as the squared error falls.
+3. Grades. The step is searched on a grid, every weight goes to its nearest degree, then single
+   degrees are changed as long as the squared error falls.
 """
 
 from __future__ import annotations
@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 
 SHRINK = 15.0  # pseudo-positions; 5 and 40 were no better on four layers of SmolLM2
 RIDGE = 5.0  # pseudo-positions per weight
-SCALES = ((1, 2, 4, 8, 16), (1, 2, 4, 16), (1, 4, 16), (2, 8), (4,))
+SCALES = ((2, 4, 8), (4,))
+"""Few degrees, each twice the one before: on real units five predict no better than three."""
+FINE_SCALES = ((1, 2, 4, 8, 16), *SCALES)
+"""For concepts that a person or a language model named, which may differ more."""
+INSIDE = 0.8
+"""Share of a concept's positions inside another one of the other sign that makes it an exception."""
 WORD_OF_LEVEL = {level: word for word, level in GRADES.items()}
 STEP_FACTORS = 2.0 ** np.linspace(-0.75, 3.5, 35)
 """Steps to try, times the step that gives the largest weight the largest level."""
@@ -204,31 +209,63 @@ def _improve(
     return levels
 
 
-def graded_predicate(concepts: Sequence[Concept], moments: RidgeMoments, mean: float) -> Predicate:
-    """The predicate of these concepts (in the order of the moments' columns), strongest first.
+def graded_predicate(
+    concepts: Sequence[Concept],
+    moments: RidgeMoments,
+    mean: float,
+    scales: Sequence[Sequence[int]] = SCALES,
+) -> Predicate:
+    """The predicate of these concepts (in the order of the moments' columns), most evidence first.
+
+    A concept's evidence is how far it moves the prediction: its weight times its standard deviation.
+    One of the other sign that holds mostly inside a stronger one is an exception of that.
 
     Args:
         mean: what was subtracted from the signal before it came into ``moments``.
+        scales: degrees to choose from; later ones if the sentence is too long with earlier ones.
 
     Raises:
-        UsageError: the formula exceeds the contract's limits at every scale of grades.
+        UsageError: the formula exceeds the contract's limits.
     """
     if not concepts:
-        return Predicate(rest=_round(mean))
+        return Predicate(rest=rounded(mean))
     problem = ""
-    for allowed in SCALES:  # fewer grades make a shorter sentence
+    for allowed in scales:  # fewer degrees make a shorter sentence
         fit = fit_levels(moments, allowed)
-        terms = [
-            WeightedConcept(concept, WORD_OF_LEVEL[abs(level)], 1 if level > 0 else -1)
-            for concept, level in zip(concepts, fit.levels.tolist(), strict=True)
-        ]
-        terms = tuple(sorted(terms, key=lambda term: -abs(term.weight)))
+        terms = _ordered_terms(concepts, fit.levels, moments.grams.sum(axis=0))
         problem = limit_problem(terms)
         if not problem:
-            return Predicate(terms, step=_round(fit.step), rest=_round(fit.rest + mean))
+            return Predicate(terms, step=rounded(fit.step), rest=rounded(fit.rest + mean))
     raise UsageError(f"these concepts are too many for one formula: {problem}")
 
 
-def _round(value: float) -> float:
+def _ordered_terms(
+    concepts: Sequence[Concept],
+    levels: Int[np.ndarray, "concepts"],
+    gram: Float[np.ndarray, "columns columns"],
+) -> tuple[WeightedConcept, ...]:
+    """Claims by evidence, each followed by its exceptions."""
+    n, joint = gram[0, 0], gram[1:, 1:]
+    sizes = joint.diagonal()
+    share = sizes / n
+    evidence = np.abs(levels) * np.sqrt(share * (1 - share))
+    claims: dict[int, list[int]] = {}
+    for i in np.argsort(-evidence, kind="stable").tolist():
+        hosts = (h for h in claims if levels[h] * levels[i] < 0)
+        host = next((h for h in hosts if joint[i, h] >= INSIDE * sizes[i]), None)
+        if host is None:
+            claims[i] = []
+        else:
+            claims[host].append(i)
+    order = [(i, i != claim) for claim, exceptions in claims.items() for i in (claim, *exceptions)]
+    return tuple(
+        WeightedConcept(
+            concepts[i], WORD_OF_LEVEL[abs(int(levels[i]))], int(np.sign(levels[i])), is_exception
+        )
+        for i, is_exception in order
+    )
+
+
+def rounded(value: float) -> float:
     """Round to four significant digits, as printed."""
     return float(f"{value:.4g}")

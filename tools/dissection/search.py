@@ -1,10 +1,11 @@
-"""The compositional search: which formulas of at most 12 concepts predict a unit best?
+"""The compositional search: which named concepts, and which tokens besides, predict a unit best?
 
-1. A greedy search with swaps over all concepts (``greedy``) gives the full formula; its first steps
-   give a short one.
-2. Two more searches give rivals: exact tokens only, and categories only (no listed word at all).
-3. Weights are rounded to five grades with one step (``ridge.fit_levels``), so that the sentence says
-   all that the formula knows.
+1. *Meaning*: a greedy search with swaps over all concepts (``greedy``). A concept must pay for its
+   length, and a class must hold on words that its weight never saw.
+2. Weights are rounded to three degrees with one step (``ridge.fit_levels``), so that the sentence
+   says all that the formula knows.
+3. *Residue*: the exact tokens that explain most of what is left, with a weight each (``residue``).
+4. Rivals: the first steps of the search with a residue, and a list of tokens without any concept.
 
 Network dissection (Bau et al. 2017, arXiv 1704.05796) asks which concept overlaps most with a
 unit's activations; compositional explanations (Mu & Andreas 2020, arXiv 2006.14032) search formulas
@@ -14,26 +15,26 @@ context. Here the formula is a weighted sum, since a gated MLP neuron is graded 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
 
+from ..errors import UsageError
 from .candidates import CandidateMatrix
-from .greedy import FormulaLimits, GreedySearch, GreedyState, is_category, is_token
+from .greedy import FormulaLimits, GreedySearch, GreedyState
 from .lexicon import Lexicon
-from .predicate import Predicate
-from .ridge import graded_predicate
+from .predicate import MAX_LITERALS, Predicate, limit_problem
+from .residue import TokenList, list_tokens
+from .ridge import graded_predicate, rounded
 from .text_view import TextView
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
 SEARCH_SEED = 0  # of the folds
-SHORT = 5  # concepts of the short rival
-TOKENS = 10  # concepts of the rival of tokens only
+SHORT = 4  # concepts of the short rival
 
 
 class ScoredFormula(NamedTuple):
@@ -66,8 +67,8 @@ def search_formulas(
         seed: of the folds.
 
     Returns:
-        Rivals of origin "full", "short", "tokens only", "categories only", without duplicates; one
-        empty predicate if nothing is significant.
+        Rivals of origin "full", "short", "tokens only", without duplicates; one empty predicate if
+        nothing is significant.
     """
     if candidates is None:
         cache = {} if cache is None else cache
@@ -75,10 +76,8 @@ def search_formulas(
     values = np.asarray(signal, dtype=np.float64)[candidates.keep]
     formulas: dict[Predicate, ScoredFormula] = {}
     for origin, state in _rivals(candidates, values, limits or FormulaLimits()).items():
-        predicate = graded_predicate(state.chosen, state.moments, float(values.mean()))
-        total = float(state.moments.squares.sum())
-        r = np.sqrt(max(0.0, 1 - state.error / total)) if total else 0.0
-        formulas.setdefault(predicate, ScoredFormula(predicate, float(r), origin))
+        formula = _formula(candidates, state, float(values.mean()), origin)
+        formulas.setdefault(formula.predicate, formula)
     return sorted(formulas.values(), key=lambda formula: -formula.r_explore_cv)
 
 
@@ -123,13 +122,38 @@ def _rivals(
     full = path[-1]
     for _ in range(limits.cycles):
         full = search.swapped(full)
-    cheap = replace(limits, cycles=0, tries=1)
-    cheap_tokens = replace(cheap, concepts=min(TOKENS, limits.concepts))
-    tokens = GreedySearch(candidates, values, cheap_tokens, is_token).path()
-    categories = GreedySearch(candidates, values, cheap, is_category).path()
-    return {
-        "full": full,
-        "short": path[min(SHORT, len(path) - 1)],
-        "tokens only": tokens[-1],
-        "categories only": categories[-1],
-    }
+    return {"full": full, "short": path[min(SHORT, len(path) - 1)], "tokens only": path[0]}
+
+
+def _formula(
+    candidates: CandidateMatrix, state: GreedyState, mean: float, origin: str
+) -> ScoredFormula:
+    """The formula of some concepts and the residue that they leave; shorter if it is too long."""
+    moments, chosen = state.moments, state.chosen
+    while True:
+        try:
+            meaning = graded_predicate(chosen, moments, mean)
+            listed = _residue(candidates, meaning, moments.signal)
+            if not limit_problem(meaning.terms, listed.tokens):
+                break
+        except UsageError:
+            pass
+        moments, chosen = moments.removed(len(chosen) - 1), chosen[:-1]
+    rest = rounded(meaning.rest - listed.step * listed.mean)
+    predicate = Predicate(meaning.terms, listed.step, rest, listed.tokens)
+    total = float(moments.squares.sum())
+    error = moments.error() - listed.gain
+    r = np.sqrt(max(0.0, 1 - error / total)) if total else 0.0
+    return ScoredFormula(predicate, float(r), origin)
+
+
+def _residue(
+    candidates: CandidateMatrix, meaning: Predicate, signal: Float[np.ndarray, "positions"]
+) -> TokenList:
+    """The tokens that explain most of what a formula leaves of a signal."""
+    residual = signal - meaning.step * np.sum(
+        [term.weight * candidates.column(term.concept) for term in meaning.terms], axis=0
+    )
+    most = MAX_LITERALS - len(meaning.literals())
+    step = meaning.step if meaning.terms else None
+    return list_tokens(candidates, residual - residual.mean(), most, step)

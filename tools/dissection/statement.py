@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from .concepts import Concept
 from .concepts.both import Both
@@ -49,6 +49,9 @@ class StatedTerm(Protocol):
     def weight(self) -> int: ...
     @property
     def is_exception(self) -> bool: ...
+
+
+T = TypeVar("T", bound=StatedTerm)
 
 
 class Listed(Protocol):
@@ -108,9 +111,9 @@ def headline(terms: Sequence[StatedTerm], has_listed: bool = False, side: Side =
     return ONLY_LISTED if has_listed else CANNOT
 
 
-def headline_terms(terms: Sequence[StatedTerm]) -> list[StatedTerm]:
+def headline_terms(terms: Sequence[T]) -> list[T]:
     """Of the first three claims those that fit together; if none of them fits, the next that does."""
-    chosen: list[StatedTerm] = []
+    chosen: list[T] = []
     for place, term in enumerate(claim for claim in terms if not claim.is_exception):
         if place >= HEADLINE_CLAIMS and chosen:
             break

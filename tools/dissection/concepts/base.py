@@ -19,15 +19,23 @@ from ..lexicon import Lexicon
 from ..text_view import TextView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from jaxtyping import Bool, Int
+    from scipy.sparse import csr_matrix
+
+    CandidateRows = tuple[Sequence["Concept"], csr_matrix]
+    """Concepts, and a row of 0 and 1 over the kept positions for each."""
 
 C = TypeVar("C", bound="Concept")
 FAMILIES: dict[str, type[Concept]] = {}
 TEXT_BITS = 14.0
 """Of a word or token: one of some 16,000 that occur in a text."""
 NUMBER_BITS = 4.0
+FAMILY_BITS = 5.0
+"""Which family it is: one of some 30."""
+GRADE_BITS = log2(2 * 3)
+"""A sign, and one of the three degrees that a search uses."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,8 @@ class Concept:
     """Something that holds or does not hold at each position of a text."""
 
     family: ClassVar[str] = ""
+    text_bits: ClassVar[float] = TEXT_BITS
+    """Of a string among its arguments: log2 of how many there are to choose from."""
 
     def mask(self, text: TextView) -> Bool[np.ndarray, "contexts seq"]:
         """Where it holds; this may depend on a position and the ones before it, never later ones."""
@@ -65,15 +75,10 @@ class Concept:
         return False
 
     def bits(self) -> float:
-        """Length of its arguments in bits: of a string TEXT_BITS, of a whole number NUMBER_BITS."""
-        return sum(
-            NUMBER_BITS
-            if isinstance(value, int)
-            else log2(len(FAMILIES)) + value.bits()
-            if isinstance(value, Concept)
-            else TEXT_BITS
-            for value in self.arguments()
-        )
+        """Length of its arguments in bits: of a string ``text_bits``, of a number NUMBER_BITS."""
+        bits = {int: NUMBER_BITS, str: self.text_bits}
+        own = sum(bits.get(type(value), 0.0) for value in self.arguments())
+        return own + sum(FAMILY_BITS + part.bits() for part in self.parts())
 
     def parts(self) -> tuple[Concept, ...]:
         """Concepts inside this one."""
@@ -100,6 +105,14 @@ class Concept:
         """Concepts that a search over this text should try, with roughly ``least`` positions or more."""
         return ()
 
+    @classmethod
+    def candidate_rows(
+        cls, text: TextView, keep: Bool[np.ndarray, "contexts seq"], least: int
+    ) -> CandidateRows | None:
+        """The same all at once, with the kept positions where each holds; None: one by one."""
+        del text, keep, least
+        return None
+
     def to_text(self) -> str:
         """The printed form, which ``grammar.parse_concept`` parses."""
         arguments = (
@@ -123,6 +136,11 @@ class TokenClass(Concept):
             return text.at_positions(self.holds(text.lexicon, text.types))
         members = text.memo(self, lambda: self.holds(text.lexicon, text.types))
         return text.at_positions(members)
+
+
+def concept_bits(concept: Concept) -> float:
+    """Length of a concept as a term of a formula: its family, arguments, degree and sign."""
+    return FAMILY_BITS + concept.bits() + GRADE_BITS
 
 
 def family(name: str) -> Callable[[type[C]], type[C]]:
