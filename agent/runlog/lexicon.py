@@ -15,6 +15,7 @@ from ...tools.annotation import SpacyAnnotator
 from ...tools.dissection import Lexicon, Predicate, frozen_lexicon
 from ...tools.errors import CorruptError
 from ...tools.files import atomic_folder, cache_dir
+from ...tools.lexica import Lexica
 from .data_files import check_folder, record_file
 from .layout import LEXICON
 
@@ -29,13 +30,15 @@ if TYPE_CHECKING:
 def subject_lexicon(
     subject: Callable[[], Subject], revision: str, say: Callable[[str], None] = lambda line: None
 ) -> Lexicon:
-    """The whole lexicon of a subject, from the cache if it was made before, with a tagger.
+    """The whole lexicon of a subject, from the cache if it was made before, with tagger and lexica.
 
     Args:
-        say: told if it has to be made, or a long text tagged, which takes some seconds.
+        say: told if it has to be made, or a long text tagged, which takes some seconds, and what
+            cannot be loaded.
     """
     lexicon = _whole_lexicon(subject, revision, say)
     lexicon.annotator = SpacyAnnotator(lexicon.strings, say)
+    lexicon.lexica = Lexica(say)
     return lexicon
 
 

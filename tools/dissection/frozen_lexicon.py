@@ -1,17 +1,16 @@
-"""A lexicon without its vectors, small enough to be kept in every run's folder with its predicates."""
+"""A lexicon without its vectors and lexica, small enough to be kept in every run's folder with its predicates."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
 from .concepts import Concept
-from .concepts.near import NearWords
 from .lexicon import Lexicon
 from .predicate import Predicate
 
 
 def freeze(lexicon: Lexicon, predicates: Iterable[str]) -> Lexicon:
-    """A copy with the strings and, in place of the vectors, the neighbourhoods in some predicates.
+    """A copy with the strings and, in place of vectors and lexica, the members of some predicates' concepts.
 
     Args:
         predicates: printed forms. Their predictions with the copy equal those with the original,
@@ -21,9 +20,9 @@ def freeze(lexicon: Lexicon, predicates: Iterable[str]) -> Lexicon:
     for printed in predicates:
         for term in Predicate.parse(printed).terms:
             for concept in with_parts(term.concept):
-                if isinstance(concept, NearWords):
-                    words = [lexicon.words[i] for i in concept.members(lexicon)]
-                    neighbourhoods[concept.to_text()] = words
+                members = concept.looked_up(lexicon)
+                if members is not None:
+                    neighbourhoods[concept.to_text()] = list(members)
     return Lexicon(lexicon.strings, None, neighbourhoods)
 
 

@@ -24,6 +24,7 @@ import numpy as np
 from ..errors import CorruptError, UsageError
 from ..files import file_sha256
 from ..files.regular_file import check_regular, read_regular
+from ..lexica import Lexica
 from ..subject.token_text import mark_bytes
 
 if TYPE_CHECKING:
@@ -46,9 +47,10 @@ class Lexicon:
     Args:
         strings: every token of the vocabulary, decoded by itself; a leading space begins a word.
         vectors: one row per token, e.g. the input embedding; without them no neighbourhoods.
-        neighbourhoods: printed concept to its words; they replace the vectors in a frozen lexicon
-            (``freeze``).
+        neighbourhoods: printed concept to its members; they replace the vectors and the lexica in a
+            frozen lexicon (``freeze``).
         annotator: tags the words of texts; without one, there are no concepts of lemmas and grammar.
+        lexica: where classes of words come from; without them no such classes.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Lexicon:
         vectors: Float[np.ndarray, "vocab d"] | None = None,
         neighbourhoods: Mapping[str, Sequence[str]] | None = None,
         annotator: Annotator | None = None,
+        lexica: Lexica | None = None,
     ) -> None:
         if vectors is not None and len(vectors) != len(strings):
             raise UsageError(
@@ -66,6 +69,7 @@ class Lexicon:
         self.vectors = None if vectors is None else np.asarray(vectors, dtype=np.float32)
         self.neighbourhoods = dict(neighbourhoods or {})
         self.annotator = annotator
+        self.lexica = lexica
         self._memo: dict[object, object] = {}
 
     @classmethod

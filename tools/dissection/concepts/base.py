@@ -100,6 +100,10 @@ class Concept:
         except TypeError as error:
             raise UsageError(f"{cls.family}(...) does not take {arguments!r}: {error}") from error
 
+    def looked_up(self, lexicon: Lexicon) -> Iterable[str] | None:
+        """The members that a frozen lexicon must list for it; None if it looks nothing up."""
+        return None
+
     @classmethod
     def candidates(cls, text: TextView, least: int) -> Iterable[Concept]:
         """Concepts that a search over this text should try, with roughly ``least`` positions or more."""

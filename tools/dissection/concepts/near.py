@@ -48,6 +48,9 @@ class NearWords(TokenClass):
         """Take its words, as rows of ``lexicon.map``, nearest first, which were found elsewhere."""
         lexicon.memo((self.examples, self.reach), lambda: lexicon.map_words[rows])
 
+    def looked_up(self, lexicon: Lexicon) -> list[str]:
+        return [lexicon.words[i] for i in self.members(lexicon)]
+
     def holds(self, lexicon: Lexicon, ids: np.ndarray) -> np.ndarray:
         return lexicon.are_of_words(ids, self.members(lexicon))
 
