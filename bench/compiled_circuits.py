@@ -25,12 +25,13 @@ from typing import Any, NamedTuple
 from ..tools.circuits.discovery import faithfulness_of, top_edges
 from ..tools.circuits.methods import score_edges
 from ..tools.circuits.prompts import PromptPairs
+from ..tools.files.code_digest import code_digest
 from .known_circuits import CODE
 from .known_circuits.compile import compile_program
 from .known_circuits.compiled import Compiled
 from .known_circuits.pairs import pairs_of
 from .planted_truth import auroc
-from .result_cache import ResultCache, code_digest, means, row_to_dict
+from .result_cache import ResultCache, means, row_to_dict
 
 PAIRS = 32
 HELD_OUT = 1_000_000

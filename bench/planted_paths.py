@@ -23,9 +23,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..tools.files.code_digest import code_digest
 from .known_circuits import CODE
 from .planted_truth import auroc
-from .result_cache import ResultCache, code_digest, means, row_to_dict
+from .result_cache import ResultCache, means, row_to_dict
 
 if TYPE_CHECKING:
     from torch import Tensor

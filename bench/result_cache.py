@@ -46,16 +46,6 @@ class ResultCache:
         return self.folder / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.json"
 
 
-def code_digest(*folders: Path) -> str:
-    """SHA-256 of all Python files below some folders."""
-    digest = hashlib.sha256()
-    for folder in folders:
-        for path in sorted(folder.rglob("*.py")):
-            name = path.relative_to(folder).as_posix().encode()
-            digest.update(name + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
-
-
 class MethodRow(Protocol):
     """One circuit's row: the results of each method, as NamedTuples, and facts of the circuit."""
 

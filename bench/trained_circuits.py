@@ -27,9 +27,10 @@ from ..tools.circuits.attention import head_scores
 from ..tools.circuits.discovery import faithfulness_of, random_circuit, top_edges
 from ..tools.circuits.graph import Node
 from ..tools.circuits.methods import score_edges
+from ..tools.files.code_digest import code_digest
 from .known_circuits import CODE
 from .known_circuits.trained import TrainedModel, load_trained, pairs_of_task
-from .result_cache import ResultCache, code_digest, means, row_to_dict
+from .result_cache import ResultCache, means, row_to_dict
 
 PAIRS = 32
 HELD_OUT = 1_000_000

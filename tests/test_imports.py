@@ -42,6 +42,7 @@ AGENT_ROOMS = (
 ERRORS = "tools/errors"
 """The error tree imports nothing, and every room may raise from it."""
 HOLDOUT_READERS = {
+    "agent/controls/rotated.py",
     "agent/investigation/verify.py",
     "agent/rescoring/evaluate.py",
     "agent/review/holdout.py",
@@ -49,8 +50,9 @@ HOLDOUT_READERS = {
     "bench/planted.py",
     "bench/scorers.py",
 }
-"""Who may open held-out text: what verifies, what scores again, the page on which a person looks
-afterwards, and the benches that hold a finished run against what was planted."""
+"""Who may open held-out text: what verifies, what scores rotated directions, what scores again, the
+page on which a person looks afterwards, and the benches that hold a finished run against what was
+planted."""
 HEAVY = {"torch", "transformers"}
 LOOKING = (
     "agent/cli/commands/",

@@ -4,8 +4,10 @@
 2. collect  the targets' activations at every token, once (a resumed run finds them there)
 3. explain  investigate every target in its own LangGraph thread, many side by side;
             each ends as a conclusion or a failure in the log
-4. decide   when the last target has ended: the floor *other*, then all verdicts as one event
-5. seal     finished segments of the log become Parquet
+4. compare  explain rotated directions of the targets' layers, which mean nothing; once for an index
+5. decide   when the last target has ended: the floors *other* and *rotated*, then all verdicts as
+            one event
+6. seal     finished segments of the log become Parquet
 
 `_investigate` is the boundary of an investigation: whatever is raised inside becomes a failure of
 its target.
@@ -168,6 +170,8 @@ def execute_run(
                         investigate_all(driver, pending, reporter, resources.record_neighbours)
                 budget = driver.context.budget_reached
                 if not count_targets(log, config.targets).pending:
+                    with resources.clock.phase("controls"):
+                        resources.record_rotated()
                     with resources.clock.phase("verdicts"):
                         _decide(folder, config, log, resources.lexicon())
         else:
@@ -176,6 +180,7 @@ def execute_run(
         is_decided = log.get("verdicts") is not None and (folder / LEXICON).is_dir()
         if not counts.pending and not is_decided:  # killed while it decided, or just before
             resources.record_neighbours()
+            resources.record_rotated()
             _decide(folder, config, log, resources.lexicon())
         if not counts.pending and (pending or unscored or not is_decided):
             log.seal()

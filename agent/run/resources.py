@@ -16,6 +16,7 @@ from ...tools.errors import HubelError, UsageError
 from ...tools.index import Collected, Index, collect
 from ...tools.instruments import InstrumentContext
 from ...tools.subject.address import Unit
+from ..controls.rotated import RotatedControls, missing_groups
 from ..explainers import make_explainer
 from ..explainers.compositional import Compositional
 from ..investigation.context import InvestigationContext
@@ -153,6 +154,32 @@ class RunResources:
         explore = Collected.open(self._folder / COLLECTED, "explore")
         with self.clock.step("nearest units"):
             record_neighbours(self._config, self._log, self.subject, explore, self._reporter)
+
+    def record_rotated(self) -> None:
+        """Explain rotated directions of the targets' layers, for comparison, unless the log has them.
+
+        If that fails, the floor *rotated* is not known. No verdict depends on it.
+        """
+        config = self._config
+        explainer = make_explainer(config.explainer.name, config)
+        planned = missing_groups(config, explainer, self._log)
+        if not planned:
+            return
+        try:
+            controls = RotatedControls(
+                config,
+                explainer,
+                self.subject(),
+                self.index(),
+                self.lexicon(),
+                self._reporter,
+                self._search_cache,
+            )
+            controls.record(planned, self._log)
+        except (HubelError, OSError) as error:
+            self._reporter.say(
+                f"rotated directions could not be explained, so that floor is not known: {error}"
+            )
 
     def _collect(self, folder: Path, explore_is_there: Callable[[], None]) -> None:
         """Write the activations of all targets, artificial ones included, into the run's folder.

@@ -64,6 +64,9 @@ class RunConfig(ConfigFile):
     competitor: bool = True
     """Whether a language model is shown what the formula search found, as an explanation to beat.
     Costs a search."""
+    rotated: int = 0
+    """Rotated directions of each layer that are explained for comparison; 0 for none. The first run of
+    an index pays for them, a search each."""
     seed: int = 0
     device: str = "auto"
     dtype: str = "float32"

@@ -86,6 +86,17 @@ SHAPES: Mapping[str, Shape] = {
         "cpu_seconds_before": NUMBER,
         **_all([{"name": TEXT, **_all(NUMBER, "seconds", "cpu_seconds")}], "phases", "steps"),
     },
+    "rotated": {
+        "layer": WHOLE,
+        **_all(TEXT, "side", "explainer", "version"),
+        "directions": [
+            {
+                "direction": WHOLE,
+                **_all(TEXT, "predicate", "sentence"),
+                "scores": [{"value": NUMBER, **_all(TEXT, "scorer", "text")}],
+            }
+        ],
+    },
     "neighbours": _all(_NEAREST, "direction", "together"),
     LLM_CALL: {
         **_all(TEXT, "prompt", "model"),

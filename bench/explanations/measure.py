@@ -32,12 +32,13 @@ from ...agent.runlog.run_subject import weights_of
 from ...tools.correlation import pearson
 from ...tools.dissection import Predicate, TextView
 from ...tools.files import cache_dir
+from ...tools.files.code_digest import code_digest
 from ...tools.index import Collected, Index, collect
 from ...tools.index.holdout import open_collected_holdout
 from ...tools.subject import Subject
 from ...tools.subject.address import Site, Unit, parse_targets
 from ...tools.subject.nulls import RotatedUnit, rotated_units
-from ..result_cache import ResultCache, code_digest
+from ..result_cache import ResultCache
 from .figures import HeldOutText, figures_of
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,8 @@ from sklearn.metrics import roc_auc_score
 from hubel.agent.cli.main import run_command_line
 from hubel.bench.compiled_circuits import bench_circuits, summary
 from hubel.bench.planted_truth import auroc
-from hubel.bench.result_cache import ResultCache, code_digest
+from hubel.bench.result_cache import ResultCache
+from hubel.tools.files.code_digest import code_digest
 from hubel.tools.files.sealed_json import read_sealed, write_sealed
 
 

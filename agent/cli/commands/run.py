@@ -27,6 +27,8 @@ INTERRUPTED = (
     "continues"
 )
 
+ROTATED = 6
+"""Default of --rotated: the mean of six r is known to about .05."""
 ROUNDS, MODEL_ROUNDS = 2, 4
 """Default of --rounds, for programs and for language models."""
 
@@ -64,6 +66,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=2000,
         metavar="N",
         help="contexts per split to collect and score (default: 2000)",
+    )
+    parser.add_argument(
+        "--rotated",
+        type=int,
+        default=ROTATED,
+        metavar="N",
+        help="rotated directions of each layer, which mean nothing, to explain for comparison, once "
+        f"for an index; in all at most one for each target (default: {ROTATED}; 0: none)",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of all draws (default: 0)")
     parser.add_argument(
@@ -223,6 +233,7 @@ def _from_options(args: argparse.Namespace) -> RunConfig:
         logprobs=args.logprobs,
         budget=options.budgets(args),
         competitor=not args.no_competitor,
+        rotated=args.rotated,
         seed=args.seed,
         device=args.device,
         dtype=args.dtype,
@@ -256,6 +267,8 @@ def _check_options(args: argparse.Namespace) -> None:
     _check_text(args)
     if args.concurrency < 1 or args.max_contexts < 1:
         raise UsageError("--concurrency and --max-contexts must be at least 1")
+    if args.rotated < 0:
+        raise UsageError(f"--rotated {args.rotated}: give 0 or more")
     if args.rounds < 1:
         raise UsageError(f"--rounds {args.rounds}: give at least 1")
     if args.simulator_contexts < options.MIN_SIMULATOR_CONTEXTS:

@@ -1,0 +1,244 @@
+"""Rotated directions of a run's layers, explained by the run's explainer: what a score is worth.
+
+A row of a random rotation of a layer's neurons (`tools.subject.nulls`) means nothing to a reader, yet
+a formula predicts it about as well as it predicts a neuron.
+
+1. Each layer of the targets is a group; targets of one side have a group of their own. The negative
+   side of a direction is the positive side of its opposite, so that both sides share one. Heads have
+   none: the norm of a head's output has no direction to rotate.
+2. The directions' activations are collected like the targets', from the index's activation store
+   where it has them, and each is explained alone (`explain_alone`) and scored on holdout.
+3. Each direction's result is kept in the cache under all that it depends on, so that every run of
+   the index, the explainer and the seed after this one finds it there.
+4. A group's results are one event of the run's log, with which a replay needs nothing else.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...evals.scorers.score_all import score_all
+from ...evals.scorers.task import scoring_task
+from ...tools.dissection import Predicate, TextView
+from ...tools.files.code_digest import code_digest
+from ...tools.files.remembered import read_note, write_note
+from ...tools.index import Collected, Index, collect
+from ...tools.index.holdout import open_collected_holdout
+from ...tools.subject.address import Site, Unit
+from ..investigation.rotated_floors import EVENT, RotatedGroup
+from ..investigation.split_data import SplitData
+from ..runlog.progress import Reporter
+from .explain_alone import explain_alone
+
+if TYPE_CHECKING:
+    from ...tools.dissection import Lexicon
+    from ...tools.subject import Subject
+    from ..explainers.protocol import Explainer
+    from ..runlog.config import RunConfig
+    from ..runlog.log import RunLog
+
+NOTES = "controls"
+"""Their folder in the cache."""
+SCORERS = ("simulation",)
+ROOT = Path(__file__).parents[2]
+CODE = [ROOT / folder for folder in ("tools/dissection", "evals", "agent/explainers")]
+"""What a result depends on besides the activations."""
+
+
+RotatedPlan = dict[RotatedGroup, int]
+"""How many directions of each group are explained."""
+
+
+def planned_directions(targets: Sequence[Unit], directions: int) -> RotatedPlan:
+    """The plan for a run of these targets; groups with more targets come first.
+
+    All together they are at most as many as the targets, unless one group has more: a run of many
+    layers would wait for its controls longer than for its targets.
+    """
+    counts = Counter(filter(None, map(RotatedGroup.of, targets)))
+    left = max(directions, len(targets))
+    planned: RotatedPlan = {}
+    for group, _ in counts.most_common():
+        if directions and left >= directions:
+            planned[group] = directions
+            left -= directions
+    return planned
+
+
+def missing_groups(config: RunConfig, explainer: Explainer, log: RunLog) -> RotatedPlan:
+    """What a run's log lacks of the directions that it should have; nothing for a language model.
+
+    A language model would be paid for every direction. A script has no moves for them.
+    """
+    if explainer.converses or config.script:
+        return {}
+    real = [Unit.parse(target) for target in config.targets if target not in config.nulls]
+    planned = planned_directions(real, config.rotated)
+    return {group: n for group, n in planned.items() if log.get(EVENT, None, str(group)) is None}
+
+
+@dataclass
+class RotatedControls:
+    """Explains and scores rotated directions of one index.
+
+    Args:
+        cache: what searches over the run's explore text share.
+    """
+
+    config: RunConfig
+    explainer: Explainer
+    subject: Subject
+    index: Index
+    lexicon: Lexicon
+    reporter: Reporter
+    cache: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def record(self, planned: RotatedPlan, log: RunLog) -> None:
+        """Write the event of each group.
+
+        Raises:
+            HubelError: the index, the text or the explainer failed.
+        """
+        for group, directions in self._results(planned).items():
+            event = {
+                "layer": group.layer,
+                "side": group.side,
+                "seed": self.config.seed,
+                "explainer": self.explainer.name,
+                "version": self.explainer.version,
+                "directions": directions,
+            }
+            log.write(EVENT, event, id=str(group))
+
+    def _results(self, planned: RotatedPlan) -> dict[RotatedGroup, list[dict[str, Any]]]:
+        """For each group the result of each direction, `{direction, predicate, sentence, scores}`."""
+        facts = {
+            (group, number): read_note(NOTES, self._about(group, number))
+            for group, count in planned.items()
+            for number in range(count)
+        }
+        if missing := [key for key, fact in facts.items() if fact is None]:
+            with tempfile.TemporaryDirectory(prefix="hubel-controls-") as folder:
+                measured = self._measure(missing, Path(folder))
+            facts |= measured
+        return {
+            group: [facts[group, number] for number in range(count)]
+            for group, count in planned.items()
+        }
+
+    @cached_property
+    def _code(self) -> str:
+        return code_digest(*CODE)
+
+    def _about(self, group: RotatedGroup, number: int) -> dict[str, Any]:
+        """All that a direction's result depends on."""
+        index, config = self.index, self.config
+        return {
+            "subject": [index.subject_revision, str(self.subject.dtype)],
+            "text": [index.corpus_sha256, index.contexts_sha256, index.salt, list(index.shares)],
+            "max_contexts": config.max_contexts,
+            "seed": config.seed,
+            "explainer": [self.explainer.name, self.explainer.version],
+            "scorers": list(SCORERS),
+            "code": self._code,
+            "direction": [group.layer, group.side, number],
+        }
+
+    def _measure(
+        self, missing: Sequence[tuple[RotatedGroup, int]], folder: Path
+    ) -> dict[tuple[RotatedGroup, int], dict[str, Any]]:
+        self._collect(missing, folder)
+        data = SplitData(
+            Collected.open(folder, "explore"),
+            Collected.open(folder, "select"),
+            self.lexicon,
+            self.cache,
+        )
+        holdout = open_collected_holdout(folder)
+        texts = [_text(split, self.lexicon) for split in (data.collected("select"), holdout)]
+        facts: dict[tuple[RotatedGroup, int], dict[str, Any]] = {}
+        for done, (group, number) in enumerate(missing):
+            self._show(done, len(missing))
+            fact = {"direction": number, **self._explained(group, number, data, holdout, *texts)}
+            write_note(NOTES, self._about(group, number), fact)
+            facts[group, number] = fact
+        self._show(len(missing), len(missing))
+        return facts
+
+    def _show(self, done: int, total: int) -> None:
+        self.reporter.update("rotated directions, for comparison", done, total)
+
+    def _address(self, group: RotatedGroup, number: int) -> Unit:
+        """A direction's address: after the layer's last neuron."""
+        count = self.subject.shape.count(Site("mlp", group.layer))
+        return Unit("mlp", group.layer, count + number, side=group.side)
+
+    def _collect(self, missing: Sequence[tuple[RotatedGroup, int]], folder: Path) -> None:
+        from ...tools.subject.nulls import rotated_units
+
+        highest: dict[int, int] = {}
+        for group, number in missing:
+            highest[group.layer] = max(number + 1, highest.get(group.layer, 0))
+        units = []
+        for layer, count in highest.items():
+            addresses = [self._address(RotatedGroup(layer, "both"), i) for i in range(count)]
+            units += rotated_units(self.subject, addresses, seed=self.config.seed)
+        collect(
+            self.subject,
+            self.index,
+            [],
+            folder,
+            max_contexts=self.config.max_contexts,
+            seed=self.config.seed,
+            extra=units,
+        )
+
+    def _explained(
+        self,
+        group: RotatedGroup,
+        number: int,
+        data: SplitData,
+        holdout: Collected,
+        select_text: TextView,
+        holdout_text: TextView,
+    ) -> dict[str, Any]:
+        unit = self._address(group, number)
+        winner = explain_alone(
+            self.explainer,
+            unit,
+            data.of(unit, "explore"),
+            data.of(unit, "select"),
+            select_text,
+            self.config.seed,
+        )
+        # Without an explanation the prediction is constant, and every score is what that gives.
+        printed = winner.predicate if winner and winner.predicate else Predicate().to_text()
+        predicted = Predicate.parse(printed).predict_text(holdout_text)
+        task = scoring_task(
+            unit,
+            "holdout",
+            holdout,
+            data.collected("explore"),
+            predicted,
+            seed=self.config.seed,
+            resampling=self.config.resampling,
+        )
+        scores = [score for outcome in score_all(task, SCORERS) for score in outcome.scores]
+        return {
+            "sentence": winner.sentence if winner else None,
+            "predicate": winner.predicate if winner else None,
+            "scores": [
+                {"scorer": score.scorer, "text": score.text, "value": score.value}
+                for score in scores
+            ],
+        }
+
+
+def _text(split: Collected, lexicon: Lexicon) -> TextView:
+    return TextView(split.tokens, split.length, lexicon)
