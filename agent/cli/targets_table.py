@@ -54,6 +54,8 @@ def show_targets(folder: Path, *, as_json: bool) -> None:
         for row in targets:
             output.json_line({**row, "reviews": reviews.rows(row["target"])})
         return
+    if targets and (warning := targets[0]["subject_warning"]):
+        output.line(f"warning: {warning}")
     if has_parts(targets):
         _show_table(targets)
     else:

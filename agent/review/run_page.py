@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from typing import Any, TypedDict
 
+from ..runlog.subject_warning import EVENT, warning_of
 from ..runlog.tiers import TIERS
 from .agreement import Agreement, agreement
 from .run_catalog import Settings, StoredRun
 from .run_rows import RunRow, compute_row
+from .store.database import get_meta
 
 MAX_POINTS = 2000
 """Targets that a plot shows at most."""
@@ -47,6 +50,7 @@ class _Computed(TypedDict):
     tiers: dict[str, int]
     means: dict[str, float | None]
     points: dict[str, list[Any]] | None
+    warning: str | None
 
 
 def run_page(run: StoredRun, row: RunRow, notices: Sequence[str]) -> RunPage:
@@ -54,7 +58,9 @@ def run_page(run: StoredRun, row: RunRow, notices: Sequence[str]) -> RunPage:
     computed = run.computed("page", compute_page) if run.is_unit_run and not run.problem else None
     if computed is None:
         facets: dict[str, list[Any]] = {name: [] for name in _FACETS}
-        computed = _Computed(settings={}, facets=facets, tiers={}, means={}, points=None)
+        computed = _Computed(
+            settings={}, facets=facets, tiers={}, means={}, points=None, warning=None
+        )
     settings = computed["settings"]
     header = vars(row) | {
         "settings": {
@@ -72,7 +78,7 @@ def run_page(run: StoredRun, row: RunRow, notices: Sequence[str]) -> RunPage:
         means=computed["means"],
         agreement=agreement(run.reviews, _reviewed_verdicts(run)),
         points=computed["points"],
-        notices=list(notices),
+        notices=[*notices, *filter(None, [computed["warning"]])],
     )
 
 
@@ -89,8 +95,21 @@ def compute_page(db: sqlite3.Connection, settings: Settings) -> _Computed:
         values = f"select distinct {column} from targets where {column} is not null order by 1"
         facets[name] = [row[0] for row in db.execute(values)]
     return _Computed(
-        settings=settings, facets=facets, tiers=_tiers(db), means=_means(db), points=_points(db)
+        settings=settings,
+        facets=facets,
+        tiers=_tiers(db),
+        means=_means(db),
+        points=_points(db),
+        warning=_warning(db, settings),
     )
+
+
+def _warning(db: sqlite3.Connection, settings: Settings) -> str | None:
+    """That the subject knows nothing of the text; None as well for runs that did not compare."""
+    stored = get_meta(db, EVENT)
+    names = ((settings.get(name) or {}).get("name", "?") for name in ("subject", "corpus"))
+    line = warning_of(json.loads(stored) if stored else None, *names)
+    return f"Warning: {line}." if line else None
 
 
 def _tiers(db: sqlite3.Connection) -> dict[str, int]:

@@ -17,6 +17,7 @@ from ...tools.index import Collected, Index, collect
 from ...tools.instruments import InstrumentContext
 from ...tools.subject.address import Unit
 from ..controls.rotated import RotatedControls, missing_groups
+from ..controls.subject_check import check_subject
 from ..explainers import make_explainer
 from ..explainers.compositional import Compositional
 from ..investigation.context import InvestigationContext
@@ -28,6 +29,7 @@ from ..llm.journaled_model import JournaledModel
 from ..llm.prices import price_from
 from ..llm.retry import Patience
 from ..llm.sentence_judges import make_sentence_judges
+from ..runlog import subject_warning
 from ..runlog.config import RunConfig
 from ..runlog.data_files import keep_recorded_files, record_file
 from ..runlog.layout import COLLECTED
@@ -130,6 +132,8 @@ class RunResources:
         searches = isinstance(explainer, Compositional) or (
             explainer.converses and config.competitor
         )
+        with self.clock.phase("controls"):
+            self.check_subject()
         with self.clock.phase("collect"):
             self._collect(folder, self._prepare_search if searches else lambda: None)
         explore, select = (Collected.open(folder, split) for split in ("explore", "select"))
@@ -154,6 +158,21 @@ class RunResources:
         explore = Collected.open(self._folder / COLLECTED, "explore")
         with self.clock.step("nearest units"):
             record_neighbours(self._config, self._log, self.subject, explore, self._reporter)
+
+    def check_subject(self) -> None:
+        """Say at the top of the run if its subject knows nothing of the text, and log the comparison."""
+        config, log = self._config, self._log
+        if log.get(subject_warning.EVENT) is None:
+            try:
+                check = check_subject(self.subject(), self.index())
+            except (HubelError, OSError) as error:
+                self._reporter.say(f"whether the subject knows this text is not known: {error}")
+                return
+            if check is not None:
+                log.write(subject_warning.EVENT, check._asdict())
+        names = config.subject["name"], config.corpus["name"]
+        if line := subject_warning.warning_of(log.get(subject_warning.EVENT), *names):
+            self._reporter.say(f"warning: {line}")
 
     def record_rotated(self) -> None:
         """Explain rotated directions of the targets' layers, for comparison, unless the log has them.

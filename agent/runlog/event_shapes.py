@@ -97,6 +97,7 @@ SHAPES: Mapping[str, Shape] = {
             }
         ],
     },
+    "subject_check": {**_all(NUMBER, "loss", "frequencies"), "tokens": WHOLE},
     "neighbours": _all(_NEAREST, "direction", "together"),
     LLM_CALL: {
         **_all(TEXT, "prompt", "model"),

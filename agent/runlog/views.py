@@ -41,6 +41,7 @@ from .layout import CONFIG
 from .log import Event
 from .reviews import Reviews
 from .segments import canonical, read_segment, segments
+from .subject_warning import EVENT, warning_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -100,6 +101,8 @@ class TargetRow(TypedDict):
     reason: str | None
     """Of the verdict."""
     error: str | None
+    subject_warning: str | None
+    """That the run's subject knows nothing of its text; the same in all rows."""
 
 
 _ROW_KEYS = (
@@ -318,10 +321,18 @@ def target_rows(folder: Path, target: str | None = None) -> list[TargetRow]:
         # Ordered by name, not by time: a run that was killed in between wrote them in another order.
         concluded = "select s.* from scores s semi join conclusions c on c.target = s.target"
         scores = _dicts(db.execute(f"{concluded} order by scorer, split desc, text"))
+        warning = _subject_warning(db, RunConfig.load(folder))
     by_target: dict[str, list[dict[str, Any]]] = {}
     for score in scores:
         by_target.setdefault(score["target"], []).append(score)
-    return [_target_row(row, by_target.get(row["target"], [])) for row in targets]
+    return [_target_row(row, by_target.get(row["target"], []), warning) for row in targets]
+
+
+def _subject_warning(db: duckdb.DuckDBPyConnection, config: RunConfig) -> str | None:
+    found = db.execute(f"select data from events where event = '{EVENT}'").fetchone()
+    event = json.loads(found[0]) if found else None
+    names = (record.get("name", "?") for record in (config.subject, config.corpus))
+    return warning_of(event, *names)
 
 
 def calls_before_run(folder: Path) -> int:
@@ -331,7 +342,9 @@ def calls_before_run(folder: Path) -> int:
         return int((db.execute(query).fetchone() or (0,))[0])
 
 
-def _target_row(row: dict[str, Any], scores: list[dict[str, Any]]) -> TargetRow:
+def _target_row(
+    row: dict[str, Any], scores: list[dict[str, Any]], warning: str | None
+) -> TargetRow:
     scores_of_winner = [
         {name: score[name] for name in _SCORE_KEYS} | {"floors": json.loads(score["floors"])}
         for score in scores
@@ -339,6 +352,7 @@ def _target_row(row: dict[str, Any], scores: list[dict[str, Any]]) -> TargetRow:
     ]
     columns = {name: row[name] for name in (*_ROW_KEYS, *COST_KEYS)}
     outcome = {"scores": scores_of_winner, "reason": row["verdict_reason"], "error": row["error"]}
+    outcome |= {"subject_warning": warning}
     return cast("TargetRow", columns | outcome)
 
 

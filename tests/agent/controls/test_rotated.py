@@ -73,7 +73,8 @@ def test_a_later_run_finds_the_results_and_a_new_cache_gives_the_same(
     monkeypatch.setenv("HUBEL_CACHE", str(tmp_path / "cache"))
     fresh = execute(tmp_path / "fresh", tiny, tiny_index, targets=["mlp.0.7"], rotated=2)
     assert events(fresh)["0"] == events(run)["0"]
-    assert len(list((tmp_path / "cache" / "controls").iterdir())) == 2
+    notes = list((tmp_path / "cache" / "controls").iterdir())
+    assert len(notes) == 3  # two directions, and the losses of subject and frequencies
     other = execute(tmp_path / "seed", tiny, tiny_index, targets=["mlp.0.7"], rotated=2, seed=1)
     assert events(other)["0"]["directions"] != events(run)["0"]["directions"]
 
