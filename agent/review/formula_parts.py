@@ -1,4 +1,4 @@
-"""A formula as a reader goes through it: its terms by weight of evidence, then the tokens that it lists."""
+"""A formula as a reader goes through it: its concepts by weight of evidence, then the tokens that it lists."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from ...tools.errors import HubelError
 
 
 class FormulaTerm(TypedDict):
-    """One concept of a formula. `steps` are signed; `named` says that it is part of the meaning."""
+    """One concept of a formula."""
 
-    phrase: str
+    concept: str
     degree: str
     steps: int
+    """Signed."""
     named: bool
+    """Whether it is part of the meaning; the residue's terms require an exact token or word."""
+    in_headline: bool
+    corrects: bool
+    """Whether it only corrects the term before it, and claims nothing itself."""
 
 
 class ListedWeight(TypedDict):
@@ -24,10 +29,12 @@ class ListedWeight(TypedDict):
 
 
 class FormulaParts(TypedDict):
-    """Both parts of a formula. `degrees` are the words for numbers of steps, the weakest first."""
+    """A formula in parts. `degrees` are the words for numbers of steps, the weakest first."""
 
     terms: list[FormulaTerm]
     listed: list[ListedWeight]
+    step: float
+    rest: float
     degrees: dict[str, int]
 
 
@@ -42,14 +49,23 @@ def formula_parts(printed: str | None) -> FormulaParts | None:
         predicate = Predicate.parse(printed)
     except (HubelError, ValueError, RecursionError):
         return None
+    headline = {term.concept for term in predicate.headline().terms}
     terms = [
         FormulaTerm(
-            phrase=term.concept.phrase(),
+            concept=term.concept.noun(),
             degree=term.grade,
             steps=term.weight,
             named=not term.concept.names_tokens(),
+            in_headline=term.concept in headline,
+            corrects=term.is_exception,
         )
         for term in predicate.terms
     ]
     listed = [ListedWeight(token=token.token, steps=token.weight) for token in predicate.listed]
-    return FormulaParts(terms=terms, listed=listed, degrees=dict(GRADES))
+    return FormulaParts(
+        terms=terms,
+        listed=listed,
+        step=predicate.step,
+        rest=predicate.rest,
+        degrees=dict(GRADES),
+    )

@@ -9,6 +9,8 @@ from typing import Any
 from ...tools.errors import HubelError
 from ...tools.subject.address import Unit
 from . import token_maps
+from .exemplars import exemplars
+from .formula_parts import formula_parts
 from .run_catalog import StoredRun
 from .similar_units import similar_units
 from .target_events import TargetEvents, read_target_events
@@ -42,6 +44,7 @@ def target_page(run: StoredRun, target: str) -> dict[str, Any]:
         "kind": row["kind"],
         **from_store,
         **_activations(unit, row["predicate"], events.get("observation"), data),
+        "formula": formula_parts(row["predicate"]),
         **_scores(events),
         "hypotheses": _hypotheses(events),
         "effects": _effects(events),
@@ -101,7 +104,7 @@ def _activations(
     lens = observation.get("logit_lens") or {}
     return {
         "statistics": token_maps.statistics(unit, observation, data),
-        "exemplars": token_maps.exemplars(unit, predicate, observation, data),
+        **exemplars(unit, predicate, observation, data),
         "histogram": token_maps.histogram(unit, observation, data),
         "writes": {name: _token_weights(lens.get(name)) for name in ("promoted", "suppressed")},
     }

@@ -26,8 +26,6 @@ MAX_OPEN = 4
 """Runs whose activations are kept open."""
 DEFAULT_ERRORS, MAX_ERRORS = 12, 50
 """Contexts with the largest errors in one answer."""
-STRONGEST = 10
-"""Contexts of a side where the run has no exemplars."""
 
 
 class TokenMap(TypedDict):
@@ -133,7 +131,7 @@ def rounded_or_none(value: Any) -> float | None:
     return float(f"{number:.5g}") if math.isfinite(number) else None
 
 
-def _map_of_context(
+def map_of_context(
     collected: Collected,
     context: int,
     values: Float[np.ndarray, " token"],
@@ -153,106 +151,10 @@ def _map_of_context(
     )
 
 
-# ---------------------------------------------------------------- exemplars
+# ---------------------------------------------------------------- what is collected of a unit
 
 
-def exemplars(
-    unit: Unit,
-    predicate: str | None,
-    observation: Mapping[str, Any],
-    data: CollectedData | None,
-) -> dict[str, list[TokenMap]]:
-    """Exemplars of both sides as the explainer was shown them; without any, the strongest that were collected."""
-    maps: dict[str, list[TokenMap]] = {"+": [], "-": []}
-    for side in maps:
-        listed = (observation.get(f"exemplars{side}") or {}).get("exemplars") or ()
-        maps[side] = [_exemplar(e, unit, predicate, data) for e in listed if _is_whole(e)]
-    if not (maps["+"] or maps["-"]) and data is not None and data.lexicon is not None:
-        raw = _activations(data.explore, unit)
-        if raw is not None and unit.side != "-":
-            maps["+"] = _strongest(raw, unit, predicate, data, sign=1)
-        if raw is not None and unit.side != "+" and unit.site != "head":  # norms are not negative
-            maps["-"] = _strongest(raw, unit, predicate, data, sign=-1)
-    return maps
-
-
-def _is_whole(exemplar: Mapping[str, Any]) -> bool:
-    """Whether an exemplar has tokens, and an activation for each."""
-    tokens = exemplar.get("tokens") or ()
-    return bool(tokens) and len(tokens) == len(exemplar.get("activations") or ())
-
-
-def _has_peak(exemplar: Mapping[str, Any]) -> bool:
-    """Whether the number of the strongest token is that of one of the activations."""
-    activations, peak = exemplar.get("activations") or (), exemplar.get("peak")
-    return peak is not None and 0 <= peak < len(activations)
-
-
-def _exemplar(
-    exemplar: Mapping[str, Any], unit: Unit, predicate: str | None, data: CollectedData | None
-) -> TokenMap:
-    """A logged exemplar as a token map, with predictions if its context was collected."""
-    context, values, predicted = exemplar.get("context"), exemplar["activations"], None
-    if data is not None and isinstance(context, int):
-        rows = np.flatnonzero(data.explore.context == context)
-        if len(rows) == 1:
-            predicted = _predict_raw(predicate, data, rows, unit)
-    return token_map(
-        exemplar["tokens"],
-        values,
-        split="explore",
-        predicted=None if predicted is None else predicted[0][: len(values)],
-        peak=exemplar["peak"] if _has_peak(exemplar) else None,
-        source="" if context is None else f"explore, context {context}",
-    )
-
-
-def _strongest(
-    raw: Float[np.ndarray, "context seq"],
-    unit: Unit,
-    predicate: str | None,
-    data: CollectedData,
-    *,
-    sign: int,
-) -> list[TokenMap]:
-    """The contexts of different documents with the largest value of a sign, strongest first."""
-    explore = data.explore
-    peaks = np.where(explore.mask, sign * raw, -np.inf).max(axis=1)
-    by_document: dict[int, int] = {}
-    for context in np.argsort(-peaks, kind="stable"):
-        by_document.setdefault(int(explore.document[context]), int(context))
-        if len(by_document) == STRONGEST:
-            break
-    rows = np.array([context for context in by_document.values() if peaks[context] > 0], dtype=int)
-    predicted = _predict_raw(predicate, data, rows, unit)
-    return [
-        _map_of_context(
-            explore,
-            context,
-            raw[context],
-            data.lexicon,
-            "explore",
-            None if predicted is None else predicted[i],
-        )
-        for i, context in enumerate(rows)
-    ]
-
-
-def _predict_raw(
-    predicate: str | None, data: CollectedData, rows: Int[np.ndarray, " context"], unit: Unit
-) -> Float[np.ndarray, "context seq"] | None:
-    """Predicted raw activations on contexts of explore; None if they cannot be predicted.
-
-    A predicate of the negative side predicts how strongly the unit fires there, as a positive
-    number. Maps show raw activations, so it is negated.
-    """
-    signal = _predict(predicate, data.explore, data.lexicon, rows)
-    if signal is None:
-        return None
-    return -signal if unit.side == "-" else signal
-
-
-def _predict(
+def run_predicate(
     predicate: str | None,
     collected: Collected,
     lexicon: Lexicon | None,
@@ -269,7 +171,7 @@ def _predict(
         return None
 
 
-def _activations(collected: Collected, unit: Unit) -> Float[np.ndarray, "context seq"] | None:
+def activations_of(collected: Collected, unit: Unit) -> Float[np.ndarray, "context seq"] | None:
     """Raw activations of a unit; None if the run did not collect it."""
     try:
         return collected.activations(unit.unsided)
@@ -278,6 +180,12 @@ def _activations(collected: Collected, unit: Unit) -> Float[np.ndarray, "context
 
 
 # ---------------------------------------------------------------- distribution
+
+
+def has_peak(exemplar: Mapping[str, Any]) -> bool:
+    """Whether the number of a logged exemplar's strongest token is that of one of its activations."""
+    activations, peak = exemplar.get("activations") or (), exemplar.get("peak")
+    return peak is not None and 0 <= peak < len(activations)
 
 
 def histogram(
@@ -295,7 +203,7 @@ def histogram(
     for kind, label in (("exemplars", "strongest"), ("middling", "middling")):
         for side in "+-":
             listed = (observation.get(kind + side) or {}).get("exemplars") or ()
-            peaks = [e["activations"][e["peak"]] for e in listed if _has_peak(e)]
+            peaks = [e["activations"][e["peak"]] for e in listed if has_peak(e)]
             if peaks:
                 low, high = rounded_or_none(min(peaks)), rounded_or_none(max(peaks))
                 ranges.append({"label": f"{label} {side}", "low": low, "high": high})
@@ -328,7 +236,7 @@ def statistics(
 
 
 def _scored_values(unit: Unit, data: CollectedData | None) -> Float[np.ndarray, " token"] | None:
-    raw = _activations(data.explore, unit) if data is not None else None
+    raw = activations_of(data.explore, unit) if data is not None else None
     return None if data is None or raw is None else raw[data.explore.mask]
 
 
@@ -354,8 +262,8 @@ def worst_errors(
     Both are standardized before they are compared, since correlation does not depend on scale.
     """
     rows = np.arange(len(collected.tokens))
-    predicted = _predict(predicate, collected, lexicon, rows)
-    raw = _activations(collected, unit)
+    predicted = run_predicate(predicate, collected, lexicon, rows)
+    raw = activations_of(collected, unit)
     if predicted is None or raw is None:
         return no_maps(split)
     true, mask = unit.signal(raw), collected.mask
@@ -366,7 +274,7 @@ def worst_errors(
     for context in map(int, order):
         peak = int(error[context].argmax())
         values, prediction = true[context], predicted[context]
-        maps.append(_map_of_context(collected, context, values, lexicon, split, prediction, peak))
+        maps.append(map_of_context(collected, context, values, lexicon, split, prediction, peak))
     return ErrorMaps(
         split=split,
         scale=_scale(true, mask),

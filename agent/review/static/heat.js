@@ -52,7 +52,7 @@ function append(node, map, values, i, scale, by) {
   const word = text.replace(/^ +/, "");
   const blank = word === "" && (step || isPeak); // a coloured token of spaces has to be seen
   if (!blank && word.length < text.length) node.append(" ".repeat(text.length - word.length));
-  const shown = t(blank ? "␣".repeat(text.length) : word, { name: "i", cls: [shade(step), isPeak && "k", i === 0 && "o"].filter(Boolean).join(" ") });
+  const shown = t(blank ? "␣".repeat(text.length) : word, { name: "i", cls: [shade(step), isPeak && "k", i === 0 && "o", map.named?.includes(i) && "named"].filter(Boolean).join(" ") });
   shown.dataset.tip = tipOf(map, i);
   shown.dataset.i = String(i);
   node.append(shown);

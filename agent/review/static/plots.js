@@ -1,7 +1,7 @@
 /** Small plots as SVG with axes, units and n. Colours come from the style sheet, so that both themes and print work.
  * A verdict is a shape and a colour: kept a filled disc, inconclusive a ring, rejected a cross. */
 
-import { s, visible } from "./dom.js";
+import { h, s, visible } from "./dom.js";
 import { count, known, number, value3 } from "./format.js";
 
 const LEFT = 52;
@@ -102,6 +102,12 @@ function scoreRow(row, y, x, left) {
     known(row.low) && known(row.high) ? line(x(row.low), y, x(row.high), y, `interval wide ${row.verdict ?? ""}`) : null,
     mark(x(row.value), y, row.verdict, `${row.name}: ${number(row.value)}, ${number(row.low)} to ${number(row.high)}`, 5),
   ];
+}
+
+/** What the ticks and the dashed line of such a plot are. */
+export function floorKey(rows) {
+  const present = FLOORS.filter((name) => rows.some((row) => known(row.floors?.[name])));
+  return ["Ticks: ", present.map((name, i) => [i ? ", " : "", h("span", { class: `floor-key ${name}` }, floorName(name))]), ". Dashed: 0.2, which a kept lower end has to reach."];
 }
 
 /** How often which activation occurs, counts on a logarithmic scale, with the ranges of the exemplars marked.

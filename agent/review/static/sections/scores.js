@@ -3,7 +3,7 @@
 import { h, t } from "../dom.js";
 import { interval, number } from "../format.js";
 import { empty, grid, section } from "../parts.js";
-import { FLOORS, floorName, histogramPlot, scorePlot } from "../plots.js";
+import { FLOORS, floorKey, floorName, histogramPlot, scorePlot } from "../plots.js";
 
 export function scores({ scores: listed, row }) {
   if (!listed?.length) return section("scores", "Scores", null, empty("No score yet."));
@@ -19,11 +19,6 @@ export function scores({ scores: listed, row }) {
 /** The short name of a row: "compositional, holdout, top". */
 function nameOf({ scorer, split, text }) {
   return `${scorer.replace(/^simulation\./, "")}, ${split}${text === "top_and_random" ? ", top" : ""}`;
-}
-
-function floorKey(rows) {
-  const present = FLOORS.filter((name) => rows.some((row) => typeof row.floors?.[name] === "number"));
-  return ["Ticks: ", present.map((name, i) => [i ? ", " : "", h("span", { class: `floor-key ${name}` }, floorName(name))]), ". Dashed: 0.2, which a kept lower end has to reach."];
 }
 
 export function distribution({ histogram }) {

@@ -4,13 +4,14 @@ import { REPORT, address, get } from "../api.js";
 import { h, swap, t } from "../dom.js";
 import { count, interval, number, percent, probability, seconds, sideName, usd } from "../format.js";
 import { exemplars } from "../sections/exemplars.js";
+import { explanation } from "../sections/explanation.js";
 import { effects, nearest, writes } from "../sections/effects.js";
 import { hypotheses } from "../sections/hypotheses.js";
 import { predicted } from "../sections/predicted.js";
 import { isWaiting, reviews } from "../sections/reviews.js";
 import { distribution, scores } from "../sections/scores.js";
 import { watchLog } from "../live.js";
-import { crumbs, facts, notices, section, verdict } from "../parts.js";
+import { artefact, crumbs, facts, floorsOf, notices, section, tier, verdict } from "../parts.js";
 import { bar } from "../plots.js";
 import { reviewKeys, tell } from "../reviewing.js";
 import { go, href, path } from "../router.js";
@@ -84,6 +85,7 @@ function parts(place, page, query, verdicts) {
     notices(page.notices),
     row.error ? h("div", { class: "banner error", role: "note" }, h("b", {}, "This target failed. "), t(row.error, { lines: true, name: "span" })) : null,
     verdicts,
+    explanation(page),
     h("div", { class: "columns" },
       h("div", { class: "column-main" }, exemplars(page), predicted(place, page, query)),
       h("div", { class: "column-side" }, scores(page), distribution(page), writes(page.writes), nearest(place, page.nearest, page.kind), costs(page))),
@@ -100,11 +102,13 @@ function head({ run, target }, page) {
     REPORT ? null : [path(["try"], { run, target }), "try it"],
   ].filter(Boolean);
   return h("header", { class: "target-head" },
-    h("div", { class: "line" }, h("h1", {}, t(target)), h("span", { class: "soft" }, `layer ${row.layer}, ${sideName(row.side)}${page.kind && page.kind !== "unit" ? `, ${page.kind}` : ""}`), verdict(row),
-      row.r === null ? null : h("span", { class: "line tight" }, bar(row.r, row.low, row.high, row.verdict, { trivial: row.trivial, token_lookup: row.token_lookup }), h("span", { class: "num" }, h("b", {}, `r ${number(row.r)}`), ` [${interval(row.low, row.high)}]`)),
+    h("div", { class: "line" }, h("h1", {}, t(target)), h("span", { class: "soft" }, `layer ${row.layer}, ${sideName(row.side)}${page.kind && page.kind !== "unit" ? `, ${page.kind}` : ""}`), tier(row), row.artefact ? artefact(row) : null, verdict(row),
+      row.r === null ? null : h("span", { class: "line tight" }, bar(row.r, row.low, row.high, row.verdict, floorsOf(row)), h("span", { class: "num" }, h("b", {}, `r ${number(row.r)}`), ` [${interval(row.low, row.high)}]`)),
       h("span", { class: "space" }), links.map(([to, name]) => h("a", { href: href(to), class: "button" }, name))),
+    row.headline ? h("p", { class: "headline" }, t(row.headline)) : null,
     row.explanation ? h("p", { class: "claim" }, t(row.explanation)) : h("p", { class: "claim soft" }, "No explanation."),
-    row.predicate ? h("p", { class: "predicate" }, h("code", {}, t(row.predicate))) : null,
+    row.artefact ? h("p", { class: "note" }, h("b", {}, "Artefact. "), t(row.artefact)) : null,
+    row.predicate && !page.formula ? h("p", { class: "predicate" }, h("code", {}, t(row.predicate))) : null,
     row.reason ? h("p", { class: "note" }, t(row.reason), row.p === null || / p /.test(row.reason) ? "" : ` p ${probability(row.p)}.`) : null);
 }
 
