@@ -37,7 +37,7 @@ class WordFamily(LexicalClass):
         return lexica.wordnet and lexica.wordnet.family(self.lemma)
 
     def phrase(self) -> str:
-        return f"the word family of {quoted(self.lemma)}"
+        return f"words derived from {quoted(self.lemma)}"
 
     @classmethod
     def candidate_rows(
