@@ -4,7 +4,7 @@
     lexicon            what concepts need to know about a vocabulary; frozen_lexicon for run folders
     text_view          the tokens on which concepts are evaluated
     predicate          the formula: run, print, parse (grammar), put into English (statement)
-    search             the search; greedy, candidates, refine_concept, residue and ridge serve it
+    search             the search; greedy, candidates, refine_concept, exceptions, residue and ridge serve it
     fit_grades         grades for concepts that a user or model named
 
 Scores on held-out text are not here: see `evals`.

@@ -15,6 +15,7 @@ context. Here the formula is a weighted sum, since a gated MLP neuron is graded 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
@@ -23,6 +24,7 @@ import numpy as np
 
 from ..errors import UsageError
 from .candidates import CandidateMatrix
+from .exceptions import mark_exceptions
 from .greedy import FormulaLimits, GreedySearch, GreedyState
 from .lexicon import Lexicon
 from .predicate import MAX_LITERALS, Predicate, limit_problem
@@ -133,6 +135,8 @@ def _formula(
     while True:
         try:
             meaning = graded_predicate(chosen, moments, mean)
+            columns = [candidates.column(term.concept) for term in meaning.terms]
+            meaning = replace(meaning, terms=mark_exceptions(meaning.terms, columns))
             listed = _residue(candidates, meaning, moments.signal)
             if not limit_problem(meaning.terms, listed.tokens):
                 break
