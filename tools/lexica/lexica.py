@@ -22,7 +22,7 @@ class Lexica:
     """
 
     def __init__(self, say: Callable[[str], None] = lambda line: None) -> None:
-        self._say = say
+        self.say = say
         self.missing: list[str] = []
         """What was said about lexica that could not be loaded."""
 
@@ -36,8 +36,8 @@ class Lexica:
 
     def _load(self, load: Callable[[Callable[[str], None]], T], concepts: str) -> T | None:
         try:
-            return load(self._say)
+            return load(self.say)
         except (UnavailableError, CorruptError) as error:
             self.missing.append(f"without {concepts}: {error}")
-            self._say(self.missing[-1])
+            self.say(self.missing[-1])
             return None

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from jaxtyping import Bool
     from scipy.sparse import csr_matrix
 
+    from .base import CandidateRows
+
 MIN_LEMMAS = 5
 """Of a class that occur in a text; with fewer, their lemmas say more than the class."""
 OWN_PARTS = ("np", "v", "a")
@@ -46,7 +48,7 @@ class KindOf(LexicalClass):
     @classmethod
     def candidate_rows(
         cls, text: TextView, keep: Bool[np.ndarray, "contexts seq"], least: int
-    ) -> tuple[list[Concept], csr_matrix]:
+    ) -> CandidateRows:
         """Classes with enough lemmas at the kept positions, and where they hold (class x position)."""
         lexica = lexica_for(text)
         wordnet = lexica and lexica.wordnet

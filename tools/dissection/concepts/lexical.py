@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from jaxtyping import Bool
     from scipy.sparse import csr_matrix
 
+    from .base import CandidateRows
+
 
 @dataclass(frozen=True)
 class LexicalClass(Concept):
@@ -46,7 +48,7 @@ class LexicalClass(Concept):
     @classmethod
     def candidate_rows(
         cls, text: TextView, keep: Bool[np.ndarray, "contexts seq"], least: int
-    ) -> tuple[list[Concept], csr_matrix]:
+    ) -> CandidateRows:
         """Classes that the words at the kept positions suggest, and where they hold (class x position)."""
         raise NotImplementedError
 
@@ -74,16 +76,14 @@ def lexica_for(text: TextView) -> Lexica | None:
     return None if problem else lexicon.lexica
 
 
-def no_rows(keep: Bool[np.ndarray, "contexts seq"]) -> tuple[list[Concept], csr_matrix]:
+def no_rows(keep: Bool[np.ndarray, "contexts seq"]) -> CandidateRows:
     """The candidates of a family whose lexicon is not there."""
     from scipy.sparse import csr_matrix
 
     return [], csr_matrix((0, int(keep.sum())))
 
 
-def distinct_rows(
-    concepts: list[Concept], rows: csr_matrix, least: int
-) -> tuple[list[Concept], csr_matrix]:
+def distinct_rows(concepts: list[Concept], rows: csr_matrix, least: int) -> CandidateRows:
     """Those that hold at enough positions; of several that hold at the same ones, the first.
 
     Args:

@@ -15,7 +15,8 @@ from .lexical import LexicalClass, distinct_rows, lexica_for, no_rows
 
 if TYPE_CHECKING:
     from jaxtyping import Bool
-    from scipy.sparse import csr_matrix
+
+    from .base import CandidateRows
 
 
 @family("valence")
@@ -45,7 +46,7 @@ class Valence(LexicalClass):
     @classmethod
     def candidate_rows(
         cls, text: TextView, keep: Bool[np.ndarray, "contexts seq"], least: int
-    ) -> tuple[list[Concept], csr_matrix]:
+    ) -> CandidateRows:
         """The classes, and where they hold."""
         from scipy.sparse import csr_matrix
 

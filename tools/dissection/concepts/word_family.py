@@ -15,7 +15,8 @@ from .words import quoted
 
 if TYPE_CHECKING:
     from jaxtyping import Bool
-    from scipy.sparse import csr_matrix
+
+    from .base import CandidateRows
 
 MIN_LEMMAS = 2
 """Of a family that occur in a text; one alone is its lemma."""
@@ -42,7 +43,7 @@ class WordFamily(LexicalClass):
     @classmethod
     def candidate_rows(
         cls, text: TextView, keep: Bool[np.ndarray, "contexts seq"], least: int
-    ) -> tuple[list[Concept], csr_matrix]:
+    ) -> CandidateRows:
         """Families of which several lemmas occur at the kept positions, and where they hold."""
         from scipy.sparse import csr_matrix
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +19,13 @@ from ..lexicon import Lexicon
 from ..text_view import TextView
 from .base import Concept, TokenClass, family, require
 
+if TYPE_CHECKING:
+    from jaxtyping import Bool
+
 FILE = Path(__file__).parent.parent / "classes.txt"
+FUNCTION_WORDS = "function words"
+LEAST_LETTERS = 2
+"""Of a content word."""
 
 
 @cache
@@ -57,3 +64,15 @@ class WordClass(TokenClass):
     @classmethod
     def candidates(cls, text: TextView, least: int) -> Iterable[Concept]:
         return [cls(name) for name in classes()]
+
+
+def content_words(lexicon: Lexicon) -> Bool[np.ndarray, "words"]:
+    """Words that begin with a space, of letters only, and are no function words."""
+
+    def find() -> np.ndarray:
+        tokens = lexicon.token_of_word
+        stop = classes()[FUNCTION_WORDS]
+        listed = np.array([word in stop or len(word) < LEAST_LETTERS for word in lexicon.words])
+        return lexicon.spaced[tokens] & lexicon.lettered[tokens] & ~listed
+
+    return lexicon.memo("content words", find)
