@@ -19,12 +19,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...tools.dissection import search_formulas
+from ...tools.dissection.greedy import is_concept
 from ...tools.dissection.search import SEARCH_SEED
 from ...tools.subject.token_text import join_with_offsets
 from .protocol import Experiment, Hypothesis, InvestigationView, Move, Passage, TargetData
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ...tools.dissection import Predicate
+    from ...tools.dissection.concepts import Concept
     from ..runlog.config import RunConfig
 
 TESTED = 2
@@ -40,6 +44,7 @@ class Compositional:
 
     Args:
         seed: of the search's folds.
+        allowed: which concepts it may use.
     """
 
     name = "compositional"
@@ -48,8 +53,10 @@ class Compositional:
     converses = False
     moves_a_round = 4
 
-    def __init__(self, seed: int = SEARCH_SEED) -> None:
-        self._seed = seed
+    def __init__(
+        self, seed: int = SEARCH_SEED, allowed: Callable[[Concept], bool] = is_concept
+    ) -> None:
+        self._seed, self._allowed = seed, allowed
 
     def move(self, view: InvestigationView) -> Move:
         """All hypotheses and experiments at once."""
@@ -66,6 +73,7 @@ class Compositional:
                 data.lexicon,
                 seed=self._seed,
                 cache=data.cache,
+                allowed=self._allowed,
             )
         predicates = {}
         hypotheses = []

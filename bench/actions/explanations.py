@@ -5,24 +5,32 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...agent.cli import output
 from ...agent.cli.exit_status import DONE
 from ...tools.errors import UsageError
 from . import shared_options
 
+if TYPE_CHECKING:
+    from ...agent.explainers.protocol import Explainer
+    from ...agent.runlog.progress import Reporter
+    from ..explanations.units import DrawnUnits
+
 COLUMNS = {
     "targets": "targets",
     "r": "r",
     "r_minus_list": "minus list",
+    "meaning": "meaning",
     "unseen": "unseen",
     "rare": "rare",
     "r3": "r@3",
     "p50": "P50@3",
     "half_r": "halves: r",
     "half_shared": "shared",
-    "terms": "terms",
+    "named": "named",
+    "listed": "listed",
+    "bits": "bits",
     "seconds": "CPU s",
 }
 """Keys of a line of the summary, and their heads in the table."""
@@ -50,6 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         help = f"{what} (default: {default})"
         parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=help)
+    parser.add_argument(
+        "--ablate",
+        metavar="F,F|all",
+        help="search again without each of these families of concepts (compositional only)",
+    )
     parser.add_argument("--seed", type=int, default=7, help="seed of all draws (default: 7)")
 
 
@@ -57,39 +70,68 @@ def run(args: argparse.Namespace) -> int:
     """Measure the units one by one, and print the means."""
     import torch
 
-    from ...agent.run.default_index import default_index
     from ...agent.runlog.progress import progress
-    from ...tools.index import Index
-    from ...tools.subject import load_subject
-    from ..explanations.measure import ExplanationBench, UnitDraw
+    from ..explanations.ablation import ablation_lines, families
+    from ..explanations.measure import ExplanationBench
     from ..explanations.summary import summary
-    from ..null import bench_layers
+
+    explainer = _explainer(args)
+    left_out = families(args.ablate) if args.ablate else []
+    torch.set_num_threads(1)
+    with progress(quiet=args.quiet) as reporter:
+        bench = ExplanationBench(_drawn(args, reporter), reporter)
+        rows = []
+        for row in bench.rows(explainer):
+            rows.append(row)
+            if args.json:
+                output.json_line(row.to_json())
+        losses = ablation_lines(bench, rows, left_out)
+    lines = summary(rows)
+    if args.json:
+        output.json_line({"summary": lines, "ablation": losses})
+        return DONE
+    _show(lines)
+    if losses:
+        _show_ablation(losses)
+    return DONE
+
+
+def _explainer(args: argparse.Namespace) -> Explainer:
+    """The explainer, checked before anything is loaded."""
+    from ...agent.explainers import make_explainer
+    from ...agent.runlog.config import RunConfig
+    from ...agent.runlog.model_config import is_language_model
 
     for name in ("neurons", "heads", "rotated", "halves"):
         if getattr(args, name) < 0:
             raise UsageError(f"--{name} {getattr(args, name)}: give 0 or more")
-    torch.set_num_threads(1)
+    if is_language_model(args.explainer):
+        raise UsageError(
+            f"--explainer {args.explainer}: a language model needs a run (`hubel run`); give one that "
+            "computes, such as compositional"
+        )
+    if args.ablate and args.explainer != "compositional":
+        raise UsageError("--ablate is about the concepts of the explainer compositional")
+    return make_explainer(args.explainer, RunConfig(str(args.index), [], seed=args.seed))
+
+
+def _drawn(args: argparse.Namespace, reporter: Reporter) -> DrawnUnits:
+    """The units to measure, of the index that was given or of one in the cache."""
+    from ...agent.run.default_index import default_index
+    from ...tools.index import Index
+    from ...tools.subject import load_subject
+    from ..explanations.units import DrawnUnits, UnitDraw
+    from ..null import bench_layers
+
     index = Index.open(args.index) if args.index else None
     name = index.subject_name if index else args.subject
-    with progress(quiet=args.quiet) as reporter:
-        subject = load_subject(name, device=args.device, dtype=args.dtype)
-        index = index or Index.open(default_index(subject, args.corpus, reporter))
-        layers = _layers(args.layers) or tuple(bench_layers(subject.shape.n_layers))
-        for layer in layers:
-            subject.shape.check_layer(layer, f"--layers {args.layers}")
-        draw = UnitDraw(layers, args.neurons, args.heads, args.rotated, args.halves, args.seed)
-        bench = ExplanationBench(subject, index, draw, args.explainer, reporter)
-        rows = []
-        for row in bench.rows():
-            rows.append(row)
-            if args.json:
-                output.json_line(row.to_json())
-    lines = summary(rows)
-    if args.json:
-        output.json_line({"summary": lines})
-    else:
-        _show(lines)
-    return DONE
+    subject = load_subject(name, device=args.device, dtype=args.dtype)
+    index = index or Index.open(default_index(subject, args.corpus, reporter))
+    layers = _layers(args.layers) or tuple(bench_layers(subject.shape.n_layers))
+    for layer in layers:
+        subject.shape.check_layer(layer, f"--layers {args.layers}")
+    draw = UnitDraw(layers, args.neurons, args.heads, args.rotated, args.halves, args.seed)
+    return DrawnUnits(subject, index, draw)
 
 
 def _layers(text: str | None) -> tuple[int, ...]:
@@ -105,6 +147,16 @@ def _layers(text: str | None) -> tuple[int, ...]:
 def _show(lines: Sequence[Mapping[str, Any]]) -> None:
     columns = ("units", *COLUMNS.values())
     cells = [(_units(line), *(_cell(line[key]) for key in COLUMNS)) for line in lines]
+    output.table(columns, cells, right=columns[1:])
+
+
+def _show_ablation(lines: Sequence[Mapping[str, Any]]) -> None:
+    columns = ("without", "targets", "r", "lost", "meaning", "lost", "unseen", "lost")
+    keys = ("r", "r_lost", "meaning", "meaning_lost", "unseen", "unseen_lost")
+    cells = [
+        (line["without"], line["targets"], *(_cell(line[key]) for key in keys))
+        for line in sorted(lines, key=lambda line: -(line["r_lost"] or 0))
+    ]
     output.table(columns, cells, right=columns[1:])
 
 

@@ -2,10 +2,12 @@
 
 r          the whole formula
 list       the 24 best tokens of explore with fitted weights, no concept
+meaning    its named concepts alone, without any listed token
 unseen     the formula on token types that explore never has
 rare       the formula on token types that explore has at most twice
-r3         its three terms of most evidence alone
-p50        share of the 50 strongest tokens at which one of these three terms holds
+r3         the three terms of its headline alone
+p50        share of the 50 strongest tokens at which one of these three terms of the right sign
+           holds
 """
 
 from __future__ import annotations
@@ -17,33 +19,24 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ...tools.correlation import pearson
-from ...tools.dissection import Lexicon, Predicate, TextView, term_contributions
+from ...tools.dissection import Lexicon, Predicate, TextView
 from ...tools.index import Collected
 from ...tools.subject.address import Unit
 
 LISTED = 24
 RARE = 2
 STRONGEST = 50
-HEADLINE_TERMS = 3
 SHRINK = 5.0
 """Pseudo-tokens per weight, as in the search."""
 
 
 @dataclass(frozen=True)
 class HeldOutText:
-    """Explore and holdout, with what all targets share.
-
-    Attributes:
-        seen: how often explore has each token type, where it counts.
-    """
+    """Explore and holdout, with what all targets share."""
 
     explore: Collected
     holdout: Collected
     lexicon: Lexicon
-
-    @cached_property
-    def explore_text(self) -> TextView:
-        return TextView(self.explore.tokens, self.explore.length, self.lexicon)
 
     @cached_property
     def text(self) -> TextView:
@@ -51,6 +44,7 @@ class HeldOutText:
 
     @cached_property
     def seen(self) -> Int[np.ndarray, " vocab"]:
+        """How often explore has each token type, where it counts."""
         tokens = self.explore.tokens[self.explore.mask]
         return np.bincount(tokens, minlength=len(self.lexicon.strings))
 
@@ -67,15 +61,19 @@ class HeldOutText:
 def figures_of(text: HeldOutText, unit: Unit, predicate: Predicate) -> dict[str, float | None]:
     """All figures of a target's explanation."""
     true = text.holdout.signal(unit)[text.holdout.mask].astype(np.float64)
-    predicted = text.predicted(predicate)
+    predicted, meaning = text.predicted(predicate), predicate.meaning()
     seen = text.seen[text.tokens]
     return {
         "r": pearson(predicted, true),
         "list": pearson(list_prediction(text, unit), true),
+        "meaning": pearson(text.predicted(meaning), true),
         "unseen": _r_at(seen == 0, predicted, true),
         "rare": _r_at(seen <= RARE, predicted, true),
-        **_headline_pair(text, unit, predicate, true),
-        "terms": len(predicate.terms),
+        "r3": pearson(text.predicted(predicate.headline()), true),
+        "p50": coverage(text, predicate.headline(), true),
+        "named": len(meaning.terms),
+        "listed": len(predicate.literals()),
+        "bits": predicate.bits(),
     }
 
 
@@ -87,22 +85,14 @@ def _r_at(
     return pearson(predicted[chosen], true[chosen]) if chosen.any() else None
 
 
-def _headline_pair(
-    text: HeldOutText, unit: Unit, predicate: Predicate, true: Float[np.ndarray, " token"]
-) -> dict[str, float | None]:
-    signal, mask = text.explore.signal(unit), text.explore.mask
-    worth = term_contributions(predicate, text.explore_text, signal, mask)
-    best = np.argsort(-np.array(worth), kind="stable")[:HEADLINE_TERMS]
-    terms = tuple(predicate.terms[i] for i in sorted(best.tolist()))
-    headline = Predicate(terms, predicate.step, predicate.rest)
+def coverage(text: HeldOutText, headline: Predicate, true: Float[np.ndarray, " token"]) -> float:
+    """Share of the strongest tokens at which a term holds that has the token's sign."""
     holds = np.zeros(len(true), dtype=bool)
-    for term in terms:
-        holds |= term.concept.mask(text.text)[text.holdout.mask]
+    for term in headline.terms:
+        has_sign = np.sign(true) == term.sign
+        holds |= term.concept.mask(text.text)[text.holdout.mask] & has_sign
     strongest = np.argsort(-np.abs(true), kind="stable")[:STRONGEST]
-    return {
-        "r3": pearson(text.predicted(headline), true),
-        "p50": float(holds[strongest].mean()),
-    }
+    return float(holds[strongest].mean())
 
 
 def list_prediction(text: HeldOutText, unit: Unit) -> Float[np.ndarray, " token"]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .measure import ExplanationRow
 
-MEASURED = ("r", "list", "unseen", "rare", "r3", "p50", "terms")
+MEASURED = ("r", "list", "meaning", "unseen", "rare", "r3", "p50", "named", "listed", "bits")
 """Figures whose means are shown."""
 
 
@@ -26,21 +26,22 @@ def summary(rows: Sequence[ExplanationRow]) -> list[dict[str, Any]]:
 
 
 def _line(kind: str, layer: int | None, rows: Sequence[ExplanationRow]) -> dict[str, Any]:
-    means = {name: _mean(row.figures[name] for row in rows) for name in MEASURED}
+    means = {name: mean(row.figures[name] for row in rows) for name in MEASURED}
     differences = (_minus(row.figures["r"], row.figures["list"]) for row in rows)
     return {
         "kind": kind,
         "layer": layer,
         "targets": len(rows),
         **means,
-        "r_minus_list": _mean(differences),
-        "half_r": _mean(row.half_r for row in rows),
-        "half_shared": _mean(row.half_shared for row in rows),
-        "seconds": _mean(row.seconds for row in rows),
+        "r_minus_list": mean(differences),
+        "half_r": mean(row.half_r for row in rows),
+        "half_shared": mean(row.half_shared for row in rows),
+        "seconds": mean(row.seconds for row in rows),
     }
 
 
-def _mean(values: Iterable[float | None]) -> float | None:
+def mean(values: Iterable[float | None]) -> float | None:
+    """The mean of what is known, to four digits; None if nothing is."""
     known = [value for value in values if value is not None]
     return round(float(np.mean(known)), 4) if known else None
 

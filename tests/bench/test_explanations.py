@@ -7,10 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hubel.agent.explainers.compositional import Compositional
+from hubel.agent.explainers.ten_tokens import TenTokens
 from hubel.agent.runlog.progress import Reporter
+from hubel.bench.explanations.ablation import ablation_lines, families, without
 from hubel.bench.explanations.figures import LISTED, SHRINK, list_prediction
-from hubel.bench.explanations.measure import ExplanationBench, UnitDraw
+from hubel.bench.explanations.measure import ExplanationBench
 from hubel.bench.explanations.summary import summary
+from hubel.bench.explanations.units import DrawnUnits, UnitDraw
+from hubel.tools.dissection.grammar import parse_concept
 from hubel.tools.index import Index
 from hubel.tools.subject.address import Unit
 from hubel.tools.subject.subject import Subject
@@ -20,13 +25,15 @@ DRAW = UnitDraw((0, 2), neurons=3, heads=2, rotated=2, halves=1, seed=7)
 
 @pytest.fixture(scope="module")
 def bench(tiny: Subject, tiny_index: Path) -> ExplanationBench:
-    bench = ExplanationBench(tiny, Index.open(tiny_index), DRAW, "ten-tokens", Reporter())
-    list(bench.rows())
-    return bench
+    return make_bench(tiny, tiny_index)
+
+
+def make_bench(tiny: Subject, index: Path) -> ExplanationBench:
+    return ExplanationBench(DrawnUnits(tiny, Index.open(index), DRAW), Reporter())
 
 
 def test_units_of_every_kind_are_explained_and_scored(bench: ExplanationBench) -> None:
-    rows = list(bench.rows())
+    rows = list(bench.rows(TenTokens()))
     kinds = [row.kind for row in rows]
     assert (kinds.count("neuron"), kinds.count("rotated"), kinds.count("head")) == (6, 4, 2)
     assert [row.target for row in rows if row.kind == "rotated"] == [
@@ -49,19 +56,21 @@ def test_units_of_every_kind_are_explained_and_scored(bench: ExplanationBench) -
 def test_rows_are_the_same_each_time(
     bench: ExplanationBench, tiny: Subject, tiny_index: Path
 ) -> None:
-    again = ExplanationBench(tiny, Index.open(tiny_index), DRAW, "ten-tokens", Reporter())
-    assert list(again.rows()) == list(bench.rows())  # seconds too: formulas come from the cache
+    again = make_bench(tiny, tiny_index)
+    assert list(again.rows(TenTokens())) == list(
+        bench.rows(TenTokens())
+    )  # seconds too: formulas come from the cache
 
 
 def test_halves_share_no_document(bench: ExplanationBench) -> None:
-    unit = Unit.parse(next(bench.rows()).target)
+    unit = Unit.parse(next(bench.rows(TenTokens())).target)
     first, second = (bench._explore_data(unit, half) for half in (0, 1))
     assert not set(first.document.tolist()) & set(second.document.tolist())
     assert len(first.document) + len(second.document) == len(bench._explore_data(unit, None).mask)
 
 
 def test_the_list_is_a_ridge_regression_on_its_tokens(bench: ExplanationBench) -> None:
-    text, unit = bench._text, Unit.parse(next(bench.rows()).target)
+    text, unit = bench._text, Unit.parse(next(bench.rows(TenTokens())).target)
     predicted = list_prediction(text, unit)
     tokens = text.explore.tokens[text.explore.mask]
     signal = text.explore.signal(unit)[text.explore.mask].astype(np.float64)
@@ -73,3 +82,22 @@ def test_the_list_is_a_ridge_regression_on_its_tokens(bench: ExplanationBench) -
     gram = columns.T @ columns + SHRINK * np.eye(len(listed))
     expected = np.linalg.solve(gram, columns.T @ (signal - rest))
     assert [weights[token] for token in listed] == pytest.approx(expected)
+
+
+def test_a_family_is_left_out_with_its_parts_and_what_it_is_worth_is_the_difference(
+    tiny: Subject, tiny_index: Path
+) -> None:
+    assert not without("suffix")(parse_concept('after(suffix("ed"))'))
+    assert without("suffix")(parse_concept('after(prefix("re"))'))
+    assert "after" in families("all")
+    draw = UnitDraw((0,), neurons=2, heads=0, rotated=0, halves=0)
+    bench = ExplanationBench(DrawnUnits(tiny, Index.open(tiny_index), draw), Reporter())
+    rows = list(bench.rows(Compositional(draw.seed)))
+    (line,) = ablation_lines(bench, rows, ["rank"])
+    smaller = list(bench.rows(Compositional(draw.seed, without("rank")), "without rank"))
+    assert not [row for row in smaller if "rank(" in (row.predicate or "")]
+    assert line["targets"] == 2
+    lost = [
+        (a.figures["r"] or 0) - (b.figures["r"] or 0) for a, b in zip(rows, smaller, strict=True)
+    ]
+    assert line["r_lost"] == pytest.approx(np.mean(lost), abs=1e-4)

@@ -25,7 +25,7 @@ import numpy as np
 from ..errors import UsageError
 from .candidates import CandidateMatrix
 from .exceptions import mark_exceptions
-from .greedy import FormulaLimits, GreedySearch, GreedyState
+from .greedy import FormulaLimits, GreedySearch, GreedyState, is_concept
 from .lexicon import Lexicon
 from .predicate import MAX_LITERALS, Predicate, limit_problem
 from .residue import TokenList, list_tokens
@@ -33,7 +33,11 @@ from .ridge import graded_predicate, rounded
 from .text_view import TextView
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jaxtyping import Bool, Float, Int
+
+    from .concepts import Concept
 
 SEARCH_SEED = 0  # of the folds
 SHORT = 4  # concepts of the short rival
@@ -58,6 +62,7 @@ def search_formulas(
     seed: int = SEARCH_SEED,
     limits: FormulaLimits | None = None,
     cache: dict[str, Any] | None = None,
+    allowed: Callable[[Concept], bool] = is_concept,
 ) -> list[ScoredFormula]:
     """Competing formulas for one signal on explore, best cross-validated correlation first.
 
@@ -67,6 +72,7 @@ def search_formulas(
         candidates: made by ``build_candidates`` for the same tokens.
         cache: in place of ``candidates``; shared by the targets of a run, which build them once.
         seed: of the folds.
+        allowed: which concepts the meaning may use.
 
     Returns:
         Rivals of origin "full", "short", "tokens only", without duplicates; one empty predicate if
@@ -77,7 +83,8 @@ def search_formulas(
         candidates = shared_candidates(tokens, length, document, mask, lexicon, seed, cache)
     values = np.asarray(signal, dtype=np.float64)[candidates.keep]
     formulas: dict[Predicate, ScoredFormula] = {}
-    for origin, state in _rivals(candidates, values, limits or FormulaLimits()).items():
+    search = GreedySearch(candidates, values, limits or FormulaLimits(), allowed)
+    for origin, state in _rivals(search).items():
         formula = _formula(candidates, state, float(values.mean()), origin)
         formulas.setdefault(formula.predicate, formula)
     return sorted(formulas.values(), key=lambda formula: -formula.r_explore_cv)
@@ -115,14 +122,11 @@ def shared_candidates(
         return cache[key]
 
 
-def _rivals(
-    candidates: CandidateMatrix, values: Float[np.ndarray, "positions"], limits: FormulaLimits
-) -> dict[str, GreedyState]:
+def _rivals(search: GreedySearch) -> dict[str, GreedyState]:
     """The final state of each search; where two agree, the first one's origin counts."""
-    search = GreedySearch(candidates, values, limits)
     path = search.path()
     full = path[-1]
-    for _ in range(limits.cycles):
+    for _ in range(search.limits.cycles):
         full = search.swapped(full)
     return {"full": full, "short": path[min(SHORT, len(path) - 1)], "tokens only": path[0]}
 
