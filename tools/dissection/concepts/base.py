@@ -74,6 +74,10 @@ class Concept:
         """Whether it can hold only at tokens that it lists itself, so that it decides no unseen word."""
         return False
 
+    def annotation_layers(self) -> tuple[str, ...]:
+        """The layers of a text's annotations that it reads itself, apart from its parts."""
+        return ()
+
     def bits(self) -> float:
         """Length of its arguments in bits: of a string ``text_bits``, of a number NUMBER_BITS."""
         bits = {int: NUMBER_BITS, str: self.text_bits}
