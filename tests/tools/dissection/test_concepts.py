@@ -127,7 +127,7 @@ def test_a_neighbourhood_needs_vectors_and_known_words(sample: TextView) -> None
 
 def test_every_family_is_tested_here_and_found_by_name() -> None:
     tested = {part for printed in RULES for part in FAMILIES if f"{part}(" in printed}
-    elsewhere = {"near", "rank", "phrase", "kind_of", "family", "valence"}
+    elsewhere = {"near", "rank", "phrase", "cluster", "kind_of", "family", "valence"}
     assert set(FAMILIES) - tested == elsewhere
     with pytest.raises(UsageError, match="there are after"):
         find_family("nosuch")
@@ -151,3 +151,11 @@ def test_no_two_word_classes_hold_the_same_words() -> None:
     members = list(classes().values())
     assert all(members)
     assert len(set(members)) == len(members)
+
+
+@pytest.mark.parametrize(
+    ("name", "phrase"),
+    [("months", "months"), ("war", "words about war"), ("asian countries", "Asian countries")],
+)
+def test_a_listed_class_is_called_what_a_sentence_can_say(name: str, phrase: str) -> None:
+    assert parse_concept(f'wordclass("{name}")').phrase() == phrase

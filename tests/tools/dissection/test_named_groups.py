@@ -176,6 +176,9 @@ def test_the_phrase_shows_examples_and_the_name() -> None:
     assert parse_concept('near(12, "rain", kind_of("weather"))').phrase() == (
         'words like "rain" (kinds of weather)'
     )
+    assert parse_concept('near(12, "siege", wordclass("war"))').phrase() == (
+        'words like "siege" (about war)'
+    )
 
 
 @pytest.mark.parametrize("printed", ['cluster(7, "red")', "cluster(100)", "near(12)"])

@@ -166,7 +166,12 @@ def test_strategies_above_cover_every_family() -> None:
         "place",
     }
     covered |= {"phrase", "repeated", "position", "induction", "after", "since", "recent", "both"}
-    lexical = {"kind_of", "family", "valence"}  # they need WordNet: test_lexical_concepts
+    lexical = {
+        "cluster",
+        "kind_of",
+        "family",
+        "valence",
+    }  # they need WordNet: test_lexical_concepts, test_named_groups
     assert covered == set(FAMILIES) - lexical
 
 

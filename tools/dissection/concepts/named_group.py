@@ -109,7 +109,8 @@ def group_phrase(examples: Sequence[str], name: Concept | None) -> str:
     """``words like "rain" and "snow" (kinds of weather)``."""
     shown = [quoted(word) for word in examples]
     listed = " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))
-    return f"words like {listed}" + (f" ({name.phrase()})" if name else "")
+    what = f" ({name.phrase().removeprefix('words ')})" if name else ""
+    return f"words like {listed}{what}"
 
 
 def split_name(arguments: Sequence[object]) -> tuple[tuple[object, ...], Concept | None]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -28,18 +28,33 @@ LEAST_LETTERS = 2
 """Of a content word."""
 
 
+class ListedClasses(NamedTuple):
+    """The classes of the file: their words, and what a sentence calls those that say it otherwise."""
+
+    words: dict[str, frozenset[str]]
+    phrases: dict[str, str]
+
+
 @cache
-def classes() -> dict[str, frozenset[str]]:
-    """Words by class; a line is ``name: word word ...``, where ``@name`` includes another class."""
-    table: dict[str, frozenset[str]] = {}
+def listed_classes() -> ListedClasses:
+    """Reads the file: ``name: word ...`` or ``name = phrase: word ...``; ``@name`` includes a class."""
+    table = ListedClasses({}, {})
     for line in FILE.read_text(encoding="utf-8").splitlines():
         if line.strip() and not line.startswith("#"):
-            name, _, listed = line.partition(":")
+            head, _, listed = line.partition(":")
+            name, _, phrase = (part.strip() for part in head.partition(" = "))
             words = listed.split()
-            included = [table[w[1:].replace("_", " ")] for w in words if w.startswith("@")]
+            included = [table.words[w[1:].replace("_", " ")] for w in words if w.startswith("@")]
             own = frozenset(word for word in words if not word.startswith("@"))
-            table[name.strip()] = own.union(*included)
+            table.words[name] = own.union(*included)
+            if phrase:
+                table.phrases[name] = phrase
     return table
+
+
+def classes() -> dict[str, frozenset[str]]:
+    """Words by class."""
+    return listed_classes().words
 
 
 @family("wordclass")
@@ -59,7 +74,7 @@ class WordClass(TokenClass):
         return np.isin(lexicon.word_of_token[ids], words)
 
     def phrase(self) -> str:
-        return self.name
+        return listed_classes().phrases.get(self.name, self.name)
 
     @classmethod
     def candidates(cls, text: TextView, least: int) -> Iterable[Concept]:
