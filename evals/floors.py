@@ -13,17 +13,23 @@ All are fitted on explore alone, without position 0, and scored exactly as the e
   *position*, and the mean activation of tokens of this *frequency* (explore counts in powers of
   two; unseen tokens count as seen once). Choosing the best with hindsight favours the floor. It is
   never below 0.
+- *list*: the 24 tokens that explain most of explore, with ridge weights
+  (`tools.dissection.baselines`). It names no concept: an explanation that is no better than this is
+  a list, whatever it says.
+- *rotated*: the mean score of the same explainer on rotated directions of the layer. The caller
+  measures it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Self
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from ..tools.dissection import fit_token_list
 from ..tools.subject.address import Unit
 from .score import Floors
 from .statistics.correlation import pearson
@@ -51,13 +57,22 @@ class FloorPredictions:
     trivial: Mapping[str, Prediction] = field(default_factory=dict)
     """By name: ``frequency``, ``position``. The constant needs no array."""
     other: Prediction | None = None
+    token_list: Prediction | None = None
+    rotated: Mapping[str, float] = field(default_factory=dict)
+    """Mean score of rotated directions of the layer, by scorer. No array: it has its own text."""
 
     def take(self, contexts: Int[np.ndarray, " chosen"]) -> Self:
         """The same on only these contexts."""
-        return type(self)(
-            None if self.token_lookup is None else self.token_lookup[contexts],
-            {name: prediction[contexts] for name, prediction in self.trivial.items()},
-            None if self.other is None else self.other[contexts],
+
+        def taken(predicted: Prediction | None) -> Prediction | None:
+            return None if predicted is None else predicted[contexts]
+
+        return replace(
+            self,
+            token_lookup=taken(self.token_lookup),
+            trivial={name: prediction[contexts] for name, prediction in self.trivial.items()},
+            other=taken(self.other),
+            token_list=taken(self.token_list),
         )
 
 
@@ -72,14 +87,14 @@ class TrivialPrediction(NamedTuple):
 def fit_floor_predictions(
     explore: ExploreSignal, tokens: Int[np.ndarray, "contexts seq"], other: Prediction | None = None
 ) -> FloorPredictions:
-    """Fit token lookup, frequency and position on explore; predict them on ``tokens``.
+    """Fit token lookup, list, frequency and position on explore; predict them on ``tokens``.
 
     Args:
         tokens: the contexts that the explanation will be scored on.
         other: what another unit's explanation predicts on them.
     """
     trivial = {"frequency": by_frequency(explore, tokens), "position": by_position(explore, tokens)}
-    return FloorPredictions(by_token(explore, tokens), trivial, other)
+    return FloorPredictions(by_token(explore, tokens), trivial, other, by_list(explore, tokens))
 
 
 def draw_other_target(
@@ -106,14 +121,31 @@ def by_token(explore: ExploreSignal, tokens: Int[np.ndarray, "contexts seq"]) ->
     return _mean_by_key(explore, explore.tokens, tokens)
 
 
+def by_list(explore: ExploreSignal, tokens: Int[np.ndarray, "contexts seq"]) -> Prediction:
+    """What the 24 best tokens predict."""
+    return fit_token_list(*explore).predict(tokens)
+
+
 def by_frequency(explore: ExploreSignal, tokens: Int[np.ndarray, "contexts seq"]) -> Prediction:
     """Mean activation by how often explore has the token, in powers of two."""
-    counts = np.bincount(
-        explore.tokens[explore.mask], minlength=int(max(tokens.max(), explore.tokens.max())) + 1
-    )
+    counts = _token_counts(explore, tokens)
     # unseen tokens count as seen once
     octave = np.log2(np.maximum(counts, 1)).astype(np.int64)
     return _mean_by_key(explore, octave[explore.tokens], octave[tokens])
+
+
+def count_on_explore(
+    explore: ExploreSignal, tokens: Int[np.ndarray, "contexts seq"]
+) -> Int[np.ndarray, "contexts seq"]:
+    """How often explore has each of these tokens where it counts."""
+    return _token_counts(explore, tokens)[tokens]
+
+
+def _token_counts(
+    explore: ExploreSignal, tokens: Int[np.ndarray, "contexts seq"]
+) -> Int[np.ndarray, " vocabulary"]:
+    size = int(max(tokens.max(), explore.tokens.max())) + 1
+    return np.bincount(explore.tokens[explore.mask], minlength=size)
 
 
 def by_position(explore: ExploreSignal, tokens: Int[np.ndarray, "contexts seq"]) -> Prediction:
@@ -141,14 +173,30 @@ def shuffled(sample: Sample, seed: int = 0) -> float:
     return float(permuted_r(sample, seed, SHUFFLES).mean())
 
 
-def correlation_floors(sample: Sample, floors: FloorPredictions, seed: int = 0) -> Floors:
+def correlation_floors(
+    sample: Sample, floors: FloorPredictions, seed: int = 0, scorer: str = "simulation"
+) -> Floors:
     """All floors of a correlation. A floor without a prediction is null; chance is 0."""
+    return replace(
+        restricted_floors(sample, floors, scorer),
+        shuffled=shuffled(sample, seed),
+        other=_r(sample, floors.other),
+    )
 
-    def r(predicted: Prediction | None) -> float | None:
-        return None if predicted is None else pearson(sample.with_prediction(predicted))
 
-    trivial = best_trivial(sample, floors).r if floors.trivial else None
-    return Floors(0.0, shuffled(sample, seed), r(floors.other), r(floors.token_lookup), trivial)
+def restricted_floors(sample: Sample, floors: FloorPredictions, scorer: str) -> Floors:
+    """Those that need no draws and no other unit, also on a part of the tokens."""
+    return Floors(
+        chance=0.0,
+        token_lookup=_r(sample, floors.token_lookup),
+        trivial=best_trivial(sample, floors).r if floors.trivial else None,
+        list=_r(sample, floors.token_list),
+        rotated=floors.rotated.get(scorer),
+    )
+
+
+def _r(sample: Sample, predicted: Prediction | None) -> float | None:
+    return None if predicted is None else pearson(sample.with_prediction(predicted))
 
 
 def _mean_by_key(

@@ -14,6 +14,12 @@ from typing import Any, Literal, Self
 
 from ..tools.errors import CorruptError, UsageError
 
+DEFINITIONS = 2
+"""Version of the definitions of scores, floors and verdicts in docs/contract.md.
+
+1. The five floors from *chance* to *trivial*; a document is active with any signal but 0.
+2. The floors *list* and *rotated*, the scores of a formula's parts, tiers; active by the unit's range.
+"""
 Split = Literal["explore", "select", "holdout"]
 Text = Literal["random", "top_and_random"]
 
@@ -32,9 +38,13 @@ class Floors:
     """Mean activation by token on explore: the ceiling for explanations without context."""
     trivial: float | None = None
     """The best of a constant, token frequency and position."""
+    list: float | None = None
+    """The 24 best tokens of explore with fitted weights, and no concept."""
+    rotated: float | None = None
+    """Mean of the same explainer's scores on rotated directions of the layer, which mean nothing."""
 
     def to_json(self) -> dict[str, float | None]:
-        """All five keys, null when unknown."""
+        """All keys, null when unknown."""
         return asdict(self)
 
     @classmethod

@@ -5,10 +5,11 @@
 2. *kept*: the interval's lower end is at least 0.2, it is a discovery, and it beats the best
    trivial prediction (lower end of the paired difference above 0).
 3. *rejected*: the interval's upper end is below 0.2, or it does not beat the trivial prediction.
-4. *inconclusive*: everything else; always with fewer than 10 documents that have any activation,
-   without an interval, or if the explainer says that it cannot explain.
+4. *inconclusive*: everything else; always with fewer than 10 documents in which the unit is active
+   (`statistics.sample.ActivityLevel`), without an interval, or if the explainer says that it cannot explain.
 
-A failed or unfinished target has no verdict: a failure is never data.
+A failed or unfinished target has no verdict: a failure is never data. What kind of explanation it is,
+beside the verdict, is its tier (`tier`); the verdict does not depend on it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from .statistics.fdr import benjamini_hochberg
+from .tier import Tier, TierScores, tier_of_kept
 
 KEEP = 0.2
 """Held-out r below this is too little for a person to act on, however significant."""
@@ -42,9 +44,13 @@ class TargetResult:
     trivial: str = "trivial"
     """Name of that prediction, for the reason."""
     active_documents: int = 0
+    activation: str = "any activation"
+    """What makes a document active, for the reason."""
     cannot_explain: bool = False
     failure: str = ""
     """Why it failed, one line."""
+    tier_scores: TierScores | None = None
+    """None in old runs, which have no tiers."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,7 @@ class Verdict:
     verdict: Literal["kept", "rejected", "inconclusive"] | None
     discovery: bool
     reason: str
+    tier: Tier | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A row for the run log."""
@@ -85,12 +92,23 @@ def _verdict(row: TargetResult, discovery: bool) -> Verdict:
         return Verdict(row.target, None, False, "Not finished; resume the run.")
     if reason := _undecidable(row):
         return Verdict(row.target, "inconclusive", discovery, reason)
+    diffuse: Tier | None = None if row.tier_scores is None else "diffuse"
     if reason := _rejection(row):
-        return Verdict(row.target, "rejected", discovery, reason)
+        return Verdict(row.target, "rejected", discovery, reason, diffuse)
     if reason := _doubt(row, discovery):
-        return Verdict(row.target, "inconclusive", discovery, reason)
+        return Verdict(row.target, "inconclusive", discovery, reason, diffuse)
     reason = f"Held-out r {_interval(row)}, p {_format_p(row)}, better than {row.trivial}."
-    return Verdict(row.target, "kept", True, reason)
+    tier = None if row.tier_scores is None else tier_of_kept(row.tier_scores)
+    return Verdict(row.target, "kept", True, reason + _as_a_list(row, tier), tier)
+
+
+def _as_a_list(row: TargetResult, tier: Tier | None) -> str:
+    """A sentence that says that a list does as well, if it does."""
+    if tier != "list" or row.value is None or row.tier_scores is None:
+        return ""
+    listed = row.value - row.tier_scores.over_list
+    compared = "does as well" if row.tier_scores.over_list <= 0 else "does about as well"
+    return f" A bare list of 24 tokens {compared} (r {listed:.2f})."
 
 
 def _undecidable(row: TargetResult) -> str:
@@ -100,7 +118,7 @@ def _undecidable(row: TargetResult) -> str:
         return "There is no held-out score: the explanation predicts no activations."
     if row.active_documents < DOCUMENTS:
         return (
-            f"Only {row.active_documents} held-out documents have any activation; "
+            f"Only {row.active_documents} held-out documents have {row.activation}; "
             f"{DOCUMENTS} are needed."
         )
     if row.low is None or row.high is None or row.over_trivial is None:

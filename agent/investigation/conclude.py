@@ -9,26 +9,33 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...evals.tier import TierScores
 from ...evals.verdict import TargetResult, decide_verdicts
+from ...tools.dissection import Predicate
 from ..runlog.spending import paid_rows
 from .sentence_scores import SIMULATION, count_failed_scores
-from .verify import add_other_floors
+from .verify import SINCE_PARTS, add_other_floors
 
 if TYPE_CHECKING:
     from ...tools.dissection import Lexicon
     from ...tools.subject.address import Unit
     from ..explainers.protocol import Hypothesis
     from ..runlog.config import RunConfig
-    from ..runlog.log import RunLog
+    from ..runlog.log import Data, RunLog
+    from .context import InvestigationContext
+
+FORMULA_COLUMNS = ("headline", "meaning", "residue", "bits")
 
 
-def conclude_target(log: RunLog, unit: Unit, winner: Hypothesis | None, reason: str) -> None:
+def conclude_target(
+    context: InvestigationContext, unit: Unit, winner: Hypothesis | None, reason: str
+) -> None:
     """Log what an investigation found and what it cost.
 
     Args:
         reason: why there is no winner.
     """
-    target = str(unit)
+    log, target = context.log, str(unit)
     evidence = log.get("evidence", target) or {}
     paid = paid_rows(log, target)
     prices = [float(row["usd"]) for row in paid if row.get("usd") is not None]
@@ -45,18 +52,37 @@ def conclude_target(log: RunLog, unit: Unit, winner: Hypothesis | None, reason: 
         "usd": sum(prices) if len(prices) == len(paid) else None,  # unknown if any price is
         "failed_scores": count_failed_scores(log, target),
     }
+    if context.config.definitions >= SINCE_PARTS:
+        conclusion |= formula_columns(winner.predicate if winner else None, unit)
     log.write("conclusion", conclusion, target=target)
+
+
+def formula_columns(printed: str | None, unit: Unit) -> Data:
+    """What a row says of a formula besides the whole: its headline, its parts, and its length."""
+    if printed is None:
+        return dict.fromkeys(FORMULA_COLUMNS)
+    predicate = Predicate.parse(printed)
+    meaning, residue = predicate.meaning(), predicate.residue()
+    return {
+        "headline": predicate.headline_sentence(unit.side) if meaning.terms else "",
+        "meaning": meaning.to_text() if meaning.terms else "",
+        "residue": residue.to_text() if residue.terms or residue.listed else "",
+        "bits": round(predicate.bits(), 3),
+    }
 
 
 def decide_run(folder: Path, config: RunConfig, log: RunLog, lexicon: Lexicon) -> None:
     """Add the floor *other*, and write the verdicts of all registered targets as one event."""
     add_other_floors(folder, config, log, lexicon)
     results = [_result(log, target) for target in config.targets]
-    verdicts = [
+    rows = [
         verdict.to_json() | {"p": result.p}
         for verdict, result in zip(decide_verdicts(results), results, strict=True)
     ]
-    log.write("verdicts", {"rows": verdicts})
+    if config.definitions < SINCE_PARTS:
+        for row in rows:
+            del row["tier"]
+    log.write("verdicts", {"rows": rows})
 
 
 def _result(log: RunLog, target: str) -> TargetResult:
@@ -68,9 +94,10 @@ def _result(log: RunLog, target: str) -> TargetResult:
         return TargetResult(target, "failed", failure=failure["error"])
     evidence = log.get("evidence", target)
     scorer = SIMULATION if conclusion["predicate"] is None else "simulation"
-    score = log.get("score", target, f"{conclusion['hypothesis']}/{scorer}/holdout/random")
+    score = _score(log, target, conclusion, scorer)
     if evidence is None or score is None:
         return TargetResult(target, cannot_explain=bool(conclusion["cannot_explain"]))
+    has_parts = "over_list" in evidence
     return TargetResult(
         target,
         value=score["value"],
@@ -80,4 +107,24 @@ def _result(log: RunLog, target: str) -> TargetResult:
         over_trivial=evidence["over_trivial"]["low"],
         trivial=evidence["trivial"],
         active_documents=evidence["active_documents"],
+        activation="a strong activation" if has_parts else "any activation",
+        tier_scores=_tier_scores(log, target, conclusion, evidence) if has_parts else None,
     )
+
+
+def _tier_scores(log: RunLog, target: str, conclusion: Data, evidence: Data) -> TierScores:
+    values = {
+        scorer: score["value"] if (score := _score(log, target, conclusion, scorer)) else None
+        for scorer in ("headline", "coverage")
+    }
+    meaning_over_list = evidence.get("meaning_over_list") or {}
+    return TierScores(
+        over_list=evidence["over_list"]["value"],
+        over_list_low=evidence["over_list"]["low"],
+        meaning_over_list=meaning_over_list.get("value"),
+        **values,
+    )
+
+
+def _score(log: RunLog, target: str, conclusion: Data, scorer: str) -> Data | None:
+    return log.get("score", target, f"{conclusion['hypothesis']}/{scorer}/holdout/random")

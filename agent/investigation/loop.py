@@ -40,7 +40,7 @@ from ..explainers.protocol import Feedback, Hypothesis, InvestigationView, Move
 from .conclude import conclude_target
 from .eligibility import no_progress
 from .select import select_winner
-from .verify import verify_target
+from .verify import score_list, verify_target
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -198,6 +198,8 @@ def verify(driver: ExplainerDriver, unit: Unit, state: LoopState) -> Update:
     """Score the winner on holdout, once."""
     if winner := _winner(driver.context, unit, state):
         verify_target(driver.context, unit, winner)
+    else:
+        score_list(driver.context, unit)
     return {}
 
 
@@ -206,7 +208,7 @@ def conclude(driver: ExplainerDriver, unit: Unit, state: LoopState) -> Update:
     winner, reason = _winner(driver.context, unit, state), ""
     if winner is None:
         reason = state.get("reason") or driver.reason_without_winner(unit)
-    conclude_target(driver.context.log, unit, winner, reason)
+    conclude_target(driver.context, unit, winner, reason)
     return {}
 
 

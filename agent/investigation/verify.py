@@ -1,8 +1,10 @@
 """Step 5, verify: the only place where a run reads holdout.
 
 1. `verify_target` scores the winner on holdout, once per target: its predicate, its sentence, and
-   the competitor's predicate for comparison. The evidence for the verdict is logged. A second score
-   on holdout for another hypothesis is refused, so that nothing can be chosen by it.
+   the competitor's predicate for comparison; of a formula also its parts, its named concepts above
+   all (`FORMULA_SCORERS`). The evidence for the verdict is logged. A second score on holdout for
+   another hypothesis is refused, so that nothing can be chosen by it. Where there is no winner,
+   `score_list` says how far a bare list of tokens comes.
 2. `rescore_sentence` asks again for scores of a sentence that failed.
 3. `add_other_floors` adds the floor *other* after the last target of the run has ended.
 """
@@ -15,15 +17,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...evals.floors import draw_other_target
+from ...evals.formula_parts import formula_parts
 from ...evals.score import Floors, Score, Split
+from ...evals.scorers.registry import FORMULA_SCORERS
+from ...evals.scorers.score_all import score_all
 from ...evals.scorers.simulation import evidence_for_verdict, simulation
 from ...evals.scorers.task import collected_sample, scoring_task
+from ...evals.scorers.token_list import token_list
 from ...evals.statistics.correlation import pearson
+from ...tools.dissection import Predicate, TextView
 from ...tools.errors import CorruptError
 from ...tools.index.holdout import open_collected_holdout
 from ...tools.subject.address import Unit
 from ..runlog.layout import COLLECTED
 from ..runlog.lexicon import predict
+from ..runlog.rotated import rotated_means
 from .sentence_scores import score_sentence, sentence_evidence
 
 if TYPE_CHECKING:
@@ -31,9 +39,11 @@ if TYPE_CHECKING:
     from ...tools.dissection import Lexicon
     from ..explainers.protocol import Hypothesis
     from ..runlog.config import RunConfig
-    from ..runlog.log import RunLog
+    from ..runlog.log import Data, RunLog
     from .context import InvestigationContext
 
+SINCE_PARTS = 2
+"""Definitions (`RunConfig.definitions`) that have the floor *list* and scores of a formula's parts."""
 COMPETITOR = "simulation.compositional"
 """Scorer name of the competitor's simulation, which is reported next to the winner's."""
 
@@ -59,18 +69,19 @@ def verify_target(context: InvestigationContext, unit: Unit, winner: Hypothesis)
 
     if winner.predicate is not None:
         on_select = _scoring_task(context, unit, "select", winner.predicate)
-        _log_scores(log, unit, winner, simulation(on_select))
+        _log_scores(context, unit, winner, simulation(on_select))
     if context.config.after_viewing:
         return  # a person has seen this target's holdout, so no score there is blind any more
 
     holdout = _scoring_task(context, unit, "holdout", winner.predicate, winner.sentence)
     if winner.predicate is not None:
-        _log_scores(log, unit, winner, simulation(holdout))
+        _log_scores(context, unit, winner, simulation(holdout))
+        _score_parts(context, unit, winner, holdout)
     if competitor := log.get("competitor", target):
         for split in ("select", "holdout"):
             scores = simulation(_scoring_task(context, unit, split, competitor["predicate"]))
-            _log_scores(log, unit, winner, [replace(s, scorer=COMPETITOR) for s in scores])
-    _log_scores(log, unit, winner, score_sentence(context.judges, target, winner, holdout))
+            _log_scores(context, unit, winner, [replace(s, scorer=COMPETITOR) for s in scores])
+    _log_scores(context, unit, winner, score_sentence(context.judges, target, winner, holdout))
 
     if winner.predicate is None:
         evidence = sentence_evidence(context.judges, target, winner, holdout)
@@ -79,8 +90,33 @@ def verify_target(context: InvestigationContext, unit: Unit, winner: Hypothesis)
     row = {
         name: value._asdict() if hasattr(value, "_asdict") else value
         for name, value in vars(evidence).items()
+        if value is not None
     }
     log.write("evidence", row | {"hypothesis": winner.id}, target=target)
+
+
+def score_list(context: InvestigationContext, unit: Unit) -> None:
+    """Score on holdout the bare list of tokens of a target that the explainer cannot explain."""
+    if context.config.after_viewing or context.config.definitions < SINCE_PARTS:
+        return
+    task = _scoring_task(context, unit, "holdout", None)
+    for score in token_list(task):
+        row = _score_row(score, None, context.config)
+        id = f"none/{score.scorer}/{score.split}/{score.text}"
+        context.log.write("score", row, target=str(unit), id=id)
+
+
+def _score_parts(
+    context: InvestigationContext, unit: Unit, winner: Hypothesis, holdout: ScoringTask
+) -> None:
+    """Score the parts of the winner's formula; log why there is nothing to score."""
+    if context.config.definitions < SINCE_PARTS:
+        return
+    for outcome in score_all(holdout, FORMULA_SCORERS):
+        _log_scores(context, unit, winner, outcome.scores)
+        if outcome.skipped:
+            id = f"{winner.id}/{outcome.scorer}/holdout"
+            context.log.write("unscored", {"reason": outcome.skipped}, target=str(unit), id=id)
 
 
 def rescore_sentence(context: InvestigationContext, unit: Unit, winner: Hypothesis) -> None:
@@ -89,7 +125,7 @@ def rescore_sentence(context: InvestigationContext, unit: Unit, winner: Hypothes
         return
     holdout = _scoring_task(context, unit, "holdout", winner.predicate, winner.sentence)
     scores = score_sentence(context.judges, str(unit), winner, holdout)
-    _log_scores(context.log, unit, winner, scores)
+    _log_scores(context, unit, winner, scores)
 
 
 def add_other_floors(folder: Path, config: RunConfig, log: RunLog, lexicon: Lexicon) -> None:
@@ -110,9 +146,8 @@ def add_other_floors(folder: Path, config: RunConfig, log: RunLog, lexicon: Lexi
         r = pearson(collected_sample(Unit.parse(target), holdout, predicted))
         score = Score.from_json(row)
         floors = Floors(**{**score.floors.to_json(), "other": r})
-        with_other = replace(score, floors=floors).to_json()
-        hypothesis = {"hypothesis": conclusion["hypothesis"]}
-        log.write("score", with_other | hypothesis, target=target, id=id)
+        with_other = _score_row(replace(score, floors=floors), conclusion["hypothesis"], config)
+        log.write("score", with_other, target=target, id=id)
 
 
 def _scoring_task(
@@ -127,24 +162,43 @@ def _scoring_task(
         collected = open_collected_holdout(context.folder / COLLECTED)
     else:
         collected = context.data.collected(split)
-    lexicon, predicted = context.data.lexicon, None
+    lexicon, predicted, parts = context.data.lexicon, None, None
     if printed is not None:
-        predicted = predict(printed, lexicon, collected.tokens, collected.length)
+        predicate = Predicate.parse(printed)
+        text = TextView(collected.tokens, collected.length, lexicon)
+        predicted, parts = predicate.predict_text(text), formula_parts(predicate, text)
     task = scoring_task(
         unit,
         split,
         collected,
         context.data.collected("explore"),
         predicted,
+        parts=parts,
+        rotated=rotated_means(context.log, unit),
         seed=context.seed(unit),
         explanation=sentence,
         vocabulary=lexicon.strings,
         resampling=context.config.resampling,
     )
-    return replace(task, simulated_contexts=context.config.simulator_contexts)
+    task = replace(task, simulated_contexts=context.config.simulator_contexts)
+    if context.config.definitions < SINCE_PARTS:
+        floors = replace(task.floor_predictions, token_list=None, rotated={})
+        task = replace(task, floor_predictions=floors, parts=None, activity=None)
+    return task
 
 
-def _log_scores(log: RunLog, unit: Unit, winner: Hypothesis, scores: Iterable[Score]) -> None:
+def _log_scores(
+    context: InvestigationContext, unit: Unit, winner: Hypothesis, scores: Iterable[Score]
+) -> None:
     for score in scores:
         id = f"{winner.id}/{score.scorer}/{score.split}/{score.text}"
-        log.write("score", score.to_json() | {"hypothesis": winner.id}, target=str(unit), id=id)
+        row = _score_row(score, winner.id, context.config)
+        context.log.write("score", row, target=str(unit), id=id)
+
+
+def _score_row(score: Score, hypothesis: str | None, config: RunConfig) -> Data:
+    """A score as the log has it; old runs replay to the floors that they had."""
+    floors = score.floors.to_json()
+    if config.definitions < SINCE_PARTS:
+        floors = {name: floors[name] for name in floors if name not in ("list", "rotated")}
+    return score.to_json() | {"floors": floors, "hypothesis": hypothesis}

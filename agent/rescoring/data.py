@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...evals.formula_parts import FormulaParts, formula_parts
 from ...evals.score import Split
+from ...tools.dissection import Predicate, TextView
 from ...tools.errors import UsageError
 from ...tools.index import Collected
 from ...tools.subject.address import Unit
@@ -17,6 +19,7 @@ from ..runlog.data_files import check_folder, keep_recorded_files, record_file
 from ..runlog.layout import COLLECTED
 from ..runlog.lexicon import predict, stored_lexicon, subject_lexicon
 from ..runlog.progress import Reporter
+from ..runlog.rotated import rotated_means
 from ..runlog.run_subject import StoredSuite, open_recorded_subject, weights_of
 from .plan import RescoringPlan
 from .sources import ExplanationSource
@@ -73,6 +76,18 @@ class SourceData:
     def predict(self, printed: str, tokens: np.ndarray, length: np.ndarray) -> np.ndarray:
         """What a predicate predicts on any tokens."""
         return predict(printed, self.lexicon, tokens, length)
+
+    def parts(self, printed: str | None, split: Split) -> FormulaParts | None:
+        """What the named concepts of a predicate predict on a split alone; None without one."""
+        if printed is None:
+            return None
+        collected = self.split(split)
+        text = TextView(collected.tokens, collected.length, self.lexicon)
+        return formula_parts(Predicate.parse(printed), text)
+
+    def rotated(self, unit: Unit) -> Mapping[str, float]:
+        """Mean score of rotated directions of the layer, if it was measured for the run's text."""
+        return {} if self.plan.corpus else rotated_means(self._log, unit)
 
     @cached_property
     def _units(self) -> list[Unit]:

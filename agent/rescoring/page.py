@@ -40,7 +40,7 @@ SMALLEST_P = 1e-12
 """A smaller p is an extrapolation of the fitted tail; its digits mean nothing."""
 TRUTH = "truth"
 """Event of a planted unit: what is true of its explanation (`bench.planted`)."""
-FLOORS = ("shuffled", "other", "token_lookup", "trivial")
+FLOORS = ("shuffled", "other", "token_lookup", "trivial", "list", "rotated")
 PLOTTED = ScoreKind("simulation", "random")
 
 

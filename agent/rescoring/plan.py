@@ -8,13 +8,16 @@ from typing import Any, Literal
 
 from ...evals.judge.protocol import Cost
 from ...evals.score import Score, Split
+from ...evals.scorers.registry import FORMULA_SCORERS
 from ...evals.scorers.score_all import Outcome
 from ...tools.subject.address import Unit
+from ..investigation.conclude import formula_columns
 from ..runlog.model_config import NOBODY, PREDICATE, UNLIMITED, BudgetConfig, ModelConfig
+from ..runlog.views import r_per_bit
 from .sources import ExplanationSource
 from .tables import Explanation
 
-DEFAULT_SCORERS = ("simulation", "detection", "fuzzing")
+DEFAULT_SCORERS = ("simulation", *FORMULA_SCORERS, "detection", "fuzzing")
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,8 @@ class Evaluation:
 def target_row(evaluation: Evaluation, row: RescoredTarget) -> dict[str, Any]:
     """A row of `hubel eval --json`: the keys of `hubel show --json`, and its scoring."""
     unit = Unit.parse(row.explanation.target)
-    cost = row.cost
+    cost, scores = row.cost, [score.to_json() for score in row.scores]
+    columns = formula_columns(row.explanation.predicate, unit)
     return {
         "target": row.explanation.target,
         "side": unit.side,
@@ -117,7 +121,11 @@ def target_row(evaluation: Evaluation, row: RescoredTarget) -> dict[str, Any]:
         "calls": cost.calls,
         "usd": cost.usd,
         "failed_scores": len(row.failures),
-        "scores": [score.to_json() for score in row.scores],
+        "scores": scores,
+        "reason": row.run.get("reason"),
+        "tier": row.run.get("tier"),
+        **columns,
+        "r_per_bit": r_per_bit(columns["bits"], scores),
         "source": evaluation.source.name,
         "judge": evaluation.plan.judge.name,
         "corpus": evaluation.plan.corpus or evaluation.source.corpus,

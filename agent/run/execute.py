@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...evals.score import DEFINITIONS
 from ...evals.statistics.resampling import CURRENT
 from ...tools.errors import BudgetReached, HubelError, UsageError
 from ...tools.files.secrets import mask_message
@@ -96,6 +97,7 @@ def resolve(config: RunConfig) -> RunConfig:
         },
         corpus={"name": index.corpus_name, "sha256": index.corpus_sha256},
         intervals=CURRENT.to_settings(),
+        definitions=DEFINITIONS,
         versions=versions(),
     )
 

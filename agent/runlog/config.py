@@ -92,6 +92,9 @@ class RunConfig(ConfigFile):
     intervals: dict[str, str] = field(default_factory=dict)
     """What is resampled and how the ends are found; older runs, which do not say so, used percentiles
     over documents."""
+    definitions: int = 1
+    """Version of the definitions of scores, floors and verdicts that the run goes by
+    (docs/contract.md). Older runs, which do not say so, replay by the first."""
     versions: dict[str, str] = field(default_factory=dict)
     """Of hubel and of the packages that numbers rest on."""
     format: int = FORMAT

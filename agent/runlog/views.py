@@ -34,6 +34,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
+from ...evals.score import Floors
 from .chain import check_log
 from .config import RunConfig
 from .data_files import check_file
@@ -100,6 +101,8 @@ class TargetRow(TypedDict):
     scores: list[ScoreRow]
     reason: str | None
     """Of the verdict."""
+    r_per_bit: float | None
+    """Held-out r of the predicate over its length; None without one."""
     error: str | None
     subject_warning: str | None
     """That the run's subject knows nothing of its text; the same in all rows."""
@@ -136,6 +139,8 @@ COST_KEYS = (
     "failed_scores",
 )
 _SCORE_KEYS = ("scorer", "split", "text", "value", "low", "high")
+_NO_FLOORS = Floors().to_json()
+"""A floor that a score in an older log lacks is null."""
 
 _VIEWS = {  # in this order: a view reads only those above it
     "conclusions": "select target, data from events where event = 'conclusion'",
@@ -346,14 +351,29 @@ def _target_row(
     row: dict[str, Any], scores: list[dict[str, Any]], warning: str | None
 ) -> TargetRow:
     scores_of_winner = [
-        {name: score[name] for name in _SCORE_KEYS} | {"floors": json.loads(score["floors"])}
+        {name: score[name] for name in _SCORE_KEYS}
+        | {"floors": _NO_FLOORS | json.loads(score["floors"])}
         for score in scores
         if score["hypothesis"] == row["hypothesis"] and score["value"] is not None
     ]
     columns = {name: row[name] for name in (*_ROW_KEYS, *COST_KEYS)}
-    outcome = {"scores": scores_of_winner, "reason": row["verdict_reason"], "error": row["error"]}
-    outcome |= {"subject_warning": warning}
+    outcome = {
+        "scores": scores_of_winner,
+        "reason": row["verdict_reason"],
+        "error": row["error"],
+        "r_per_bit": r_per_bit(row["bits"], scores_of_winner),
+        "subject_warning": warning,
+    }
     return cast("TargetRow", columns | outcome)
+
+
+def r_per_bit(bits: float | None, scores: Iterable[Mapping[str, Any]]) -> float | None:
+    """Held-out simulation r of a formula over its length."""
+    names = ("scorer", "split", "text")
+    for score in scores:
+        if tuple(score[name] for name in names) == ("simulation", "holdout", "random") and bits:
+            return score["value"] / bits
+    return None
 
 
 def _dicts(result: Any) -> list[dict[str, Any]]:

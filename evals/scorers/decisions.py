@@ -103,7 +103,14 @@ def decision_floors(
 
     trivial = [score_prediction(predicted).value for predicted in floors.trivial.values()]
     best = max([chance, *trivial]) if trivial else None
-    return Floors(chance, chance, value(floors.other), value(floors.token_lookup), best)
+    return Floors(
+        chance,
+        chance,
+        value(floors.other),
+        value(floors.token_lookup),
+        best,
+        list=value(floors.token_list),
+    )
 
 
 def auroc_score(

@@ -131,6 +131,8 @@ def restrict(task: ScoringTask, contexts: Int[np.ndarray, " chosen"]) -> Scoring
         sample=task.sample.take(contexts),
         floor_predictions=task.floor_predictions.take(contexts),
         token_text=task.text.take(contexts),
+        parts=None,  # the simulator reads the sentence as a whole
+        seen=None if task.seen is None else task.seen[contexts],
     )
 
 

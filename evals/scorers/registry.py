@@ -15,14 +15,28 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 
+import numpy as np
+from jaxtyping import Int
+
 from ...tools.errors import UsageError
 from ..floors import FloorPredictions
+from ..formula_parts import FormulaParts
 from ..judge.protocol import Chat, Unscorable
 from ..score import Score, Split
-from ..statistics.sample import Sample
+from ..statistics.sample import ActivityLevel, Sample
 from .resources import ScorerResources, unscorable_without
 from .windows import TokenText
 
+FORMULA_SCORERS = (
+    "meaning",
+    "headline",
+    "coverage",
+    "unseen",
+    "rare",
+    "salient",
+    "beyond_lookup",
+)
+"""What a run scores a formula by on holdout besides `simulation`; they cost no call."""
 SIMULATED_CONTEXTS = 30
 """Contexts that a language model simulates, by default."""
 LONGEST_SENTENCE = 2000
@@ -51,9 +65,28 @@ class ScoringTask:
     predicts: bool = True
     """Whether ``sample.predicted`` is the explanation's prediction. False for an explanation in
     words only: a judge can read it, and ``sample.predicted`` is never read."""
+    parts: FormulaParts | None = None
+    """What the named concepts of the explanation's formula predict alone."""
+    seen: Int[np.ndarray, "contexts seq"] | None = None
+    """How often explore, where it counts, has the token at each position."""
+    activity: ActivityLevel | None = None
+    """What counts as active; None: any signal but 0."""
     calibration: Sample | None = None
     """The same explanation on explore, where a calibration is fitted."""
     resources: ScorerResources = field(default_factory=ScorerResources)
+
+    def require_prediction(self) -> Sample:
+        """The sample with the explanation's predictions; Unscorable without a formula."""
+        if not self.predicts:
+            raise Unscorable("an explanation in words only: there are no predicted activations")
+        return self.sample
+
+    def require_parts(self) -> FormulaParts:
+        """The parts of the formula; Unscorable without one."""
+        self.require_prediction()
+        if self.parts is None:
+            raise unscorable_without("the parts of the formula")
+        return self.parts
 
     @property
     def text(self) -> TokenText:

@@ -100,6 +100,7 @@ def with_explanation(
         sample=sample,
         explanation=explanation,
         predicts=predicted is not None,
+        parts=None,
         calibration=None,
         resources=resources,
     )

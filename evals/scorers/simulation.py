@@ -23,7 +23,6 @@ import numpy as np
 from jaxtyping import Int
 
 from ..floors import best_trivial, correlation_floors
-from ..judge.protocol import Unscorable
 from ..score import Score, Text
 from ..statistics.bootstrap import Interval, bootstrap_difference, bootstrap_r
 from ..statistics.permutation import permutation_test
@@ -37,8 +36,7 @@ TOP = 5
 @scorer("simulation")
 def simulation(task: ScoringTask) -> list[Score]:
     """r on random text and on the top-and-random mix."""
-    if not task.predicts:
-        raise Unscorable("an explanation in words only: there are no predicted activations")
+    task.require_prediction()
     return [score_simulation(task, "random"), score_simulation(task, "top_and_random")]
 
 
@@ -70,7 +68,7 @@ class Evidence:
     """What a verdict needs besides the score on random text; see `verdict`."""
 
     p: float
-    """One-sided, against whole contexts permuted."""
+    """One-sided, against whole documents permuted."""
     fitted: bool
     """Whether p is from the fitted tail, because no draw reached the observed r."""
     trivial: str
@@ -78,12 +76,30 @@ class Evidence:
     over_trivial: Interval
     """r minus the trivial prediction's r, resampled together."""
     active_documents: int
-    """Documents of the split with any activation."""
+    """Documents of the split with an active token."""
+    over_list: Interval | None = None
+    """r minus the r of the floor *list*, resampled together."""
+    meaning_over_list: Interval | None = None
+    """The same for the formula's named concepts alone."""
 
 
 def evidence_for_verdict(task: ScoringTask) -> Evidence:
-    """p, the paired difference to *trivial*, and how many documents have any activation."""
-    test = permutation_test(task.sample, task.seed)
-    trivial = best_trivial(task.sample, task.floor_predictions)
-    difference = bootstrap_difference(task.sample, trivial.predicted, task.seed)
-    return Evidence(test.p, test.fitted, trivial.name, difference, task.sample.active_documents)
+    """p, the paired differences to *trivial* and *list*, and how many documents are active."""
+    sample, floors = task.sample, task.floor_predictions
+    test = permutation_test(sample, task.seed)
+    trivial = best_trivial(sample, floors)
+    over_list = meaning_over_list = None
+    if floors.token_list is not None:
+        over_list = bootstrap_difference(sample, floors.token_list, task.seed)
+        if task.parts is not None:
+            meaning = sample.with_prediction(task.parts.meaning)
+            meaning_over_list = bootstrap_difference(meaning, floors.token_list, task.seed)
+    return Evidence(
+        test.p,
+        test.fitted,
+        trivial.name,
+        bootstrap_difference(sample, trivial.predicted, task.seed),
+        sample.active_documents(task.activity),
+        over_list,
+        meaning_over_list,
+    )

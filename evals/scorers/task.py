@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..floors import ExploreSignal, Prediction, fit_floor_predictions
+from ..floors import ExploreSignal, Prediction, count_on_explore, fit_floor_predictions
+from ..formula_parts import FormulaParts
 from ..score import Split
 from ..statistics.resampling import CURRENT, Resampling
-from ..statistics.sample import Sample
+from ..statistics.sample import ActivityLevel, Sample
 from .registry import ScoringTask
 from .windows import TokenText
 
@@ -26,7 +28,9 @@ def scoring_task(
     explore: Collected,
     predicted: Prediction | None,
     *,
+    parts: FormulaParts | None = None,
     other: Prediction | None = None,
+    rotated: Mapping[str, float] | None = None,
     seed: int = 0,
     explanation: str = "",
     vocabulary: Sequence[str] | None = None,
@@ -38,6 +42,8 @@ def scoring_task(
         split: the name under which the scores are reported.
         collected: activations and tokens of that split.
         predicted: predicted activation at every token; None for an explanation in words only.
+        parts: what the named concepts of the explanation's formula predict alone.
+        rotated: mean score of rotated directions of the layer, by scorer.
         other: what the explanation of another unit of the layer predicts there.
         explanation: the sentence that a judge reads.
         vocabulary: text of each token by id; without it, scorers that show text cannot run.
@@ -45,14 +51,20 @@ def scoring_task(
     """
     tokens = collected.tokens
     explore_signal = ExploreSignal(explore.tokens, explore.signal(unit), explore.mask)
+    floors = fit_floor_predictions(explore_signal, tokens, other)
     return ScoringTask(
         collected_sample(unit, collected, predicted, resampling),
         split,
-        fit_floor_predictions(explore_signal, tokens, other),
+        replace(floors, rotated=rotated or {}),
         seed,
         explanation=explanation,
         token_text=None if vocabulary is None else TokenText(tokens, collected.length, vocabulary),
         predicts=predicted is not None,
+        parts=parts,
+        seen=count_on_explore(explore_signal, tokens),
+        activity=ActivityLevel.of(explore_signal.signal[explore.mask])
+        if explore.mask.any()
+        else None,
     )
 
 

@@ -21,7 +21,6 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from ..judge.protocol import Unscorable
 from ..score import Floors, Score
 from ..statistics.bootstrap import Interval, bootstrap
 from ..statistics.correlation import group_sums, pearson, standardise
@@ -42,8 +41,7 @@ def deviation_explained(task: ScoringTask) -> list[Score]:
 
 
 def _scores(name: str, task: ScoringTask, power: int) -> list[Score]:
-    if not task.predicts:
-        raise Unscorable("an explanation in words only: there are no predicted activations")
+    task.require_prediction()
     samples = {name: task.sample}
     if task.calibration is not None:
         predicted = calibrate(task.sample.predicted, task.calibration)
@@ -102,4 +100,5 @@ def _floors(task: ScoringTask, power: int) -> Floors:
         chance=0.0,
         token_lookup=value(floors.token_lookup),
         trivial=max([0.0, *trivial]) if trivial else None,
+        list=value(floors.token_list),
     )

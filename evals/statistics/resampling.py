@@ -3,18 +3,21 @@
 - unit: what is drawn. Near-duplicates tell the same thing twice, so that a group of them is one
   unit; runs before this was recorded drew documents.
 - interval: which quantiles of the resamples are the ends; see `bootstrap`.
+- null: what the permutation test permutes as a whole. Runs before this was recorded permuted
+  contexts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal, Self, cast, get_args
+from typing import Any, Literal, Self, cast, get_args
 
 from ...tools.errors import CorruptError
 
 ResampledUnit = Literal["group", "document"]
 IntervalMethod = Literal["expanded", "percentile"]
+PermutedBlock = Literal["document", "context"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Resampling:
 
     unit: ResampledUnit = "group"
     interval: IntervalMethod = "expanded"
+    null: PermutedBlock = "document"
 
     def to_settings(self) -> dict[str, str]:
         """As a run's configuration has it."""
@@ -35,17 +39,23 @@ class Resampling:
         Raises:
             CorruptError: a unit or a method that is not known.
         """
-        unit = settings.get("unit", "document")
-        interval = settings.get("interval", "percentile")
-        if unit not in get_args(ResampledUnit) or interval not in get_args(IntervalMethod):
+        chosen = {name: settings.get(name, old) for name, old in _UNRECORDED.items()}
+        unknown = [name for name in chosen if chosen[name] not in get_args(_KNOWN[name])]
+        if unknown:
+            known = ", ".join(f"{name} {' or '.join(get_args(_KNOWN[name]))}" for name in _KNOWN)
             raise CorruptError(
-                f"intervals of {dict(settings)!r} given; known are unit "
-                f"{' or '.join(get_args(ResampledUnit))} and interval "
-                f"{' or '.join(get_args(IntervalMethod))}: the run was made by a newer hubel, or "
-                "its config.toml was changed"
+                f"intervals of {dict(settings)!r} given; known are {known}: the run was made by a "
+                "newer hubel, or its config.toml was changed"
             )
-        return cls(cast(ResampledUnit, unit), cast(IntervalMethod, interval))
+        return cls(**cast("dict[str, Any]", chosen))
 
 
+_KNOWN: Mapping[str, Any] = {
+    "unit": ResampledUnit,
+    "interval": IntervalMethod,
+    "null": PermutedBlock,
+}
+_UNRECORDED = {"unit": "document", "interval": "percentile", "null": "context"}
+"""What runs did that do not say so."""
 CURRENT = Resampling()
 """What new runs do."""

@@ -3,13 +3,45 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ...tools.errors import UsageError
 from .resampling import CURRENT, Resampling
+
+STRONGEST = 10
+"""Tokens whose median distance from the middle is the scale of a unit."""
+ACTIVE_SHARE = 0.3
+"""Of that scale. On 200 neurons of SmolLM2-135M 0 of 200 are active in fewer than 10 of 91 held-out
+documents, and 5 of their 400 sides; the median neuron is active in 79."""
+
+
+class ActivityLevel(NamedTuple):
+    """From which signal on a token is active, by the unit's own range on explore.
+
+    A gated neuron is never exactly 0 and the norm of a head has a base, so that "any activation" would
+    be everywhere. The scale is that of the ten strongest tokens, which one freak token cannot set; a
+    share of it as in the windows of *detection*.
+    """
+
+    middle: float
+    """Median signal of explore."""
+    distance: float
+    """A token is active if its signal is farther than this from the middle."""
+
+    @classmethod
+    def of(cls, signal: Float[np.ndarray, " tokens"]) -> Self:
+        """From the signal at the tokens of explore that count; at least one."""
+        middle = float(np.median(signal))
+        distance = np.abs(signal - middle)
+        strongest = np.sort(distance)[-STRONGEST:]
+        return cls(middle, ACTIVE_SHARE * float(np.median(strongest)))
+
+    def active(self, signal: Float[np.ndarray, "contexts seq"]) -> Bool[np.ndarray, "contexts seq"]:
+        """Where a signal is active."""
+        return np.abs(signal - self.middle) > self.distance
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,13 +126,14 @@ class Sample:
         kept = self.document == first[unit]
         return self if kept.all() else self.take(np.flatnonzero(kept))
 
-    @property
-    def active_documents(self) -> int:
-        """Documents with any activation: a true signal other than 0 at a token that counts.
+    def active_documents(self, activity: ActivityLevel | None = None) -> int:
+        """Documents with an active token; near-duplicates count once.
 
-        Near-duplicates count once.
+        Args:
+            activity: what counts as active; without it any signal but 0, as in old runs.
         """
-        return len(np.unique(self.unit[(self.true != 0).any(axis=1)]))
+        active = self.true != 0 if activity is None else activity.active(self.true) & self.mask
+        return len(np.unique(self.unit[active.any(axis=1)]))
 
 
 def _masked(values: np.ndarray, mask: np.ndarray, name: str) -> np.ndarray:

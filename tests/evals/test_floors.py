@@ -8,6 +8,7 @@ from hubel.evals.floors import (
     FloorPredictions,
     best_trivial,
     by_frequency,
+    by_list,
     by_position,
     by_token,
     correlation_floors,
@@ -17,6 +18,8 @@ from hubel.evals.floors import (
 from hubel.evals.statistics.correlation import pearson
 from hubel.evals.statistics.permutation import permuted_r
 from hubel.evals.statistics.sample import Sample
+from hubel.tools.dissection.baselines import LISTED, fit_token_list
+from hubel.tools.dissection.ridge import RIDGE, SHRINK
 
 
 @pytest.fixture
@@ -37,7 +40,7 @@ def test_token_lookup_is_the_mean_with_one_pseudo_count(explore):
 
 def test_position_zero_teaches_nothing(explore):
     sink = explore._replace(signal=explore.signal + 1e6 * ~explore.mask)
-    for fit in (by_token, by_frequency, by_position):
+    for fit in (by_token, by_list, by_frequency, by_position):
         np.testing.assert_array_equal(fit(sink, explore.tokens), fit(explore, explore.tokens))
 
 
@@ -45,6 +48,36 @@ def test_position_is_the_mean_at_this_position(explore):
     overall = explore.signal[explore.mask].mean()
     expected = (explore.signal[:, 3].sum() + overall) / (len(explore.signal) + 1)
     assert by_position(explore, explore.tokens)[:, 3] == pytest.approx(expected)
+
+
+def test_list_is_the_ridge_of_the_tokens_that_explain_most_alone(explore):
+    """Against scikit-learn, for a choice made one token at a time in a loop."""
+    from sklearn.linear_model import Ridge
+
+    tokens, signal = explore.tokens[explore.mask], explore.signal[explore.mask]
+    centred, gains = signal - signal.mean(), {}
+    for token in np.unique(tokens):
+        values = centred[tokens == token]
+        gains[token] = values.sum() ** 2 / (len(values) + SHRINK)
+    chosen = sorted(gains, key=lambda token: -gains[token])[:LISTED]
+    assert len(chosen) == LISTED < len(gains)
+    columns = tokens[:, None] == np.array(chosen)
+    ridge = Ridge(alpha=RIDGE).fit(columns.astype(float), signal)
+    listed = fit_token_list(*explore)
+    assert listed.tokens.tolist() == chosen
+    np.testing.assert_allclose(listed.weights, ridge.coef_, atol=1e-9)
+    assert listed.rest == pytest.approx(ridge.intercept_)
+    scored = np.array([[*chosen, 4000, 31]])
+    expected = [*(ridge.intercept_ + ridge.coef_), ridge.intercept_, ridge.intercept_]
+    np.testing.assert_allclose(by_list(explore, scored)[0], expected, atol=1e-9)
+
+
+def test_a_list_of_a_constant_is_empty_and_predicts_it(explore):
+    flat = explore._replace(signal=np.full_like(explore.signal, 2.0))
+    assert not len(fit_token_list(*flat).tokens)
+    np.testing.assert_allclose(by_list(flat, explore.tokens), 2.0)
+    nothing = explore._replace(mask=np.zeros_like(explore.mask))
+    np.testing.assert_array_equal(by_list(nothing, explore.tokens), 0.0)
 
 
 def test_frequency_goes_by_octaves_and_unseen_stands_with_seen_once():
@@ -74,7 +107,10 @@ def test_all_floors_and_null_where_there_is_no_rival(explore):
     assert floors.token_lookup == pearson(sample) > 0.8
     assert floors.trivial == best_trivial(sample, fit_floor_predictions(half, tokens)).r
     bare = correlation_floors(sample, FloorPredictions())
-    assert (bare.other, bare.token_lookup, bare.trivial) == (None, None, None)
+    assert (bare.other, bare.token_lookup, bare.trivial, bare.list) == (None, None, None, None)
+    assert floors.list == pearson(sample.with_prediction(by_list(half, tokens)))
+    measured = FloorPredictions(rotated={"simulation": 0.3, "meaning": 0.2})
+    assert correlation_floors(sample, measured).rotated == 0.3
 
 
 TARGETS = ["mlp.0.1", "mlp.1.1", "mlp.1.2-", "mlp.1.3", "head.1.1", "mlp.1.4"]

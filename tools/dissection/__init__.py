@@ -12,7 +12,7 @@ Scores on held-out text are not here: see `evals`.
 
 from __future__ import annotations
 
-from .baselines import ten_weighted_tokens
+from .baselines import TokenList, fit_token_list, ten_weighted_tokens
 from .candidates import CandidateMatrix
 from .concepts import Concept
 from .fit_grades import fit_grades, term_contributions
@@ -34,10 +34,12 @@ __all__ = [
     "Predicate",
     "ScoredFormula",
     "TextView",
+    "TokenList",
     "WeightedConcept",
     "WrittenTerm",
     "build_candidates",
     "fit_grades",
+    "fit_token_list",
     "parse_concept",
     "parse_formula",
     "search_formulas",

@@ -42,8 +42,10 @@ SCORE_COLUMNS = (
     "other",
     "token lookup",
     "trivial",
+    "list",
+    "rotated",
 )
-FLOORS = ("shuffled", "other", "token_lookup", "trivial")
+FLOORS = ("shuffled", "other", "token_lookup", "trivial", "list", "rotated")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

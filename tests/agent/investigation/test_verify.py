@@ -73,8 +73,8 @@ def test_verdicts_fall_when_all_have_ended_and_other_is_another_units_explanatio
     for target, printed in (("mlp.0.0", MONDAY), ("mlp.0.1", FRIDAY)):
         winner = Hypothesis("h1", "Fires on a day.", printed)
         verify_target(context, units[target], winner)
-        conclude_target(log, units[target], winner, "")
-    conclude_target(log, units["mlp.1.0-"], None, "it is noise to me")
+        conclude_target(context, units[target], winner, "")
+    conclude_target(context, units["mlp.1.0-"], None, "it is noise to me")
     log.write("failure", {"error": "no more memory"}, target="head.0.0")
     decide_run(tmp_path, context.config, log, context.data.lexicon)
 
@@ -92,13 +92,13 @@ def test_a_conclusion_says_what_it_took(tmp_path: Path) -> None:
     log, unit = context.log, context.units["mlp.0.0"]
     log.write("call", {"seconds": 1.5}, target="mlp.0.0", id="a")
     log.write("llm_call", {"seconds": 2.0, "usd": 0.25}, target="mlp.0.0", id="b")
-    conclude_target(log, unit, WINNER, "")
+    conclude_target(context, unit, WINNER, "")
     conclusion = log.get("conclusion", "mlp.0.0")
     assert conclusion is not None
     taken = [conclusion[key] for key in ("seconds", "calls", "usd", "cannot_explain")]
     assert taken == [3.5, 1, 0.25, ""]
     log.write("llm_call", {"seconds": 1.0, "usd": None}, target="mlp.0.0", id="c")
-    conclude_target(log, unit, None, "noise")
+    conclude_target(context, unit, None, "noise")
     conclusion = log.get("conclusion", "mlp.0.0")
     assert conclusion is not None
     assert (conclusion["usd"], conclusion["cannot_explain"]) == (None, "noise")

@@ -118,7 +118,10 @@ def test_a_run_is_scored_on_another_corpus(run: Path, tmp_path: Path, capsys, lo
     [
         (["nothing"], "no run 'nothing'"),
         (["nothing.csv", "--index", "x"], "no table"),
-        (["run", "--scorers", "detectoin"], "no scorer 'detectoin'; known: detection"),
+        (
+            ["run", "--scorers", "detectoin"],
+            "no scorer 'detectoin'; known: beyond_lookup, coverage, detection",
+        ),
         (["run", "--judge", "gpt-9"], "no judge 'gpt-9'"),
         (["run", "--judge", "scripted:nowhere.json"], "no script"),
         (["run", "--contexts", "0"], "give at least 1"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.views import connect, target_rows
 from tests.support.configs import run_config
 
-SCORE = {
+SCORE: dict[str, Any] = {
     "scorer": "simulation",
     "split": "holdout",
     "text": "random",
@@ -84,7 +85,11 @@ def test_one_row_a_requested_target_in_the_contracts_form(run: Path) -> None:
         ("mlp.1.3-", "-", 1, "failed", None),
         ("head.4.0", "both", 4, "pending", None),
     ]
-    assert found[0]["scores"] == [SCORE], "only the winner's scores are a target's scores"
+    floors = SCORE["floors"] | {"list": None, "rotated": None}  # which an older log lacks
+    assert found[0]["scores"] == [SCORE | {"floors": floors}], "only the winner's are a target's"
+    assert [found[0][key] for key in ("tier", "headline", "meaning", "residue", "bits")] == 5 * [
+        None
+    ]
     assert found[0]["explanation"] == CONCLUSION["explanation"]
     assert (found[1]["error"], found[1]["explanation"], found[1]["scores"]) == (
         "it broke",

@@ -24,8 +24,10 @@ CHANCE = dict.fromkeys(BY_PREDICATE, 0.5) | {
 def test_all_scorers_are_registered():
     assert set(registry.scorer_names()) == {
         *BY_PREDICATE,
+        *registry.FORMULA_SCORERS,  # their own tests, as the next two
+        "list",
         "llm_simulation",
-    }  # which needs a language model: its own tests
+    }
 
 
 @pytest.mark.parametrize("name", BY_PREDICATE)

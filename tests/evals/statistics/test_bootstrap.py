@@ -167,7 +167,7 @@ def test_near_duplicates_are_one_unit(make_sample):
     twice = with_copies(sample)
     once, grouped = bootstrap_r(sample), bootstrap_r(twice)
     assert grouped == pytest.approx(once)
-    assert twice.active_documents == sample.active_documents
+    assert twice.active_documents() == sample.active_documents()
     over_itself = bootstrap_difference(twice, np.roll(twice.predicted, 1, axis=1))
     assert over_itself == pytest.approx(
         bootstrap_difference(sample, np.roll(sample.predicted, 1, axis=1))
@@ -183,7 +183,7 @@ def test_a_permutation_test_sees_one_of_near_duplicates(make_sample):
 
 
 def test_a_run_before_intervals_were_recorded_used_percentiles_over_documents():
-    assert Resampling.from_settings({}) == Resampling("document", "percentile")
+    assert Resampling.from_settings({}) == Resampling("document", "percentile", "context")
     assert Resampling.from_settings(Resampling().to_settings()) == Resampling()
     with pytest.raises(CorruptError, match="newer hubel"):
         Resampling.from_settings({"unit": "group", "interval": "bca"})

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from hubel.evals.statistics.correlation import pearson
 from hubel.evals.statistics.permutation import permutation_test, permutations, permuted_r
+from hubel.evals.statistics.resampling import Resampling
 from hubel.evals.statistics.sample import Sample
 
 
@@ -59,7 +62,7 @@ def test_a_shared_trend_with_position_is_no_evidence():
 
 
 def test_the_permutation_test_is_one_sided(make_sample):
-    sample = make_sample(0, contexts=60, weight=0.5)
+    sample = make_sample(0, contexts=60, weight=0.5, documents=40)
     assert permutation_test(sample).p < 1e-4
     assert permutation_test(sample.with_prediction(-sample.predicted)).p == 1.0
 
@@ -81,4 +84,69 @@ def test_beyond_the_draws_p_comes_from_the_tail_and_grows_with_evidence(make_sam
 
 
 def test_shuffled_mean_is_about_zero(make_sample):
-    assert abs(permutation_test(make_sample(0, contexts=200)).mean) < 0.01
+    # a random permutation leaves one document in its place on average
+    sample = make_sample(0, contexts=200, documents=100)
+    assert abs(permutation_test(sample).mean) < 0.01
+
+
+def drifting(rng: np.random.Generator, document: np.ndarray, share: float) -> np.ndarray:
+    """Noise of which a share of the variance is common to a document."""
+    level = rng.standard_normal(document.max() + 1)[document][:, None]
+    return np.sqrt(share) * level + np.sqrt(1 - share) * rng.standard_normal((len(document), 12))
+
+
+def drifting_sample(seed: int, share: float) -> Sample:
+    """Unrelated prediction and truth over 30 documents of one to six contexts."""
+    rng = np.random.default_rng([seed, 7])
+    document = np.repeat(np.arange(30), rng.integers(1, 7, 30))
+    mask = np.broadcast_to(np.arange(12) > 0, (len(document), 12))
+    return Sample(drifting(rng, document, share), drifting(rng, document, share), mask, document)
+
+
+def test_draws_of_documents_equal_a_naive_loop():
+    sample = drifting_sample(0, 0.5)
+    mask = sample.mask.copy()
+    mask[::5, 7:] = False
+    sample = Sample(sample.predicted, sample.true, mask, sample.document)
+    rows = [np.flatnonzero(sample.document == number) for number in range(30)]
+    expected = []
+    for partners in permutations(30, seed=3, draws=40):
+        x, y = [], []
+        for own, partner in zip(rows, (rows[i] for i in partners), strict=True):
+            for a, b in zip(own, partner, strict=False):  # the shorter one ends the pair
+                joint = sample.mask[a] & sample.mask[b]
+                y.extend(sample.true[a][joint])
+                x.extend(sample.predicted[b][joint])
+        expected.append(np.corrcoef(x, y)[0, 1])
+    draws = permuted_r(sample, seed=3, draws=40, block="document")
+    np.testing.assert_allclose(draws, expected, atol=1e-10)
+
+
+def test_documents_of_one_context_are_permuted_as_contexts():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((2, 25, 12))
+    sample = Sample(x, y, np.ones((25, 12), bool), np.arange(25))
+    by_context = permuted_r(sample, 5, 50)
+    np.testing.assert_allclose(permuted_r(sample, 5, 50, "document"), by_context, atol=1e-12)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_p_of_permuted_documents_holds_where_documents_differ(share):
+    samples = [drifting_sample(seed, share) for seed in range(250)]
+    p = np.array([permutation_test(sample, draws=199).p for sample in samples])
+    assert np.mean(p <= 0.05) < 0.09
+    assert np.mean(p <= 0.5) < 0.58
+
+
+def test_p_of_permuted_contexts_was_too_small_where_documents_differ():
+    """What old runs did, and replay: it takes the drift of unrelated signals for evidence."""
+    old = Resampling("group", "expanded", "context")
+    samples = [replace(drifting_sample(seed, 0.5), resampling=old) for seed in range(250)]
+    p = np.array([permutation_test(sample, draws=199).p for sample in samples])
+    assert np.mean(p <= 0.05) > 0.15
+
+
+def test_one_document_cannot_be_permuted():
+    sample = drifting_sample(0, 0.3)
+    one = Sample(sample.true, sample.true, sample.mask, np.zeros(len(sample), int))
+    assert permutation_test(one).p == 1.0
