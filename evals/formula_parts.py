@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class FormulaParts:
+class PartPredictions:
     """The named concepts of a formula alone, and its headline: the first three of them."""
 
     meaning: Prediction
@@ -26,12 +26,12 @@ class FormulaParts:
     """The same below 0."""
 
 
-def formula_parts(predicate: Predicate, text: TextView) -> FormulaParts:
+def formula_parts(predicate: Predicate, text: TextView) -> PartPredictions:
     """The parts of a formula on a text."""
     headline = predicate.headline()
     rises, falls = np.zeros((2, *text.tokens.shape), dtype=bool)
     for term in headline.terms:
         (rises if term.weight > 0 else falls)[:] |= term.concept.mask(text)
-    return FormulaParts(
+    return PartPredictions(
         predicate.meaning().predict_text(text), headline.predict_text(text), rises, falls
     )

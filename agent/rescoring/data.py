@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...evals.formula_parts import FormulaParts, formula_parts
+from ...evals.formula_parts import PartPredictions, formula_parts
 from ...evals.score import Split
 from ...tools.dissection import Predicate, TextView
 from ...tools.errors import UsageError
@@ -77,7 +77,7 @@ class SourceData:
         """What a predicate predicts on any tokens."""
         return predict(printed, self.lexicon, tokens, length)
 
-    def parts(self, printed: str | None, split: Split) -> FormulaParts | None:
+    def parts(self, printed: str | None, split: Split) -> PartPredictions | None:
         """What the named concepts of a predicate predict on a split alone; None without one."""
         if printed is None:
             return None

@@ -20,7 +20,7 @@ from jaxtyping import Int
 
 from ...tools.errors import UsageError
 from ..floors import FloorPredictions
-from ..formula_parts import FormulaParts
+from ..formula_parts import PartPredictions
 from ..judge.protocol import Chat, Unscorable
 from ..score import Score, Split
 from ..statistics.sample import ActivityLevel, Sample
@@ -65,7 +65,7 @@ class ScoringTask:
     predicts: bool = True
     """Whether ``sample.predicted`` is the explanation's prediction. False for an explanation in
     words only: a judge can read it, and ``sample.predicted`` is never read."""
-    parts: FormulaParts | None = None
+    parts: PartPredictions | None = None
     """What the named concepts of the explanation's formula predict alone."""
     seen: Int[np.ndarray, "contexts seq"] | None = None
     """How often explore, where it counts, has the token at each position."""
@@ -81,7 +81,7 @@ class ScoringTask:
             raise Unscorable("an explanation in words only: there are no predicted activations")
         return self.sample
 
-    def require_parts(self) -> FormulaParts:
+    def require_parts(self) -> PartPredictions:
         """The parts of the formula; Unscorable without one."""
         self.require_prediction()
         if self.parts is None:

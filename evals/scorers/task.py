@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..floors import ExploreSignal, Prediction, count_on_explore, fit_floor_predictions
-from ..formula_parts import FormulaParts
+from ..formula_parts import PartPredictions
 from ..score import Split
 from ..statistics.resampling import CURRENT, Resampling
 from ..statistics.sample import ActivityLevel, Sample
@@ -28,7 +28,7 @@ def scoring_task(
     explore: Collected,
     predicted: Prediction | None,
     *,
-    parts: FormulaParts | None = None,
+    parts: PartPredictions | None = None,
     other: Prediction | None = None,
     rotated: Mapping[str, float] | None = None,
     seed: int = 0,

@@ -12,7 +12,7 @@ Scores on held-out text are not here: see `evals`.
 
 from __future__ import annotations
 
-from .baselines import TokenList, fit_token_list, ten_weighted_tokens
+from .baselines import WeightedTokens, fit_token_list, ten_weighted_tokens
 from .candidates import CandidateMatrix
 from .concepts import Concept
 from .fit_grades import fit_grades, term_contributions
@@ -34,8 +34,8 @@ __all__ = [
     "Predicate",
     "ScoredFormula",
     "TextView",
-    "TokenList",
     "WeightedConcept",
+    "WeightedTokens",
     "WrittenTerm",
     "build_candidates",
     "fit_grades",

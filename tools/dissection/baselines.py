@@ -31,7 +31,7 @@ LISTED = 24
 
 
 @dataclass(frozen=True, eq=False)
-class TokenList:
+class WeightedTokens:
     """Exact tokens with fitted weights, the one that explains most first."""
 
     tokens: Int[np.ndarray, " listed"]
@@ -52,7 +52,7 @@ def fit_token_list(
     signal: Float[np.ndarray, "contexts seq"],
     mask: Bool[np.ndarray, "contexts seq"],
     count: int = LISTED,
-) -> TokenList:
+) -> WeightedTokens:
     """The tokens that explain most of a signal alone, with the ridge weights of all together.
 
     Args:
@@ -60,7 +60,7 @@ def fit_token_list(
     """
     flat, values = tokens[mask], signal[mask].astype(np.float64)
     if not len(values):
-        return TokenList(np.zeros(0, np.int64), np.zeros(0), 0.0)
+        return WeightedTokens(np.zeros(0, np.int64), np.zeros(0), 0.0)
     counts = np.bincount(flat)
     sums = np.bincount(flat, values)
     chosen = strongest_tokens(sums - values.mean() * counts, counts, count)
@@ -68,7 +68,7 @@ def fit_token_list(
     # Each weight is (S - rest N) / (N + ridge): columns without a common position leave one equation.
     kept = n / (n + RIDGE)
     rest = (values.sum() - kept @ s) / (len(values) - kept @ n)
-    return TokenList(chosen, (s - rest * n) / (n + RIDGE), float(rest))
+    return WeightedTokens(chosen, (s - rest * n) / (n + RIDGE), float(rest))
 
 
 def strongest_tokens(

@@ -16,30 +16,38 @@ from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.run.replay import replay
 from hubel.agent.runlog.log import read_events
 from hubel.agent.runlog.views import target_rows
+from hubel.evals.scorers.registry import FORMULA_SCORERS
 from hubel.tools.subject.subject import Subject
 from tests.agent.rescoring.conftest import TARGETS, eval_rows
 from tests.support.configs import run_config
 
+PARTS = ("tier", "headline", "meaning", "residue", "bits", "r_per_bit", "reason")
 BY_PREDICATE = "simulation,simulation.ev,simulation.ad,detection,fuzzing,intruder,embedding,purity,discrimination"
 
 
-def numbers(row: Any) -> dict[tuple[str, str], Any]:
-    """Scores by split and text; the run itself fills in the floor *other* for the verdict's score only."""
+def numbers(row: Any) -> dict[tuple[str, str, str], Any]:
+    """Scores by scorer, split and text; the run itself fills in the floor *other* for the verdict's
+    score only."""
     for score in row["scores"]:
         if (score["split"], score["text"]) != ("holdout", "random"):
             score["floors"]["other"] = None
-    return {(s["split"], s["text"]): s for s in row["scores"]}
+    return {(s["scorer"], s["split"], s["text"]): s for s in row["scores"] if s["scorer"] != "list"}
 
 
 @pytest.mark.slow
 def test_scoring_a_run_again_gives_the_runs_own_numbers(
     run: Path, capsys, loading: list[str]
 ) -> None:
-    evaluated = eval_rows(capsys, "run", "--runs", str(run.parent), "--scorers", "simulation")
+    names = ",".join(("simulation", *FORMULA_SCORERS))
+    evaluated = eval_rows(capsys, "run", "--runs", str(run.parent), "--scorers", names)
     stored = target_rows(run)
     assert [r["target"] for r in evaluated] == [r["target"] for r in stored]
     for new, old in zip(evaluated, stored, strict=True):
-        assert numbers(new) == numbers(old)
+        scored, own = numbers(new), numbers(old)
+        assert {key: scored[key] for key in own} == own
+        on_select = {key for key in scored.keys() - own.keys() if key[1] == "select"}
+        assert scored.keys() - own.keys() == on_select, "where a run scores no parts"
+        assert all(new[key] == old[key] for key in PARTS)
         assert (new["verdict"], new["p"], new["explanation"]) == (
             old["verdict"],
             old["p"],
@@ -185,7 +193,8 @@ def test_a_defect_costs_one_target_and_no_other(run: Path, monkeypatch: pytest.M
     assert evaluated[broken].status == "failed"
     assert "by a defect" in evaluated[broken].error
     assert evaluated[broken].scores == []
-    assert sum(row.status == "done" for row in evaluated.values()) == len(source.explanations) - 1
+    others = [evaluated[e.target].status for e in source.explanations if e.target != broken]
+    assert set(others) == {"done"}
     (failure,) = [e for e in read_events(run) if e.event == "evaluation_failure"]
     assert "ZeroDivisionError" in failure.data["traceback"]
     monkeypatch.undo()

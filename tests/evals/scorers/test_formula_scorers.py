@@ -14,7 +14,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import roc_auc_score
 
 from hubel.evals.floors import ExploreSignal, by_token, count_on_explore, fit_floor_predictions
-from hubel.evals.formula_parts import FormulaParts, formula_parts
+from hubel.evals.formula_parts import PartPredictions, formula_parts
 from hubel.evals.score import Score
 from hubel.evals.scorers.beyond_lookup import partial_r
 from hubel.evals.scorers.registry import FORMULA_SCORERS, ScoringTask
@@ -36,7 +36,7 @@ def make_task(seed: int = 0, noise: float = 0.5, **changes: Any) -> ScoringTask:
     explore = ExploreSignal(tokens[:CONTEXTS], true[:CONTEXTS], mask)
     tokens, truth, true = tokens[CONTEXTS:], truth[CONTEXTS:], true[CONTEXTS:]
     predicted = np.round(2 * truth + 0.3 * rng.standard_normal(truth.shape))
-    parts = FormulaParts(np.round(truth), np.sign(truth), truth > 0.9, truth < -0.9)
+    parts = PartPredictions(np.round(truth), np.sign(truth), truth > 0.9, truth < -0.9)
     sample = Sample(predicted, true, mask, np.arange(CONTEXTS) // 3)
     task = ScoringTask(
         sample,
@@ -130,7 +130,7 @@ def test_a_term_of_the_wrong_sign_covers_nothing():
 
 def test_terms_that_hold_everywhere_cover_everything_and_so_does_chance():
     everywhere = np.ones((CONTEXTS, SEQ), bool)
-    flat = FormulaParts(
+    flat = PartPredictions(
         np.zeros((CONTEXTS, SEQ)), np.zeros((CONTEXTS, SEQ)), everywhere, everywhere
     )
     score = score_of(make_task(parts=flat), "coverage")
@@ -143,7 +143,7 @@ def test_fewer_strong_tokens_than_fifty_all_count():
     true[3, 4:8] = 2.0
     holds = np.zeros(true.shape, bool)
     holds[3, 4:7] = True
-    parts = FormulaParts(true, true, holds, np.zeros_like(holds))
+    parts = PartPredictions(true, true, holds, np.zeros_like(holds))
     task = replace(task, sample=replace(task.sample, true=true), parts=parts)
     assert score_of(task, "coverage").value == 0.75
 
@@ -234,7 +234,7 @@ def test_what_the_lookup_knows_already_is_nothing_beyond_it():
 def test_a_constant_prediction_scores_exactly_chance(name):
     flat = np.full((CONTEXTS, SEQ), 0.3)
     nowhere = np.zeros((CONTEXTS, SEQ), bool)
-    task = make_task(parts=FormulaParts(flat, flat, nowhere, nowhere))
+    task = make_task(parts=PartPredictions(flat, flat, nowhere, nowhere))
     task = replace(task, sample=task.sample.with_prediction(flat))
     score = score_of(task, name)
     chance = 0.5 if name == "salient" else 0.0
@@ -272,7 +272,7 @@ def test_order_of_documents_and_scale_change_nothing(seed, scale):
     assert task.parts is not None
     assert task.seen is not None
     order = np.random.default_rng(seed).permutation(CONTEXTS)
-    parts = FormulaParts(
+    parts = PartPredictions(
         scale * task.parts.meaning[order],
         scale * task.parts.headline[order],
         task.parts.rises[order],
@@ -345,7 +345,9 @@ def make_population() -> ScoringTask:
     mask = np.broadcast_to(np.arange(SEQ) > 0, shape)
     explore = ExploreSignal(tokens[:60], truth[:60], mask[:60])
     predicted = np.round(2 * truth[60:])
-    parts = FormulaParts(np.round(truth[60:]), np.sign(truth[60:]), predicted > 1, predicted < -1)
+    parts = PartPredictions(
+        np.round(truth[60:]), np.sign(truth[60:]), predicted > 1, predicted < -1
+    )
     return ScoringTask(
         Sample(predicted, true, mask, np.arange(600) // 2),
         "holdout",
@@ -358,7 +360,7 @@ def make_population() -> ScoringTask:
 def restricted(task: ScoringTask, contexts: np.ndarray, seed: int) -> ScoringTask:
     assert task.parts is not None
     assert task.seen is not None
-    parts = FormulaParts(*(values[contexts] for values in vars(task.parts).values()))
+    parts = PartPredictions(*(values[contexts] for values in vars(task.parts).values()))
     return replace(
         task,
         sample=task.sample.take(contexts),
