@@ -16,8 +16,8 @@ All are fitted on explore alone, without position 0, and scored exactly as the e
 - *list*: the 24 tokens that explain most of explore, with ridge weights
   (`tools.dissection.baselines`). It names no concept: an explanation that is no better than this is
   a list, whatever it says.
-- *rotated*: the mean score of the same explainer on rotated directions of the layer. The caller
-  measures it.
+- *rotated*: the mean score of the same explainer on rotated directions of the layer; a run measures
+  it (`agent.controls.rotated`).
 """
 
 from __future__ import annotations
@@ -58,8 +58,6 @@ class FloorPredictions:
     """By name: ``frequency``, ``position``. The constant needs no array."""
     other: Prediction | None = None
     token_list: Prediction | None = None
-    rotated: Mapping[str, float] = field(default_factory=dict)
-    """Mean score of rotated directions of the layer, by scorer. No array: it has its own text."""
 
     def take(self, contexts: Int[np.ndarray, " chosen"]) -> Self:
         """The same on only these contexts."""
@@ -173,25 +171,22 @@ def shuffled(sample: Sample, seed: int = 0) -> float:
     return float(permuted_r(sample, seed, SHUFFLES).mean())
 
 
-def correlation_floors(
-    sample: Sample, floors: FloorPredictions, seed: int = 0, scorer: str = "simulation"
-) -> Floors:
+def correlation_floors(sample: Sample, floors: FloorPredictions, seed: int = 0) -> Floors:
     """All floors of a correlation. A floor without a prediction is null; chance is 0."""
     return replace(
-        restricted_floors(sample, floors, scorer),
+        restricted_floors(sample, floors),
         shuffled=shuffled(sample, seed),
         other=_r(sample, floors.other),
     )
 
 
-def restricted_floors(sample: Sample, floors: FloorPredictions, scorer: str) -> Floors:
+def restricted_floors(sample: Sample, floors: FloorPredictions) -> Floors:
     """Those that need no draws and no other unit, also on a part of the tokens."""
     return Floors(
         chance=0.0,
         token_lookup=_r(sample, floors.token_lookup),
         trivial=best_trivial(sample, floors).r if floors.trivial else None,
         list=_r(sample, floors.token_list),
-        rotated=floors.rotated.get(scorer),
     )
 
 

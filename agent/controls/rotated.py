@@ -23,6 +23,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...evals.formula_parts import formula_parts
+from ...evals.scorers.registry import FORMULA_SCORERS
 from ...evals.scorers.score_all import score_all
 from ...evals.scorers.task import scoring_task
 from ...tools.dissection import Predicate, TextView
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
 
 NOTES = "controls"
 """Their folder in the cache."""
-SCORERS = ("simulation",)
+SCORERS = ("simulation", *FORMULA_SCORERS)
 ROOT = Path(__file__).parents[2]
 CODE = [ROOT / folder for folder in ("tools/dissection", "evals", "agent/explainers")]
 """What a result depends on besides the activations."""
@@ -219,13 +221,14 @@ class RotatedControls:
         )
         # Without an explanation the prediction is constant, and every score is what that gives.
         printed = winner.predicate if winner and winner.predicate else Predicate().to_text()
-        predicted = Predicate.parse(printed).predict_text(holdout_text)
+        predicate = Predicate.parse(printed)
         task = scoring_task(
             unit,
             "holdout",
             holdout,
             data.collected("explore"),
-            predicted,
+            predicate.predict_text(holdout_text),
+            parts=formula_parts(predicate, holdout_text),
             seed=self.config.seed,
             resampling=self.config.resampling,
         )

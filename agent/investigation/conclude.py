@@ -1,7 +1,7 @@
 """Step 6, conclude: what an investigation found, and the verdicts of the run.
 
-`conclude_target` writes one target's conclusion. After the last target `decide_run` adds the floor
-*other*, which needs the other targets' explanations, and writes all verdicts as one event.
+`conclude_target` writes one target's conclusion. After the last target `decide_run` adds the floors
+that need the whole run, and writes all verdicts as one event.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ...evals.verdict import TargetResult, decide_verdicts
 from ...tools.dissection import Predicate
 from ..runlog.spending import paid_rows
 from .sentence_scores import SIMULATION, count_failed_scores
-from .verify import SINCE_PARTS, add_other_floors
+from .verify import SINCE_PARTS, add_other_floors, add_rotated_floors
 
 if TYPE_CHECKING:
     from ...tools.dissection import Lexicon
@@ -72,8 +72,10 @@ def formula_columns(printed: str | None, unit: Unit) -> Data:
 
 
 def decide_run(folder: Path, config: RunConfig, log: RunLog, lexicon: Lexicon) -> None:
-    """Add the floor *other*, and write the verdicts of all registered targets as one event."""
+    """Add the floors *other* and *rotated*, and write the verdicts of all registered targets as one event."""
     add_other_floors(folder, config, log, lexicon)
+    if config.definitions >= SINCE_PARTS:
+        add_rotated_floors(config, log)
     results = [_result(log, target) for target in config.targets]
     rows = [
         verdict.to_json() | {"p": result.p}

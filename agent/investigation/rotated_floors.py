@@ -7,11 +7,16 @@ events in the log.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ...evals.score import Score
 from ...tools.subject.address import Side, Unit
+
+if TYPE_CHECKING:
+    from ..runlog.log import RunLog
 
 EVENT = "rotated"
 
@@ -43,3 +48,17 @@ def mean_scores(event: Mapping[str, Any]) -> dict[tuple[str, str], float]:
         for score in direction["scores"]:
             values.setdefault((score["scorer"], score["text"]), []).append(score["value"])
     return {key: float(np.mean(of_key)) for key, of_key in values.items()}
+
+
+def rotated_means(log: RunLog, target: Unit) -> dict[tuple[str, str], float]:
+    """Mean score of the directions that a target is compared with; empty if none were explained."""
+    event = log.get(EVENT, None, str(RotatedGroup.of(target)))
+    return {} if event is None else mean_scores(event)
+
+
+def with_rotated(score: Score, means: Mapping[tuple[str, str], float]) -> Score:
+    """A held-out score with its floor *rotated*; other scores as they are."""
+    if score.split != "holdout":
+        return score
+    mean = means.get((score.scorer, score.text))
+    return replace(score, floors=replace(score.floors, rotated=mean))

@@ -6,7 +6,8 @@
    another hypothesis is refused, so that nothing can be chosen by it. Where there is no winner,
    `score_list` says how far a bare list of tokens comes.
 2. `rescore_sentence` asks again for scores of a sentence that failed.
-3. `add_other_floors` adds the floor *other* after the last target of the run has ended.
+3. `add_other_floors` and `add_rotated_floors` add the floors *other* and *rotated* after the last
+   target of the run has ended.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from ...tools.index.holdout import open_collected_holdout
 from ...tools.subject.address import Unit
 from ..runlog.layout import COLLECTED
 from ..runlog.lexicon import predict
-from ..runlog.rotated import rotated_means
+from .rotated_floors import rotated_means, with_rotated
 from .sentence_scores import score_sentence, sentence_evidence
 
 if TYPE_CHECKING:
@@ -128,6 +129,15 @@ def rescore_sentence(context: InvestigationContext, unit: Unit, winner: Hypothes
     _log_scores(context, unit, winner, scores)
 
 
+def add_rotated_floors(config: RunConfig, log: RunLog) -> None:
+    """Write into each held-out score what rotated directions of the target's layer reach on average."""
+    for target in config.targets:
+        means = rotated_means(log, Unit.parse(target))
+        for id, row in log.all("score", target).items() if means else ():
+            score = with_rotated(Score.from_json(row), means)
+            log.write("score", _score_row(score, row["hypothesis"], config), target=target, id=id)
+
+
 def add_other_floors(folder: Path, config: RunConfig, log: RunLog, lexicon: Lexicon) -> None:
     """Score on each target's holdout the explanation of a random other unit of the same layer."""
     conclusions = {target: log.get("conclusion", target) for target in config.targets}
@@ -174,7 +184,6 @@ def _scoring_task(
         context.data.collected("explore"),
         predicted,
         parts=parts,
-        rotated=rotated_means(context.log, unit),
         seed=context.seed(unit),
         explanation=sentence,
         vocabulary=lexicon.strings,
@@ -182,7 +191,7 @@ def _scoring_task(
     )
     task = replace(task, simulated_contexts=context.config.simulator_contexts)
     if context.config.definitions < SINCE_PARTS:
-        floors = replace(task.floor_predictions, token_list=None, rotated={})
+        floors = replace(task.floor_predictions, token_list=None)
         task = replace(task, floor_predictions=floors, parts=None, activity=None)
     return task
 

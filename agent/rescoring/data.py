@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,6 @@ from ..runlog.data_files import check_folder, keep_recorded_files, record_file
 from ..runlog.layout import COLLECTED
 from ..runlog.lexicon import predict, stored_lexicon, subject_lexicon
 from ..runlog.progress import Reporter
-from ..runlog.rotated import rotated_means
 from ..runlog.run_subject import StoredSuite, open_recorded_subject, weights_of
 from .plan import RescoringPlan
 from .sources import ExplanationSource
@@ -84,10 +83,6 @@ class SourceData:
         collected = self.split(split)
         text = TextView(collected.tokens, collected.length, self.lexicon)
         return formula_parts(Predicate.parse(printed), text)
-
-    def rotated(self, unit: Unit) -> Mapping[str, float]:
-        """Mean score of rotated directions of the layer, if it was measured for the run's text."""
-        return {} if self.plan.corpus else rotated_means(self._log, unit)
 
     @cached_property
     def _units(self) -> list[Unit]:

@@ -31,6 +31,8 @@ from ...evals.scorers import registry
 from ...evals.scorers.score_all import Outcome, score_all
 from ...tools.errors import BudgetReached, HubelError
 from ...tools.index.holdout import open_collected_holdout
+from ...tools.subject.address import Unit
+from ..investigation.rotated_floors import rotated_means, with_rotated
 from ..llm import Patience
 from ..llm.budget import Budget
 from ..llm.journaled_judge import JournaledJudge, Role
@@ -217,10 +219,19 @@ class _SourceScorer:
             self._simulator, explanation, attempt, self._simulator_name, "simulator"
         )
         task = replace(self._tasks.build(explanation, split, judge), simulator=simulator)
+        means = self._rotated_means(explanation)
         for outcome in score_all(task, missing):
+            scores = tuple(with_rotated(score, means) for score in outcome.scores)
+            outcome = replace(outcome, scores=scores)
             kept[outcome.scorer] = outcome
             self._write(explanation, split, outcome, attempt)
         return [kept[name] for name in names]
+
+    def _rotated_means(self, explanation: Explanation) -> Mapping[tuple[str, str], float]:
+        """What rotated directions reach by the run's explainer, on the run's text."""
+        if self._plan.corpus or not self._source.is_run:
+            return {}
+        return rotated_means(self._log, Unit.parse(explanation.target))
 
     def _journaled(
         self, chat: Chat | None, explanation: Explanation, attempt: int, name: str, role: Role

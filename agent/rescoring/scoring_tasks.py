@@ -58,7 +58,6 @@ class TaskBuilder:
             data.explore,
             data.predict_split(explanation.predicate, split),
             parts=data.parts(explanation.predicate, split),
-            rotated=data.rotated(unit),
             other=data.predict_split(self._other_predicate(explanation), split),
             seed=target_seed(self._source.seed, explanation.target),
             explanation=explanation.sentence,

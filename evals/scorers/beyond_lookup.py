@@ -44,7 +44,6 @@ def beyond_lookup(task: ScoringTask) -> list[Score]:
         list=None
         if listed is None
         else partial_r(sample.with_prediction(listed), lookup, task.seed).value,
-        rotated=floors.rotated.get("beyond_lookup"),
     )
     return [Score("beyond_lookup", task.split, "random", *value, row)]
 

@@ -45,8 +45,7 @@ def coverage(task: ScoringTask) -> list[Score]:
     value = bootstrap(sums, share, task.seed, sample.resampling.interval)
     upward = float(rising[strong].mean())
     chance = upward * _rate(parts.rises, sample) + (1 - upward) * _rate(parts.falls, sample)
-    rotated = task.floor_predictions.rotated.get("coverage")
-    return [Score("coverage", task.split, "random", *value, Floors(chance=chance, rotated=rotated))]
+    return [Score("coverage", task.split, "random", *value, Floors(chance=chance))]
 
 
 def _rate(holds: Bool[np.ndarray, "contexts seq"], sample: Sample) -> float:

@@ -32,5 +32,5 @@ def headline(task: ScoringTask) -> list[Score]:
 
 def _score(name: str, task: ScoringTask, predicted: Prediction) -> Score:
     sample = task.sample.with_prediction(predicted)
-    floors = restricted_floors(sample, task.floor_predictions, name)
+    floors = restricted_floors(sample, task.floor_predictions)
     return Score(name, task.split, "random", *bootstrap_r(sample, task.seed), floors)

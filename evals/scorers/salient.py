@@ -60,7 +60,6 @@ def salient(task: ScoringTask) -> list[Score]:
         token_lookup=None if floors.token_lookup is None else of_floor(floors.token_lookup),
         trivial=max([CHANCE, *map(of_floor, floors.trivial.values())]) if floors.trivial else None,
         list=None if floors.token_list is None else of_floor(floors.token_list),
-        rotated=floors.rotated.get("salient"),
     )
     return [Score("salient", task.split, "random", *value, row)]
 

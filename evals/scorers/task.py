@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,7 +29,6 @@ def scoring_task(
     *,
     parts: PartPredictions | None = None,
     other: Prediction | None = None,
-    rotated: Mapping[str, float] | None = None,
     seed: int = 0,
     explanation: str = "",
     vocabulary: Sequence[str] | None = None,
@@ -43,7 +41,6 @@ def scoring_task(
         collected: activations and tokens of that split.
         predicted: predicted activation at every token; None for an explanation in words only.
         parts: what the named concepts of the explanation's formula predict alone.
-        rotated: mean score of rotated directions of the layer, by scorer.
         other: what the explanation of another unit of the layer predicts there.
         explanation: the sentence that a judge reads.
         vocabulary: text of each token by id; without it, scorers that show text cannot run.
@@ -51,11 +48,10 @@ def scoring_task(
     """
     tokens = collected.tokens
     explore_signal = ExploreSignal(explore.tokens, explore.signal(unit), explore.mask)
-    floors = fit_floor_predictions(explore_signal, tokens, other)
     return ScoringTask(
         collected_sample(unit, collected, predicted, resampling),
         split,
-        replace(floors, rotated=rotated or {}),
+        fit_floor_predictions(explore_signal, tokens, other),
         seed,
         explanation=explanation,
         token_text=None if vocabulary is None else TokenText(tokens, collected.length, vocabulary),

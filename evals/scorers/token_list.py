@@ -20,5 +20,5 @@ def token_list(task: ScoringTask) -> list[Score]:
     if predicted is None:
         raise unscorable_without("a list of tokens fitted on explore")
     sample = task.sample.with_prediction(predicted)
-    floors = restricted_floors(sample, task.floor_predictions, "list")
+    floors = restricted_floors(sample, task.floor_predictions)
     return [Score("list", task.split, "random", *bootstrap_r(sample, task.seed), floors)]

@@ -44,5 +44,5 @@ def _score(name: str, task: ScoringTask, most: int) -> Score:
     if not mask.any():
         raise Unscorable(f"the split has no token that explore has at most {most} times")
     sample = replace(sample, mask=mask)
-    floors = restricted_floors(sample, task.floor_predictions, name)
+    floors = restricted_floors(sample, task.floor_predictions)
     return Score(name, task.split, "random", *bootstrap_r(sample, task.seed), floors)

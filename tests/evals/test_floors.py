@@ -109,8 +109,6 @@ def test_all_floors_and_null_where_there_is_no_rival(explore):
     bare = correlation_floors(sample, FloorPredictions())
     assert (bare.other, bare.token_lookup, bare.trivial, bare.list) == (None, None, None, None)
     assert floors.list == pearson(sample.with_prediction(by_list(half, tokens)))
-    measured = FloorPredictions(rotated={"simulation": 0.3, "meaning": 0.2})
-    assert correlation_floors(sample, measured).rotated == 0.3
 
 
 TARGETS = ["mlp.0.1", "mlp.1.1", "mlp.1.2-", "mlp.1.3", "head.1.1", "mlp.1.4"]

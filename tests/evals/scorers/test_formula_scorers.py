@@ -308,13 +308,6 @@ def test_list_scores_the_floor_by_itself():
     assert score.value == score.floors.list
 
 
-def test_rotated_is_what_the_caller_measured():
-    floors = replace(make_task().floor_predictions, rotated={"coverage": 0.2, "salient": 0.6})
-    task = make_task(floor_predictions=floors)
-    rotated = {name: score_of(task, name).floors.rotated for name in FORMULA_SCORERS}
-    assert rotated == {name: floors.rotated.get(name) for name in FORMULA_SCORERS}
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FORMULA_SCORERS)
 def test_intervals_cover_the_value_of_the_whole_population(name):
