@@ -84,7 +84,7 @@ class Compositional:
                 hypotheses.append(
                     Hypothesis(
                         id,
-                        predicate.sentence(view.unit.side),
+                        predicate.sentence(view.unit.stated_side),
                         predicate.to_text(),
                         candidate.origin,
                     )

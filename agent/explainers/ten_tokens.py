@@ -31,7 +31,10 @@ class TenTokens:
         return Move(
             (
                 Hypothesis(
-                    "h1", predicate.sentence(view.unit.side), predicate.to_text(), "ten tokens"
+                    "h1",
+                    predicate.sentence(view.unit.stated_side),
+                    predicate.to_text(),
+                    "ten tokens",
                 ),
             )
         )

@@ -105,6 +105,11 @@ class Unit:
         return Site(self.site, self.layer)
 
     @property
+    def stated_side(self) -> Side:
+        """The side that a sentence speaks of; the norm of a head's output is never negative."""
+        return "+" if self.site == "head" else self.side
+
+    @property
     def unsided(self) -> Unit:
         """The same unit with both its sides."""
         return self if self.side == "both" else replace(self, side="both")

@@ -77,6 +77,11 @@ def test_sides_of_a_signal() -> None:
     assert Unit.parse("mlp.1.2+").signal(raw).tolist() == [0, 0, 3]
     assert Unit.parse("mlp.1.2-").signal(raw).tolist() == [2, 0, 0]
     assert Unit.parse("mlp.1.2-").unsided == unit
+    assert [Unit.parse(t).stated_side for t in ("mlp.1.2", "mlp.1.2-", "head.1.2")] == [
+        "both",
+        "-",
+        "+",
+    ]
 
 
 def addresses(spec: str, shape: Shape = SHAPE) -> list[str]:
