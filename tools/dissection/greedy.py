@@ -28,7 +28,7 @@ from .statement import MAX_WORDS, word_count
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-FRAME_WORDS = 10  # words of a sentence beyond its concepts: two verbs, prepositions, amounts
+FRAME_WORDS = 12  # words of a sentence beyond its concepts: two verbs, prepositions, amounts
 ROUNDING_ERROR = 1e-9  # share of the signal's squares below which only rounding is left
 SAME_SHARE = 0.9  # two concepts count as one if their overlap is this share of their union
 REFINED = 4  # concepts to refine: later ones of real units gained nothing, planted units have few

@@ -146,7 +146,8 @@ def _formula(
                 break
         except UsageError:
             pass
-        moments, chosen = moments.removed(len(chosen) - 1), chosen[:-1]
+        weakest = moments.weakest()
+        moments, chosen = moments.removed(weakest), chosen[:weakest] + chosen[weakest + 1 :]
     rest = rounded(meaning.rest - listed.step * listed.mean)
     predicate = Predicate(meaning.terms, listed.step, rest, listed.tokens)
     total = float(moments.squares.sum())

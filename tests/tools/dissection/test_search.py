@@ -15,7 +15,7 @@ from hubel.tools.dissection import (
     search_formulas,
     ten_weighted_tokens,
 )
-from hubel.tools.dissection.candidates import FOLDS, MANY_WORDS, PRICE
+from hubel.tools.dissection.candidates import FOLDS, MANY_WORDS, PRICE, WORD_BITS
 from hubel.tools.dissection.concepts.base import concept_bits
 from hubel.tools.dissection.concepts.words import Words
 from hubel.tools.dissection.predicate import MAX_CONCEPTS, limit_problem
@@ -207,7 +207,9 @@ def test_gains_are_those_of_sums_over_all_positions(
     naive = {}
     for concept in candidates.concepts:
         column = candidates.column(concept)
-        price = PRICE * residual.var() * concept_bits(concept)
+        words_to_say = len(concept.noun().replace("/", " ").split())
+        bits = concept_bits(concept) + WORD_BITS * (words_to_say - 1)
+        price = PRICE * residual.var() * bits
         if (residual @ column) ** 2 / (column.sum() + SHRINK) <= price:
             continue
         gain = min(

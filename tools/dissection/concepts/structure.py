@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -74,6 +75,8 @@ PLACES: dict[str, tuple[Callable[[TextView], np.ndarray], str]] = {
 @dataclass(frozen=True)
 class StructurePlace(Concept):
     """A place in a word, sentence, quotation or bracket, e.g. ``place("sentence start")``."""
+
+    text_bits: ClassVar[float] = 2.5  # of five places
 
     name: str
 
