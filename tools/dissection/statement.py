@@ -6,7 +6,7 @@
    ``pla- words (not plan- words)``.
 3. The sentence names every claim, the side of the first one first, and then examples of the tokens
    that are listed by name. The headline names those of the first three claims that fit it.
-4. Claims that differ in one word share the others: ``"play"/"win" in any form``.
+4. Claims that differ in one word share the others: ``words right after *play*/*win*``.
 """
 
 from __future__ import annotations

@@ -172,12 +172,12 @@ def test_printed_read_back_and_frozen(lexicon: Lexicon, text: TextView, printed:
 
 def test_the_phrase_shows_examples_and_the_name() -> None:
     concept = parse_concept('cluster(300, "rain", "snow", "hail", kind_of("weather"))')
-    assert concept.phrase() == 'words like "rain", "snow" and "hail" (kinds of weather)'
+    assert concept.phrase() == 'kinds of weather like "rain", "snow" and "hail"'
     assert parse_concept('near(12, "rain", kind_of("weather"))').phrase() == (
-        'words like "rain" (kinds of weather)'
+        'kinds of weather like "rain"'
     )
     assert parse_concept('near(12, "siege", wordclass("war"))').phrase() == (
-        'words like "siege" (about war)'
+        'words about war like "siege"'
     )
 
 

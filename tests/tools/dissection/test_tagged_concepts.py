@@ -141,14 +141,14 @@ def test_phrases() -> None:
     def noun(printed: str) -> str:
         return parse_concept(printed).noun()
 
-    assert noun('lemma("play")') == '"play" in any form'
+    assert noun('lemma("play")') == "*play*"
     assert noun('form("past-tense verb")') == "past-tense verbs"
     assert noun('relation("subject")') == "subjects"
     assert noun('entity("place")') == "names of places"
     assert noun('name("new south wales")') == 'the name "new south wales"'
-    assert noun('previous(lemma("say"))') == 'words right after "say" in any form'
+    assert noun('previous(lemma("say"))') == "words right after *say*"
     assert noun('both(relation("object"), head(lemma("win")))') == (
-        'objects of verbs depending on "win" in any form'
+        "objects of verbs depending on *win*"
     )
 
 

@@ -1,4 +1,8 @@
-"""A word in all of its forms: ``lemma("play")`` holds for play, plays, played and playing."""
+"""A word in all of its forms: ``lemma("play")`` holds for play, plays, played and playing.
+
+A sentence shows it between stars, ``*play*``: the words "in any form" would take three of its 40 words
+for each. It decides forms that were never seen, so that it is a rule and no listed word.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from dataclasses import dataclass
 
 from .base import Concept, family, require, text_arguments
 from .tagged import LayerValues, TaggedWord
-from .words import quoted
+from .words import visible
 
 
 @family("lemma")
@@ -24,10 +28,7 @@ class Lemma(TaggedWord):
         return LayerValues("lemma", (self.word,))
 
     def phrase(self) -> str:
-        return f"{quoted(self.word)} in any form" if self.word.isalpha() else quoted(self.word)
-
-    def literals(self) -> tuple[str, ...]:
-        return (self.word,)
+        return f"*{visible(self.word)}*"
 
     @classmethod
     def layers(cls) -> tuple[str, ...]:

@@ -106,11 +106,10 @@ def frequent_first(
 
 
 def group_phrase(examples: Sequence[str], name: Concept | None) -> str:
-    """``words like "rain" and "snow" (kinds of weather)``."""
+    """``kinds of weather like "rain" and "snow"``."""
     shown = [quoted(word) for word in examples]
     listed = " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))
-    what = f" ({name.phrase().removeprefix('words ')})" if name else ""
-    return f"words like {listed}{what}"
+    return f"{name.phrase() if name else 'words'} like {listed}"
 
 
 def split_name(arguments: Sequence[object]) -> tuple[tuple[object, ...], Concept | None]:

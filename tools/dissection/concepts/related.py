@@ -1,7 +1,7 @@
 """Another word's annotations: of the word before, and of the word that a word depends on.
 
-previous(lemma("say"))                            right after "say" in any form
-both(relation("object"), head(lemma("win")))      objects of verbs depending on "win" in any form
+previous(lemma("say"))                            right after *say*
+both(relation("object"), head(lemma("win")))      objects of verbs depending on *win*
 """
 
 from __future__ import annotations
