@@ -20,6 +20,7 @@ import numpy as np
 from .concepts import FAMILIES, Concept, TokenClass
 from .concepts.base import concept_bits
 from .concepts.before import After, Since
+from .concepts.wordclass import classes
 from .concepts.words import Token, Words
 from .lexicon import Lexicon
 from .ridge import SHRINK, cv_gain
@@ -117,25 +118,30 @@ class CandidateMatrix:
                 yield together
                 continue
             concepts = list(family.candidates(self.text, MIN_POSITIONS))
-            classes = [concept for concept in concepts if isinstance(concept, TokenClass)]
-            if classes:
-                members = self._members(classes)
-                rules = [i for i, concept in enumerate(classes) if not concept.names_tokens()]
-                yield [classes[i] for i in rules], members[rules] @ self.token_rows
-                before = [i for i, concept in enumerate(classes) if not isinstance(concept, Token)]
-                yield [After(classes[i]) for i in before], members[before] @ by_previous
+            of_tokens = [concept for concept in concepts if isinstance(concept, TokenClass)]
+            if of_tokens:
+                members = self._members(of_tokens)
+                rules = [i for i, concept in enumerate(of_tokens) if not concept.names_tokens()]
+                yield [of_tokens[i] for i in rules], members[rules] @ self.token_rows
+                before = [i for i, c in enumerate(of_tokens) if not isinstance(c, Token)]
+                yield [After(of_tokens[i]) for i in before], members[before] @ by_previous
             yield self._by_mask([c for c in concepts if not isinstance(c, TokenClass)])
-        openers = list(Words.candidates(self.text, 3 * MIN_POSITIONS))
-        yield self._by_mask([Since(words) for words in openers])
+        yield self._by_mask([Since(words) for words in self._topics()])
         if not any(concept.family == "lemma" for concept in self.concepts):
             # A text that cannot be tagged: a word is its bare form.
             words = [w for w in Words.candidates(self.text, MIN_POSITIONS) if isinstance(w, Words)]
             yield words, self._members(words) @ self.token_rows
 
-    def _members(self, classes: Sequence[TokenClass]) -> csr_matrix:
+    def _topics(self) -> list[Words]:
+        """Frequent words that may open a topic: what follows "that" has none in common."""
+        function_words = classes()["function words"]
+        words = (w for w in Words.candidates(self.text, 3 * MIN_POSITIONS) if isinstance(w, Words))
+        return [w for w in words if w.listed[0].isalpha() and w.listed[0] not in function_words]
+
+    def _members(self, listed: Sequence[TokenClass]) -> csr_matrix:
         """Class x type, 1 where the type is a member."""
         types = self.text.types
-        held = (np.flatnonzero(concept.holds(self.lexicon, types)) for concept in classes)
+        held = (np.flatnonzero(concept.holds(self.lexicon, types)) for concept in listed)
         return zero_one_matrix(held, len(types))
 
     def _by_mask(self, concepts: Sequence[Concept]) -> CandidateRows:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from .base import Concept, family, require, text_arguments
 from .tagged import LayerValues, TaggedWord
-from .words import visible
+from .words import quoted
 
 
 @family("lemma")
@@ -28,7 +28,7 @@ class Lemma(TaggedWord):
         return LayerValues("lemma", (self.word,))
 
     def phrase(self) -> str:
-        return f"*{visible(self.word)}*"
+        return f"*{self.word}*" if self.word.isalpha() else quoted(self.word)
 
     @classmethod
     def layers(cls) -> tuple[str, ...]:
