@@ -49,7 +49,8 @@ NOTES = "controls"
 """Their folder in the cache."""
 SCORERS = ("simulation", *FORMULA_SCORERS)
 ROOT = Path(__file__).parents[2]
-CODE = [ROOT / folder for folder in ("tools/dissection", "evals", "agent/explainers")]
+SEARCHING = ("tools/dissection", "tools/annotation", "tools/lexica", "agent/explainers")
+CODE = [ROOT / folder for folder in (*SEARCHING, "evals")]
 """What a result depends on besides the activations."""
 
 

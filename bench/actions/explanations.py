@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...agent.cli import output
 from ...agent.cli.exit_status import DONE
+from ...agent.runlog.tiers import TIERS
 from ...tools.errors import UsageError
 from . import shared_options
 
@@ -24,13 +25,16 @@ COLUMNS = {
     "meaning": "meaning",
     "unseen": "unseen",
     "rare": "rare",
-    "r3": "r@3",
-    "p50": "P50@3",
+    "headline": "r@3",
+    "coverage": "P50@3",
+    "salient": "salient",
+    "beyond_lookup": "beyond lookup",
     "half_r": "halves: r",
     "half_shared": "shared",
     "named": "named",
-    "listed": "listed",
     "bits": "bits",
+    "kept": "kept",
+    "kept_below_list": "below list",
     "seconds": "CPU s",
 }
 """Keys of a line of the summary, and their heads in the table."""
@@ -73,21 +77,20 @@ def run(args: argparse.Namespace) -> int:
     from ...agent.runlog.progress import progress
     from ..explanations.ablation import ablation_lines, families
     from ..explanations.measure import ExplanationBench
-    from ..explanations.summary import summary
+    from ..explanations.summary import summary, verdicts_by_target
 
     explainer = _explainer(args)
     left_out = families(args.ablate) if args.ablate else []
     torch.set_num_threads(1)
     with progress(quiet=args.quiet) as reporter:
         bench = ExplanationBench(_drawn(args, reporter), reporter)
-        rows = []
-        for row in bench.rows(explainer):
-            rows.append(row)
-            if args.json:
-                output.json_line(row.to_json())
+        rows = list(bench.rows(explainer))
         losses = ablation_lines(bench, rows, left_out)
-    lines = summary(rows)
+    lines, verdicts = summary(rows), verdicts_by_target(rows)
     if args.json:
+        for row in rows:
+            verdict = verdicts[row.target]
+            output.json_line(row.to_json() | {"verdict": verdict.verdict, "tier": verdict.tier})
         output.json_line({"summary": lines, "ablation": losses})
         return DONE
     _show(lines)
@@ -148,6 +151,12 @@ def _show(lines: Sequence[Mapping[str, Any]]) -> None:
     columns = ("units", *COLUMNS.values())
     cells = [(_units(line), *(_cell(line[key]) for key in COLUMNS)) for line in lines]
     output.table(columns, cells, right=columns[1:])
+    columns = ("units", *TIERS)
+    shares = [
+        (_units(line), *(f"{line['tiers'][tier] / line['targets']:.0%}" for tier in TIERS))
+        for line in lines
+    ]
+    output.table(columns, shares, right=columns[1:])
 
 
 def _show_ablation(lines: Sequence[Mapping[str, Any]]) -> None:

@@ -1,33 +1,27 @@
-"""What is measured of one explanation on held-out text. Pearson r and shares, without intervals.
-
-r          the whole formula
-list       the 24 best tokens of explore with fitted weights, no concept
-meaning    its named concepts alone, without any listed token
-unseen     the formula on token types that explore never has
-rare       the formula on token types that explore has at most twice
-r3         the three terms of its headline alone
-p50        share of the 50 strongest tokens at which one of these three terms of the right sign
-           holds
-"""
+"""What is measured of one explanation on held-out text: the scores of a run, and what verdicts rest on."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 
-from ...tools.correlation import pearson
+from ...evals.formula_parts import formula_parts
+from ...evals.scorers.registry import FORMULA_SCORERS
+from ...evals.scorers.score_all import score_all
+from ...evals.scorers.simulation import evidence_for_verdict, score_simulation
+from ...evals.scorers.task import scoring_task
+from ...evals.tier import TierScores
+from ...evals.verdict import TargetResult, Verdict, decide_verdicts
 from ...tools.dissection import Lexicon, Predicate, TextView
 from ...tools.index import Collected
 from ...tools.subject.address import Unit
 
-LISTED = 24
-RARE = 2
-STRONGEST = 50
-SHRINK = 5.0
-"""Pseudo-tokens per weight, as in the search."""
+Figures = Mapping[str, float | None]
+"""By name; None where there is nothing to measure."""
 
 
 @dataclass(frozen=True)
@@ -42,68 +36,65 @@ class HeldOutText:
     def text(self) -> TextView:
         return TextView(self.holdout.tokens, self.holdout.length, self.lexicon)
 
-    @cached_property
-    def seen(self) -> Int[np.ndarray, " vocab"]:
-        """How often explore has each token type, where it counts."""
-        tokens = self.explore.tokens[self.explore.mask]
-        return np.bincount(tokens, minlength=len(self.lexicon.strings))
-
-    @cached_property
-    def tokens(self) -> Int[np.ndarray, " token"]:
-        """The held-out tokens that count."""
-        return self.holdout.tokens[self.holdout.mask]
-
     def predicted(self, predicate: Predicate) -> Float[np.ndarray, " token"]:
-        """What a formula predicts at them."""
+        """What a formula predicts at the tokens that count."""
         return predicate.predict_text(self.text)[self.holdout.mask].astype(np.float64)
 
 
-def figures_of(text: HeldOutText, unit: Unit, predicate: Predicate) -> dict[str, float | None]:
+def figures_of(text: HeldOutText, unit: Unit, predicate: Predicate, seed: int) -> Figures:
     """All figures of a target's explanation."""
-    true = text.holdout.signal(unit)[text.holdout.mask].astype(np.float64)
-    predicted, meaning = text.predicted(predicate), predicate.meaning()
-    seen = text.seen[text.tokens]
+    task = scoring_task(
+        unit,
+        "holdout",
+        text.holdout,
+        text.explore,
+        predicate.predict_text(text.text),
+        parts=formula_parts(predicate, text.text),
+        seed=seed,
+    )
+    simulated = score_simulation(task)
+    evidence = evidence_for_verdict(task)
+    outcomes = score_all(task, FORMULA_SCORERS)
+    over_list, meaning_over_list = evidence.over_list, evidence.meaning_over_list
     return {
-        "r": pearson(predicted, true),
-        "list": pearson(list_prediction(text, unit), true),
-        "meaning": pearson(text.predicted(meaning), true),
-        "unseen": _r_at(seen == 0, predicted, true),
-        "rare": _r_at(seen <= RARE, predicted, true),
-        "r3": pearson(text.predicted(predicate.headline()), true),
-        "p50": coverage(text, predicate.headline(), true),
-        "named": len(meaning.terms),
+        "r": simulated.value,
+        "low": simulated.low,
+        "high": simulated.high,
+        "list": simulated.floors.list,
+        **{outcome.scorer: outcome.value for outcome in outcomes},
+        "named": len(predicate.meaning().terms),
         "listed": len(predicate.literals()),
         "bits": predicate.bits(),
+        "p": evidence.p,
+        "over_trivial_low": evidence.over_trivial.low,
+        "active_documents": evidence.active_documents,
+        "over_list": over_list.value if over_list else None,
+        "over_list_low": over_list.low if over_list else None,
+        "meaning_over_list": meaning_over_list.value if meaning_over_list else None,
     }
 
 
-def _r_at(
-    chosen: Bool[np.ndarray, " token"],
-    predicted: Float[np.ndarray, " token"],
-    true: Float[np.ndarray, " token"],
-) -> float | None:
-    return pearson(predicted[chosen], true[chosen]) if chosen.any() else None
+def verdicts_of(targets: Sequence[str], figures: Sequence[Figures]) -> list[Verdict]:
+    """The verdicts and tiers that one run of these targets would have."""
+    return decide_verdicts([_result(*pair) for pair in zip(targets, figures, strict=True)])
 
 
-def coverage(text: HeldOutText, headline: Predicate, true: Float[np.ndarray, " token"]) -> float:
-    """Share of the strongest tokens at which a term holds that has the token's sign."""
-    holds = np.zeros(len(true), dtype=bool)
-    for term in headline.terms:
-        has_sign = np.sign(true) == term.sign
-        holds |= term.concept.mask(text.text)[text.holdout.mask] & has_sign
-    strongest = np.argsort(-np.abs(true), kind="stable")[:STRONGEST]
-    return float(holds[strongest].mean())
-
-
-def list_prediction(text: HeldOutText, unit: Unit) -> Float[np.ndarray, " token"]:
-    """The 24 tokens that lower the squared error on explore most, each with its fitted weight."""
-    tokens = text.explore.tokens[text.explore.mask]
-    signal = text.explore.signal(unit)[text.explore.mask].astype(np.float64)
-    size = len(text.seen)
-    centred = signal - signal.mean()
-    sums = np.bincount(tokens, centred, minlength=size)
-    best = np.argsort(-(sums**2) / (text.seen + SHRINK), kind="stable")[:LISTED]
-    rest = float(centred[~np.isin(tokens, best)].mean()) if len(best) < size else 0.0
-    weight = np.zeros(size)
-    weight[best] = (sums[best] - text.seen[best] * rest) / (text.seen[best] + SHRINK)
-    return weight[text.tokens]
+def _result(target: str, figures: Figures) -> TargetResult:
+    over_list = figures["over_list"]
+    tier_scores = TierScores(
+        over_list=0.0 if over_list is None else over_list,
+        over_list_low=figures["over_list_low"],
+        meaning_over_list=figures["meaning_over_list"],
+        headline=figures["headline"],
+        coverage=figures["coverage"],
+    )
+    return TargetResult(
+        target,
+        value=figures["r"],
+        low=figures["low"],
+        high=figures["high"],
+        p=figures["p"],
+        over_trivial=figures["over_trivial_low"],
+        active_documents=int(figures["active_documents"] or 0),
+        tier_scores=tier_scores,
+    )

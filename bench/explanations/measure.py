@@ -20,6 +20,7 @@ from jaxtyping import Int
 
 from ...agent.controls.explain_alone import explain_alone
 from ...agent.investigation.split_data import SplitData
+from ...agent.runlog.config import target_seed
 from ...agent.runlog.lexicon import subject_lexicon
 from ...agent.runlog.run_subject import weights_of
 from ...tools.correlation import pearson
@@ -28,7 +29,7 @@ from ...tools.files.code_digest import code_digest
 from ...tools.index import Collected
 from ...tools.index.holdout import open_collected_holdout
 from ..result_cache import ResultCache
-from .figures import HeldOutText, figures_of
+from .figures import Figures, HeldOutText, figures_of
 from .units import DrawnUnits, Kind, MeasuredUnit
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 SEARCH_CODE = ("tools/dissection", "tools/annotation", "tools/lexica", "agent/explainers")
-"""Folders of the code that formulas depend on."""
+"""Folders of the code that formulas depend on; figures depend on `evals` as well."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class ExplanationRow:
     predicate: str | None
     origin: str | None
     seconds: float
-    figures: dict[str, float | None]
+    figures: Figures
     half_r: float | None = None
     half_shared: float | None = None
 
@@ -73,9 +74,9 @@ class ExplanationBench:
 
     def __init__(self, drawn: DrawnUnits, reporter: Reporter) -> None:
         self.drawn, self._reporter = drawn, reporter
-        self._results = ResultCache(
-            "explanations", code_digest(*(ROOT / folder for folder in SEARCH_CODE))
-        )
+        code = [ROOT / folder for folder in SEARCH_CODE]
+        self._formulas = ResultCache("explanations", code_digest(*code))
+        self._figures = ResultCache("explanations", code_digest(*code, ROOT / "evals"))
         self._caches: list[dict[str, Any]] = [{}, {}, {}]
         """Of all of explore, and of its two halves: what targets share of a search."""
         self._is_warm: set[int | None] = set()
@@ -105,7 +106,7 @@ class ExplanationBench:
             whole["predicate"],
             whole["origin"],
             whole["seconds"],
-            figures_of(self._text, unit, _predicate(whole)),
+            self._figures_of(unit, _predicate(whole)),
         )
         if not in_halves:
             return row
@@ -113,6 +114,15 @@ class ExplanationBench:
         first, second = map(_predicate, halves)
         agreement = pearson(self._text.predicted(first), self._text.predicted(second))
         return replace(row, half_r=agreement, half_shared=_shared(first, second))
+
+    def _figures_of(self, unit: Unit, predicate: Predicate) -> Figures:
+        seed = self.drawn.draw.seed
+
+        def measure() -> dict[str, Any]:
+            return dict(figures_of(self._text, unit, predicate, target_seed(seed, str(unit))))
+
+        key = (*self.drawn.identity, seed, unit, predicate.to_text())
+        return self._figures.get_or_make(measure, *key)
 
     @cached_property
     def _folder(self) -> Path:
@@ -154,7 +164,7 @@ class ExplanationBench:
 
         seed = self.drawn.draw.seed
         identity = (*self.drawn.identity, explainer.name, explainer.version, label, seed)
-        return self._results.get_or_make(explain, *identity, unit, half)
+        return self._formulas.get_or_make(explain, *identity, unit, half)
 
     def _explore_data(self, unit: Unit, half: int | None) -> TargetData:
         data = self._data.of(unit, "explore")

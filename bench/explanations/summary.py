@@ -7,35 +7,68 @@ from typing import Any
 
 import numpy as np
 
+from ...agent.runlog.tiers import TIERS
+from ...evals.verdict import Verdict
+from .figures import verdicts_of
 from .measure import ExplanationRow
 
-MEASURED = ("r", "list", "meaning", "unseen", "rare", "r3", "p50", "named", "listed", "bits")
+MEASURED = (
+    "r",
+    "list",
+    "meaning",
+    "headline",
+    "coverage",
+    "unseen",
+    "rare",
+    "salient",
+    "beyond_lookup",
+    "named",
+    "listed",
+    "bits",
+)
 """Figures whose means are shown."""
+
+
+def verdicts_by_target(rows: Sequence[ExplanationRow]) -> dict[str, Verdict]:
+    """The verdicts of one run of all real units, and of one of all rotated directions."""
+    verdicts: dict[str, Verdict] = {}
+    for rotated in (False, True):
+        chosen = [row for row in rows if (row.kind == "rotated") == rotated]
+        decided = verdicts_of([row.target for row in chosen], [row.figures for row in chosen])
+        verdicts |= {verdict.target: verdict for verdict in decided}
+    return verdicts
 
 
 def summary(rows: Sequence[ExplanationRow]) -> list[dict[str, Any]]:
     """A line for each kind and layer, and one for each kind over all layers (layer None)."""
+    verdicts = verdicts_by_target(rows)
     lines: list[dict[str, Any]] = []
     for kind in dict.fromkeys(row.kind for row in rows):
         of_kind = [row for row in rows if row.kind == kind]
         layers = sorted({row.layer for row in of_kind}) if kind != "head" else []
         for layer in layers:
-            lines.append(_line(kind, layer, [row for row in of_kind if row.layer == layer]))
-        lines.append(_line(kind, None, of_kind))
+            of_layer = [row for row in of_kind if row.layer == layer]
+            lines.append(_line(kind, layer, of_layer, verdicts))
+        lines.append(_line(kind, None, of_kind, verdicts))
     return lines
 
 
-def _line(kind: str, layer: int | None, rows: Sequence[ExplanationRow]) -> dict[str, Any]:
-    means = {name: mean(row.figures[name] for row in rows) for name in MEASURED}
-    differences = (_minus(row.figures["r"], row.figures["list"]) for row in rows)
+def _line(
+    kind: str, layer: int | None, rows: Sequence[ExplanationRow], verdicts: dict[str, Verdict]
+) -> dict[str, Any]:
+    tiers = [verdicts[row.target].tier for row in rows]
+    kept = [row for row in rows if verdicts[row.target].verdict == "kept"]
     return {
         "kind": kind,
         "layer": layer,
         "targets": len(rows),
-        **means,
-        "r_minus_list": mean(differences),
+        **{name: mean(row.figures[name] for row in rows) for name in MEASURED},
+        "r_minus_list": mean(row.figures["over_list"] for row in rows),
         "half_r": mean(row.half_r for row in rows),
         "half_shared": mean(row.half_shared for row in rows),
+        "kept": len(kept),
+        "kept_below_list": sum((row.figures["over_list"] or 0) < 0 for row in kept),
+        "tiers": {tier: tiers.count(tier) for tier in TIERS},
         "seconds": mean(row.seconds for row in rows),
     }
 
@@ -44,7 +77,3 @@ def mean(values: Iterable[float | None]) -> float | None:
     """The mean of what is known, to four digits; None if nothing is."""
     known = [value for value in values if value is not None]
     return round(float(np.mean(known)), 4) if known else None
-
-
-def _minus(first: float | None, second: float | None) -> float | None:
-    return None if first is None or second is None else first - second

@@ -1,4 +1,4 @@
-"""The bench of explanations: its list against least squares, its halves, and the same rows each time."""
+"""The bench of explanations: the figures of a run, halves, families left out, the same rows each time."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ import pytest
 
 from hubel.agent.explainers.compositional import Compositional
 from hubel.agent.explainers.ten_tokens import TenTokens
+from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.runlog.progress import Reporter
+from hubel.agent.runlog.views import target_rows
 from hubel.bench.explanations.ablation import ablation_lines, families, without
-from hubel.bench.explanations.figures import LISTED, SHRINK, list_prediction
 from hubel.bench.explanations.measure import ExplanationBench
-from hubel.bench.explanations.summary import summary
+from hubel.bench.explanations.summary import summary, verdicts_by_target
 from hubel.bench.explanations.units import DrawnUnits, UnitDraw
 from hubel.tools.dissection.grammar import parse_concept
 from hubel.tools.index import Index
 from hubel.tools.subject.address import Unit
 from hubel.tools.subject.subject import Subject
+from tests.support.configs import run_config
 
 DRAW = UnitDraw((0, 2), neurons=3, heads=2, rotated=2, halves=1, seed=7)
 
@@ -69,19 +71,26 @@ def test_halves_share_no_document(bench: ExplanationBench) -> None:
     assert len(first.document) + len(second.document) == len(bench._explore_data(unit, None).mask)
 
 
-def test_the_list_is_a_ridge_regression_on_its_tokens(bench: ExplanationBench) -> None:
-    text, unit = bench._text, Unit.parse(next(bench.rows(TenTokens())).target)
-    predicted = list_prediction(text, unit)
-    tokens = text.explore.tokens[text.explore.mask]
-    signal = text.explore.signal(unit)[text.explore.mask].astype(np.float64)
-    weights = dict(zip(text.tokens.tolist(), predicted.tolist(), strict=True))
-    listed = sorted({token for token, weight in weights.items() if weight})
-    assert 0 < len(listed) <= LISTED
-    columns = (tokens[:, None] == listed).astype(float)
-    rest = signal[~columns.any(axis=1)].mean()
-    gram = columns.T @ columns + SHRINK * np.eye(len(listed))
-    expected = np.linalg.solve(gram, columns.T @ (signal - rest))
-    assert [weights[token] for token in listed] == pytest.approx(expected)
+def test_figures_are_those_of_a_run_of_the_same_units(
+    bench: ExplanationBench, tiny: Subject, tiny_index: Path, tmp_path: Path
+) -> None:
+    rows = [row for row in bench.rows(TenTokens()) if row.kind != "rotated"]
+    settings = {"index": str(tiny_index), "explainer": "ten-tokens", "seed": DRAW.seed}
+    make_run(tmp_path / "run", resolve(run_config(targets=[r.target for r in rows], **settings)))
+    execute_run(tmp_path / "run", subject=tiny)
+    verdicts = verdicts_by_target(rows)
+    for row, of_run in zip(rows, target_rows(tmp_path / "run"), strict=True):
+        assert (row.predicate, row.sentence) == (of_run["predicate"], of_run["explanation"])
+        verdict = verdicts[row.target]
+        assert (verdict.verdict, verdict.tier) == (of_run["verdict"], of_run["tier"])
+        values = {
+            score["scorer"]: score["value"]
+            for score in of_run["scores"]
+            if (score["split"], score["text"]) == ("holdout", "random")
+        }
+        values["r"] = values.pop("simulation")
+        assert values == {name: row.figures[name] for name in values}
+        assert len(values) > 5
 
 
 def test_a_family_is_left_out_with_its_parts_and_what_it_is_worth_is_the_difference(

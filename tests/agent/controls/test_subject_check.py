@@ -16,7 +16,6 @@ from hubel.agent.controls.subject_check import (
     check_subject,
 )
 from hubel.agent.review.report import write_report
-from hubel.agent.run.replay import replay
 from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.subject_warning import EVENT, warning_of
 from hubel.agent.runlog.views import target_rows
@@ -108,7 +107,6 @@ def test_a_run_of_a_random_subject_says_so_everywhere(finished: Path, tmp_path: 
     assert f"loss {event['loss']:.2f} against {event['frequencies']:.2f}" in warning
     page = write_report(finished, tmp_path / "report.html").read_text(encoding="utf-8")
     assert f"Warning: {warning}." in page or json.dumps(warning)[1:-1] in page
-    assert replay(finished).mismatches == []
 
 
 @pytest.mark.parametrize("event", [None, {}, {"loss": 3.0, "frequencies": 7.0}, {"loss": 3.0}])
