@@ -113,7 +113,11 @@ class DialogueDriver(ExplainerDriver):
         if not context.config.competitor:
             return
         search = Compositional(context.config.seed)
-        request = {"explainer": search.name, "version": search.version, "competitor": True}
+        request = self._competitor_request(view.unit) or {
+            "explainer": search.name,
+            "version": search.version,
+            "competitor": True,
+        }
         move = _journaled_move(context, search, view, request)
         select = context.data.of(view.unit, "select")
         scores = {
@@ -125,6 +129,12 @@ class DialogueDriver(ExplainerDriver):
             best = max(scores, key=lambda hypothesis: scores[hypothesis])
             competitor = asdict(best) | {"select": scores[best]}
             context.log.write("competitor", competitor, target=str(view.unit))
+
+    def _competitor_request(self, unit: Unit) -> Data | None:
+        """The request that was answered before, perhaps by an earlier version of the search."""
+        calls = self.context.log.all("explainer_call", str(unit)).values()
+        requests = (call["request"] for call in calls)
+        return next((request for request in requests if request.get("competitor")), None)
 
     def move(self, view: InvestigationView) -> Move:
         """Ask for one reply, and parse it."""
