@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ..errors import UnavailableError
 from ..lexica import possible_readings
 from .lexicon import Lexicon
 from .text_view import TextView
@@ -32,6 +31,8 @@ PARTS = {
     "adverb": "r",
 }
 """Part of a reading by the tagger's name of a part of speech."""
+LAYERS = ("lemma", "pos", "entity")
+"""Of the annotations, from which readings follow."""
 
 
 class TextReadings(NamedTuple):
@@ -49,6 +50,12 @@ class TextReadings(NamedTuple):
         """Where one of the readings is a member."""
         holds = [any(reading in members for reading in item) for item in self.readings]
         return np.append(np.array(holds, dtype=bool), False)[self.item]
+
+    def of_previous(self) -> TextReadings:
+        """The readings of the token before each position."""
+        item = np.full_like(self.item, -1)
+        item[:, 1:] = self.item[:, :-1]
+        return self._replace(item=item)
 
     def numbers(
         self, keep: Bool[np.ndarray, "contexts seq"], find: Callable[[str], int]
@@ -97,15 +104,14 @@ def text_readings(text: TextView, stop: Collection[str]) -> TextReadings:
     Args:
         stop: function words, which have no readings where no tagger tells them apart.
     """
-    return text.memo("readings", lambda: _tagged(text) or _untagged(text, stop))
+    if text.lexicon.annotator is None:
+        return text.memo("readings", lambda: _untagged(text, stop))
+    return text.memo("readings", lambda: _tagged(text))
 
 
-def _tagged(text: TextView) -> TextReadings | None:
-    try:
-        annotations = text.annotations
-    except UnavailableError:
-        return None
-    lemma, pos, entity = (annotations.of_words(name) for name in ("lemma", "pos", "entity"))
+def _tagged(text: TextView) -> TextReadings:
+    annotations = text.annotations
+    lemma, pos, entity = (annotations.of_words(name) for name in LAYERS)
     letter = [PARTS.get(name, "") for name in pos.values] + [""]
     is_person = np.array([*(name == "person" for name in entity.values), False])
     # One code for each pair of lemma and part of speech.

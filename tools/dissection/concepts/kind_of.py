@@ -10,7 +10,9 @@ import numpy as np
 from ...lexica import ClassKey, Lexica, WordNet, class_phrase, is_nameable, parse_key
 from ..text_view import TextView
 from .base import Concept, family, require
-from .lexical import LexicalClass, distinct_rows, lexica_for, no_rows, readings_in
+from .before import After
+from .lexical import LexicalClass, distinct_rows, lexica_of_readings, no_rows, readings_in
+from .tagged import together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +52,7 @@ class KindOf(LexicalClass):
         cls, text: TextView, keep: Bool[np.ndarray, "contexts seq"], least: int
     ) -> CandidateRows:
         """Classes with enough lemmas at the kept positions, and where they hold (class x position)."""
-        lexica = lexica_for(text)
+        lexica = lexica_of_readings(text)
         wordnet = lexica and lexica.wordnet
         if wordnet is None:
             return no_rows(keep)
@@ -60,8 +62,11 @@ class KindOf(LexicalClass):
         row = {n: i for i, n in enumerate(sorted(set(number.values())))}
         keys, classes = named_classes(wordnet, above, sorted(row))
         concepts: list[Concept] = [cls(key.to_text()) for key in keys]
-        rows = found.rows(keep, classes, {reading: row[n] for reading, n in number.items()})
-        return distinct_rows(concepts, rows, least)
+        row_of = {reading: row[n] for reading, n in number.items()}
+        here = distinct_rows(concepts, found.rows(keep, classes, row_of), least)
+        after: list[Concept] = [After(concept) for concept in concepts]
+        previous = found.of_previous().rows(keep, classes, row_of)
+        return together([here, distinct_rows(after, previous, least)])
 
 
 def named_classes(

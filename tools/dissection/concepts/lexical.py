@@ -11,7 +11,7 @@ from ...annotation import english_problem
 from ...errors import UsageError
 from ...lexica import Lexica
 from ..lexicon import Lexicon
-from ..text_readings import TextReadings, text_readings
+from ..text_readings import LAYERS, TextReadings, text_readings
 from ..text_view import TextView
 from .base import Concept
 from .wordclass import classes
@@ -52,6 +52,9 @@ class LexicalClass(Concept):
         """Classes that the words at the kept positions suggest, and where they hold (class x position)."""
         raise NotImplementedError
 
+    def annotation_layers(self) -> tuple[str, ...]:
+        return LAYERS
+
     def looked_up(self, lexicon: Lexicon) -> list[str]:
         return sorted(self.members(lexicon))
 
@@ -67,13 +70,20 @@ def readings_in(text: TextView) -> TextReadings:
 def lexica_for(text: TextView) -> Lexica | None:
     """The lexica that know a text's words; None if there are none, or it is not English."""
     lexicon = text.lexicon
-    if lexicon.annotator is None:
-        return lexicon.lexica
-    # Only then it is known that words can be told apart; a tagger that is missing is another matter.
-    problem = text.memo(
-        "english problem", lambda: english_problem(lexicon.strings, text.tokens, text.length)
-    )
-    return None if problem else lexicon.lexica
+
+    def find() -> str:
+        return english_problem(lexicon.strings, text.tokens, text.length)
+
+    # A vocabulary without a tagger is a test's or a made one, with few function words.
+    not_english = lexicon.annotator is not None and text.memo("english problem", find)
+    return None if not_english else lexicon.lexica
+
+
+def lexica_of_readings(text: TextView) -> Lexica | None:
+    """The same, and None as well if the text's words should be tagged and cannot be."""
+    if text.lexicon.annotator is not None and text.annotation_problem:
+        return None
+    return text.lexicon.lexica
 
 
 def no_rows(keep: Bool[np.ndarray, "contexts seq"]) -> CandidateRows:
@@ -83,7 +93,9 @@ def no_rows(keep: Bool[np.ndarray, "contexts seq"]) -> CandidateRows:
     return [], csr_matrix((0, int(keep.sum())))
 
 
-def distinct_rows(concepts: list[Concept], rows: csr_matrix, least: int) -> CandidateRows:
+def distinct_rows(
+    concepts: list[Concept], rows: csr_matrix, least: int
+) -> tuple[list[Concept], csr_matrix]:
     """Those that hold at enough positions; of several that hold at the same ones, the first.
 
     Args:

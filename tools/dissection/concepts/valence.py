@@ -11,7 +11,7 @@ from ...lexica import Lexica
 from ...lexica.valence import VALENCES
 from ..text_view import TextView
 from .base import Concept, family, require
-from .lexical import LexicalClass, distinct_rows, lexica_for, no_rows
+from .lexical import LexicalClass, distinct_rows, lexica_of_readings, no_rows
 
 if TYPE_CHECKING:
     from jaxtyping import Bool
@@ -50,7 +50,7 @@ class Valence(LexicalClass):
         """The classes, and where they hold."""
         from scipy.sparse import csr_matrix
 
-        lexica = lexica_for(text)
+        lexica = lexica_of_readings(text)
         if lexica is None or lexica.valence is None:
             return no_rows(keep)
         concepts: list[Concept] = [cls(name) for name in VALENCES]

@@ -10,7 +10,7 @@ import numpy as np
 from ...lexica import Lexica
 from ..text_view import TextView
 from .base import Concept, family, require
-from .lexical import LexicalClass, distinct_rows, lexica_for, no_rows, readings_in
+from .lexical import LexicalClass, distinct_rows, lexica_of_readings, no_rows, readings_in
 from .words import quoted
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class WordFamily(LexicalClass):
         """Families of which several lemmas occur at the kept positions, and where they hold."""
         from scipy.sparse import csr_matrix
 
-        lexica = lexica_for(text)
+        lexica = lexica_of_readings(text)
         wordnet = lexica and lexica.wordnet
         if wordnet is None:
             return no_rows(keep)
