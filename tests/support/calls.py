@@ -10,12 +10,14 @@ _LABELLED = [f"{word} cat {i}" for i in range(6) for word in ("the", "a")]
 
 CALLS: dict[str, dict[str, Any]] = {
     "ablate": {"unit": "mlp.1.5", "texts": [TEXT], "op": "zero", "new_tokens": 2},
+    "activations.by_concept": {"unit": "mlp.1.5", "by": "word", "k": 2, "most": 20},
     "activations.exemplars": {"unit": "mlp.1.5", "k": 2},
     "activations.on_text": {"units": ["mlp.1.5"], "texts": [TEXT, OTHER]},
     "activations.search": {"text": TEXT, "k": 3},
     "activations.statistics": {"unit": "mlp.1.5"},
     "attribute": {"unit": "mlp.1.5", "text": TEXT, "baseline": "zero"},
     "coactivating": {"unit": "mlp.1.5", "contexts": 6, "k": 2},
+    "concepts": {"family": "kind"},
     "compare": {"unit": "mlp.1.5", "text": TEXT, "other": OTHER},
     "corpus.search": {"unit": "mlp.1.5", "pattern": "cat", "most": 4},
     "generate": {"units": ["mlp.1.5"], "text": TEXT, "new_tokens": 2},

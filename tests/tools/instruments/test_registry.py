@@ -107,7 +107,7 @@ def test_a_name_is_registered_once_and_an_unknown_one_lists_the_known() -> None:
     with pytest.raises(UsageError, match="'echo' is registered already"):
         instrument("echo", needs=())(lambda context: Echo(()))
     with pytest.raises(
-        ArgumentError, match=r"'logitlens'; there are ablate, activations\.exemplars"
+        ArgumentError, match=r"'logitlens'; there are ablate, activations\.by_concept"
     ):
         call("logitlens", {}, InstrumentContext())
 
