@@ -1,11 +1,16 @@
 """Predictions against outcomes: compared by arithmetic, never by the model that made the prediction.
 
-    fires     quantity >= q90 of the side's activation on explore
+    fires     quantity >= q90 of the side's activation on explore, or a higher firing level
     silent    quantity <  q50 of it
     greater   quantity on text A > quantity on text B
     within    a <= quantity <= b
     raises    quantity > 0
     lowers    quantity < 0
+
+For most neurons q90 is near zero: on the default subject it lies at 6 % of the way from the median to
+the largest activation (median over 200 neurons), so that nearly everything "fires". A language model's
+`fires` therefore means at least FIRING of the side's range, from the median to the level that one
+token in a thousand reaches, and never less than q90 (docs/design/firing-level.md).
 
 A KL or a rank has no q50 and q90, so that only `greater` (KL) and `within` can be predicted of
 them. What steering and patching change has a sign and a size: `raises`, `lowers` and `within`. The
@@ -15,7 +20,7 @@ also for a unit that is positive half of the time. Position 0 of a text is left 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
@@ -37,23 +42,36 @@ class PredictionOutcome(TypedDict):
     outcome: Literal["for", "against", "void"]
 
 
+FIRING = 0.25
+"""Share of a side's range that a language model's `fires` means."""
 VOID: PredictionOutcome = {"observed": None, "compared": None, "outcome": "void"}
 """The outcome of an experiment that could not be read: neither for nor against."""
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """q50 and q90 of a side's signed activation over every token of explore."""
+    """Quantiles of a side's signed activation over every token of explore, and the largest."""
 
     q50: float
     q90: float
+    q99: float = 0.0
+    q999: float = 0.0
+    largest: float = 0.0
+
+    def fires(self, level: float) -> float:
+        """What an activation must reach for `fires`.
+
+        Args:
+            level: share of the side's range; 0 means q90.
+        """
+        return max(self.q90, self.q50 + level * (self.q999 - self.q50)) if level else self.q90
 
     @classmethod
     def of(cls, activations: Float[np.ndarray, " tokens"], side: str) -> Thresholds:
         """From a target's raw activations at the tokens that count."""
         signed = -activations if side == "-" else activations
-        q50, q90 = np.quantile(signed, [0.5, 0.9])
-        return cls(float(q50), float(q90))
+        quantiles = np.quantile(signed, [0.5, 0.9, 0.99, 0.999, 1.0])
+        return cls(*map(float, quantiles))
 
 
 @dataclass(frozen=True)
@@ -98,7 +116,8 @@ def compare(
     compared: float | list[float]
     match experiment.relation:
         case "fires" if thresholds is not None:
-            compared, holds = thresholds.q90, observed >= thresholds.q90
+            compared = thresholds.fires(experiment.level)
+            holds = observed >= compared
         case "silent" if thresholds is not None:
             compared, holds = thresholds.q50, observed < thresholds.q50
         case "greater" if other is not None:
@@ -130,7 +149,17 @@ def _quantity(experiment: Experiment, passage: Passage, reading: Reading) -> flo
     return max(inside) if experiment.quantity == "max" else sum(inside) / len(inside)
 
 
-def tally(outcomes: Sequence[Mapping[str, Any]], hypothesis: str) -> tuple[int, int]:
-    """How many outcomes are for and against a hypothesis; void ones count for neither."""
-    own = [row["outcome"] for row in outcomes if row["hypothesis"] == hypothesis]
+def tally(
+    outcomes: Sequence[Mapping[str, Any]], hypothesis: str, inherited: Collection[str] = ()
+) -> tuple[int, int]:
+    """How many outcomes are for and against a hypothesis; void ones count for neither.
+
+    Args:
+        inherited: experiments of the hypothesis that it revises, which count for it too.
+    """
+    own = [
+        row["outcome"]
+        for row in outcomes
+        if row["hypothesis"] == hypothesis or row.get("experiment") in inherited
+    ]
     return own.count("for"), own.count("against")

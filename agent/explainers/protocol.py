@@ -34,6 +34,25 @@ LONGEST_LENS = 100
 """Tokens of a logit lens that are searched for a rank; a token that is missing gets the next rank."""
 
 
+_LEFT_OUT_IF_EMPTY = frozenset({"gist", "written", "inherited", "level", "parts"})
+"""Fields that only language models fill, and that the first logs lack: the hashes of other moves, and
+of older ones, stay what they were."""
+
+
+def recorded(value: Any) -> Any:
+    """A value of this module as the log has it: plain JSON."""
+    return _without_empty(jsonable(value))
+
+
+def _without_empty(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_empty(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {k: v for k, v in value.items() if v or k not in _LEFT_OUT_IF_EMPTY}
+    return {key: _without_empty(item) for key, item in kept.items()}
+
+
 @dataclass(frozen=True)
 class Hypothesis:
     """A claim about a target in two renderings of one formula."""
@@ -47,11 +66,23 @@ class Hypothesis:
     """How the explainer came to it ("full", "tokens only"), for the log."""
     parent: str | None = None
     """The hypothesis that this one revises."""
+    gist: str = ""
+    """A language model's own words for it, at most 25. They never decide a verdict."""
+    written: str = ""
+    """The formula as a language model wrote it, if the predicate is not the same."""
+    inherited: tuple[str, ...] = ()
+    """Experiments of the parent whose predictions also follow from this predicate."""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """From a log row, which may have further keys (the round, a score)."""
-        return cls(**{name: data[name] for name in cls.__dataclass_fields__ if name in data})
+        fields: dict[str, Any] = {n: data[n] for n in cls.__dataclass_fields__ if n in data}
+        fields["inherited"] = tuple(data.get("inherited", ()))
+        return cls(**fields)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return recorded(self)
 
 
 @dataclass(frozen=True)
@@ -89,6 +120,8 @@ class Experiment:
     """The token whose logit a `logit_difference` subtracts; `other` then holds the source text."""
     strength: float = 0.0
     """What is added to the unit's activation for `logprob`."""
+    level: float = 0.0
+    """Of `fires`: the share of the side's range that counts as firing, at least q90 (`predictions`)."""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -172,7 +205,7 @@ class Move:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, as it is journaled."""
-        return jsonable(self)
+        return recorded(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -195,6 +228,8 @@ class Feedback:
     score: float
     worst: tuple[Mapping[str, Any], ...] = ()
     """Passages of select where predicted and true differ most: `{text, token, true, predicted}`."""
+    parts: Mapping[str, float | None] = field(default_factory=dict)
+    """Scores of the formula's parts on select (`investigation.part_scores`); for language models."""
 
 
 @dataclass(frozen=True)
@@ -286,9 +321,9 @@ class InvestigationView:
             "moves": self.moves,
             "seed": self.seed,
             "observation": self.observation,
-            "hypotheses": jsonable(self.hypotheses),
-            "outcomes": jsonable(self.outcomes),
-            "feedback": jsonable(self.feedback),
+            "hypotheses": recorded(self.hypotheses),
+            "outcomes": recorded(self.outcomes),
+            "feedback": recorded(self.feedback),
         }
 
 
@@ -302,6 +337,8 @@ class Conversation:
     """How a printed predicate does on explore."""
     grade: Callable[[tuple[str, ...]], GradedPredicate]
     """The best grades on explore for some printed concepts."""
+    follows: Callable[[str, Sequence[Experiment]], Sequence[bool]]
+    """Whether the predictions of some experiments follow from a printed predicate."""
     replies_after: Callable[[int], Sequence[AnsweredReply]]
     """The replies of all moves of this target but the first n."""
     competitor: Hypothesis | None = None

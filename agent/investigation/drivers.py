@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ from ..runlog.log import canonical
 from .eligibility import eligible_hypotheses, reason_without_winner
 from .experiment import read_for_model, read_plainly, run_experiments
 from .formula_scores import fit_on_explore, grade_on_explore, score_formula
+from .inheritance import predictions_that_follow
 from .observe import observe_for_model, observe_unit
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class DialogueDriver(ExplainerDriver):
         }
         if scores:
             best = max(scores, key=lambda hypothesis: scores[hypothesis])
-            competitor = asdict(best) | {"select": scores[best]}
+            competitor = best.to_json() | {"select": scores[best]}
             context.log.write("competitor", competitor, target=str(view.unit))
 
     def _competitor_request(self, unit: Unit) -> Data | None:
@@ -170,6 +171,7 @@ class DialogueDriver(ExplainerDriver):
             ask=ask,
             fit=partial(fit_on_explore, context, unit),
             grade=partial(grade_on_explore, context, unit),
+            follows=partial(predictions_that_follow, context, unit),
             replies_after=replies_after,
             competitor=Hypothesis.from_json(competitor) if competitor else None,
             competitor_score=competitor["select"] if competitor else None,

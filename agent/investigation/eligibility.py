@@ -2,7 +2,8 @@
 
 A hypothesis may win if:
 
-1. It kept more predictions than it failed; void experiments count for neither.
+1. It kept more predictions than it failed; void experiments count for neither. A revision counts
+   those of its parent's whose predictions follow from it too.
 2. A second look has tested it, which had not seen the reasoning that led to it.
 3. The investigation did not end with "cannot explain".
 """
@@ -29,7 +30,10 @@ def eligible_hypotheses(log: RunLog, target: str) -> set[str]:
         return set()
     tested = {move["look"] for move in moves if move.get("look") and move["experiments"]}
     outcomes = list(log.all("outcome", target).values())
-    tallies = {id: tally(outcomes, id) for id in tested}
+    hypotheses = log.all("hypothesis", target)
+    tallies = {
+        id: tally(outcomes, id, hypotheses.get(id, {}).get("inherited", ())) for id in tested
+    }
     return {id for id, (kept, failed) in tallies.items() if kept > failed}
 
 

@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...tools.files.jsonable import jsonable
 from ..explainers.language_model.prompt_text import strongest_tokens
 from ..explainers.predictions import VOID, PredictionOutcome, Reading, adjudicate, compare
-from ..explainers.protocol import LONGEST_LENS
+from ..explainers.protocol import LONGEST_LENS, recorded
 
 if TYPE_CHECKING:
     from ...tools.subject.address import Unit
@@ -52,7 +51,7 @@ def run_experiments(
     target = str(unit)
     # 1. Log the predictions before anything is measured.
     for planned in experiments:
-        prediction = jsonable(planned) | {"call": planned.call}
+        prediction = recorded(planned) | {"call": planned.call}
         context.log.write("prediction", prediction, target=target, id=planned.id)
     # 2. Read all texts at once.
     texts = [text for planned in experiments if _reads_text(planned) for text in planned.texts]

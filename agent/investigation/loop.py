@@ -152,7 +152,7 @@ def propose(driver: ExplainerDriver, unit: Unit, state: LoopState) -> Update:
     log.write("move", move.to_json(), target=target, id=str(number))
     for hypothesis in move.hypotheses:
         _check(hypothesis)
-        row = vars(hypothesis) | {"round": state.get("round", 0)}
+        row = hypothesis.to_json() | {"round": state.get("round", 0)}
         log.write("hypothesis", row, target=target, id=hypothesis.id)
         driver.context.show_first(target, hypothesis.sentence)
     return {
@@ -226,7 +226,7 @@ def _view(context: InvestigationContext, unit: Unit, state: LoopState) -> Invest
         hypotheses=hypotheses,
         outcomes=tuple(context.log.all("outcome", target).values()),
         feedback={
-            h.id: Feedback(row["score"], tuple(row["worst"]))
+            h.id: Feedback(row["score"], tuple(row["worst"]), row.get("parts", {}))
             for h in hypotheses
             if (row := feedback.get(h.id)) is not None
         },

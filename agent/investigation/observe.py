@@ -7,12 +7,16 @@ being sides:
     exemplars+, exemplars-  the contexts in which it fires most
     logit_lens              the next tokens that it promotes and suppresses (not for heads)
     middling+, middling-    contexts spread over its whole range (language models only)
-    thresholds              by side, what counts as silent and as firing (language models only)
+    thresholds              by side, quantiles of the activation, the largest, and what counts as firing
+                            (language models only)
 """
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
+
+from ..explainers.predictions import FIRING
 
 if TYPE_CHECKING:
     from ...tools.subject.address import Unit
@@ -42,7 +46,8 @@ def observe_for_model(context: InvestigationContext, unit: Unit) -> Data:
     for side in _sides(unit):
         observation["middling" + side] = _exemplars(context, unit, side, "quantile", QUANTILES)
         thresholds = context.data.thresholds(unit, side)
-        observation["thresholds"][side] = [thresholds.q50, thresholds.q90]
+        firing = {"fires": thresholds.fires(FIRING)}
+        observation["thresholds"][side] = asdict(thresholds) | firing
     return observation
 
 

@@ -10,11 +10,13 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from .formula_scores import score_formula
+from .part_scores import part_scores
 from .sentence_scores import simulate_on_select
 
 if TYPE_CHECKING:
     from ...tools.subject.address import Unit
     from ..explainers.protocol import Hypothesis
+    from ..runlog.log import Data
     from .context import InvestigationContext
 
 
@@ -54,6 +56,9 @@ def score_on_select(
     if hypothesis.predicate is None:
         return simulate_on_select(context, unit, hypothesis)
     score, worst = score_formula(context.data.of(unit, "select"), hypothesis.predicate)
-    feedback = {"score": score, "worst": worst}
+    feedback: Data = {"score": score, "worst": worst}
+    if context.config.explainer.model:  # a search does not revise
+        explore, select = (context.data.of(unit, split) for split in ("explore", "select"))
+        feedback["parts"] = part_scores(explore, select, hypothesis.predicate)
     context.log.write("feedback", feedback, target=str(unit), id=hypothesis.id)
     return score

@@ -46,8 +46,8 @@ from .execute import investigate_all
 from .verify_run import verify_run
 
 JOURNAL = frozenset(
-    {"call", "explainer_call", "fit", "grades", LLM_CALL, LLM_REQUEST, "retry", "explainer"}
-    | {"score_failure", "rotated", "subject_check"}
+    {"call", "explainer_call", "fit", "grades", "follows", LLM_CALL, LLM_REQUEST, "retry"}
+    | {"explainer", "score_failure", "rotated", "subject_check"}
 )
 """Events that are copied: what a run was told, as opposed to what it computed."""
 _NOT_COMPUTED = (*COST_KEYS, "error")

@@ -17,7 +17,7 @@ BOOKKEEPING = frozenset({FILE, "sealed", "load", "timing"})
 COSTS = {"conclusion": ("seconds", "calls")}
 """Kind of event to the keys of its cost, which are not compared: a score that failed and was retried
 costs more than when the event was written."""
-ANSWERS = ("call", "explainer_call", "fit", "grades")
+ANSWERS = ("call", "explainer_call", "fit", "grades", "follows")
 """Events that are named by the hash of their kind and request."""
 
 

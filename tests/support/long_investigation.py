@@ -39,11 +39,9 @@ def experiments(hypothesis: str | None, words: list[str], context: int) -> list[
     return planned
 
 
-def proposed(sentence: str, predicate: str, revises: str = "") -> dict[str, Any]:
+def proposed(gist: str, predicate: str, revises: str = "") -> dict[str, Any]:
     """A hypothesis as a tool call has it."""
-    return {"sentence": sentence, "predicate": predicate} | (
-        {"revises": revises} if revises else {}
-    )
+    return {"gist": gist, "predicate": predicate} | ({"revises": revises} if revises else {})
 
 
 FIRST = [

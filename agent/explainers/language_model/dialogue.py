@@ -22,6 +22,7 @@ from ...llm.conversation import AssistantMessage, ToolResult, ToolResults, UserM
 from ...llm.token_estimate import request_tokens
 from . import parse_reply, prompt_text
 from .aliases import Aliases
+from .concept_list import concept_list
 from .parse_reply import ParsedReply, ParsedToolCall
 from .shorten import shorten_turn
 from .state import InvestigationState
@@ -63,7 +64,9 @@ class Dialogue:
             Aliases(view.unit, conversation.hidden),
             conversation.fit,
             conversation.grade,
-            firing_levels={side: q90 for side, (_, q90) in thresholds.items()},
+            firing_levels={side: row["fires"] for side, row in thresholds.items()},
+            side=view.unit.side,
+            follows=conversation.follows,
         )
         self.evidence = {"r1": prompt_text.statistics(view), "r2": prompt_text.evidence(view)}
         """What findings may cite, by id."""
@@ -154,6 +157,7 @@ class Dialogue:
         conversation = self.conversation
         competitor = prompt_text.competitor(conversation.competitor, conversation.competitor_score)
         return {
+            "concepts": concept_list(),
             "sides": prompt_text.side_to_explain(self.view),
             "statistics": self.evidence["r1"],
             "evidence": self.evidence["r2"],
@@ -168,7 +172,7 @@ class Dialogue:
             values = {
                 "sides": prompt_text.side_to_explain(self.view),
                 "statistics": prompt_text.statistics(self.view),
-                "sentence": claim.sentence,
+                "sentence": claim.gist or claim.sentence,
                 "predicate": claim.predicate or "none was given",
                 "tried": prompt_text.tested_texts(self._challenges()),
             }
@@ -263,6 +267,7 @@ class Dialogue:
         lines = list(call.faults)
         if call.hypotheses:
             lines.append(prompt_text.fits([(h, self._fit(h)) for h in call.hypotheses]))
+            lines += filter(None, map(self._inherited, call.hypotheses))
         for planned in call.experiments:
             outcome = self.state.outcomes.get(planned.id)
             not_made = f"{planned.id}: not made"
@@ -276,6 +281,12 @@ class Dialogue:
 
     def _fit(self, hypothesis: Hypothesis) -> ExploreFit | None:
         return self.state.fit(hypothesis.predicate) if hypothesis.predicate else None
+
+    def _inherited(self, revision: Hypothesis) -> str:
+        """Which experiments a revision takes over from its parent."""
+        if revision.parent is None or not (earlier := self.state.experiments_of(revision.parent)):
+            return ""
+        return prompt_text.inherited(revision, [e.id for e in earlier], self.state.outcomes)
 
     def _challenges(self) -> list[Experiment]:
         """The experiments of second looks, in order."""

@@ -34,7 +34,7 @@ MAX_OPEN = 256
 class LanguageModelExplainer:
     """Any chat model with tools, as an explainer. Its moves follow from its journaled replies."""
 
-    version = "1"
+    version = "2"
     revises = True
     converses = True
     moves_a_round = 1000
@@ -78,7 +78,9 @@ def _move(dialogue: Dialogue, parsed: ParsedReply, look: str) -> Move:
     conclusion = next(concluding, ParsedToolCall(""))  # an empty one if it does not conclude yet
     claims = ()
     if favourite := dialogue.state.hypotheses.get(conclusion.favourite):
-        claims = trace_claims(f"{conclusion.findings}\n{favourite.sentence}", dialogue.evidence)
+        claims = trace_claims(
+            f"{conclusion.findings}\n{favourite.gist or favourite.sentence}", dialogue.evidence
+        )
     return Move(
         hypotheses=tuple(hypotheses),
         experiments=tuple(experiments),

@@ -10,14 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from ....tools.dissection import Predicate, parse_formula
+from ....tools.dissection import Predicate
 from ....tools.dissection.statement import MAX_WORDS, word_count
-from ....tools.errors import ArgumentError, UsageError
+from ....tools.errors import ArgumentError
+from ..predictions import FIRING
 from ..protocol import Call, Experiment, Hypothesis, Passage
 from . import tools
+from .read_formula import ReadFormula, read_formula
 
 if TYPE_CHECKING:
     from ...llm.conversation import JournaledReply, Reply, ToolCall
@@ -27,8 +28,8 @@ MAX_CALLS = 16
 """Tool calls of one reply that are read; a model in a loop writes hundreds."""
 MAX_REPLY = 40_000
 """Characters of one reply. A longer one would be paid for again with every later request."""
-MAX_PREDICATE = 1500
-"""Characters of a predicate; the limits of the language itself allow about 900."""
+MAX_GIST = 25
+"""Words of a hypothesis in the model's own words."""
 MAX_HYPOTHESES = 40
 """Hypotheses of one investigation: the best of many more on select would be the luckiest."""
 MAIN_TOOLS = ("propose", "experiment", "conclude", "cannot_explain")
@@ -145,12 +146,11 @@ def _propose(id: str, body: tools.Propose, state: InvestigationState, look: str)
         state.proposed += 1
         name = f"h{state.proposed}"
         try:
-            hypothesis, left_out = _hypothesis(name, proposed, state)
+            hypothesis, notes = _hypothesis(name, proposed, state)
         except ArgumentError as error:
             faults.append(f"{name} is not taken: {error}")
             continue
-        if left_out:
-            faults.append(f"{name} is taken without {left_out}")
+        faults += [f"{name} is taken {note}" for note in notes]
         state.hypotheses[name] = hypothesis
         hypotheses.append(hypothesis)
     if (more := len(body.hypotheses) - tools.MAX_PROPOSED) > 0:
@@ -162,63 +162,93 @@ def _propose(id: str, body: tools.Propose, state: InvestigationState, look: str)
 
 def _hypothesis(
     name: str, proposed: tools.Proposed, state: InvestigationState
-) -> tuple[Hypothesis, str]:
-    """A hypothesis, and what had to be left out of its formula."""
-    sentence = " ".join(proposed.sentence.split())
+) -> tuple[Hypothesis, list[str]]:
+    """A hypothesis, and what its writer must know of how it was read."""
     if len(state.hypotheses) >= MAX_HYPOTHESES:
         raise ArgumentError(
             f"{MAX_HYPOTHESES} hypotheses are written down and no more are taken: test and conclude"
         )
-    if not 0 < (words := word_count(sentence)) <= MAX_WORDS:
-        raise ArgumentError(f"the sentence has {words} words; give 1 to {MAX_WORDS}")
-    if _REFERS_TO_ANOTHER.search(sentence):
-        raise ArgumentError(
-            "the sentence leans on another hypothesis; its reader sees it alone: say all that U does"
-        )
     parent = proposed.revises or None
     if parent is not None and parent not in state.hypotheses:
         raise ArgumentError(f"revises {parent!r}: {state.known_hypotheses()}")
-    printed, left_out = None, ""
-    if proposed.predicate:
-        printed, left_out = _canonical_predicate(proposed.predicate, state)
+    revised = state.hypotheses[parent] if parent else None
+    gist, notes = _gist(proposed, revised)
+    written = " ".join((proposed.predicate or "").split())
+    if proposed.add:
+        written = _extended(proposed.add, revised)
+    printed = None
+    if written:
+        read = read_formula(written, state)
+        printed = read.predicate
+        notes += _advice(name, read)
+    sentence = " ".join(proposed.sentence.split())
+    if not sentence:
+        sentence = Predicate.parse(printed).sentence(state.side) if printed else gist
+    hypothesis = Hypothesis(
+        name,
+        sentence,
+        printed,
+        "language model",
+        parent,
+        gist,
+        written if written != printed else "",
+    )
+    _require_new(hypothesis, state)
+    return state.inherit(hypothesis), notes
+
+
+def _gist(proposed: tools.Proposed, revised: Hypothesis | None) -> tuple[str, list[str]]:
+    """The model's own words, those of the hypothesis that it revises if it gives none."""
+    gist = " ".join(proposed.gist.split())
+    sentence = " ".join(proposed.sentence.split())
+    if not gist and not sentence and revised is not None:
+        gist = revised.gist or revised.sentence
+    words = word_count(sentence or gist)
+    if not 0 < words <= MAX_WORDS:
+        raise ArgumentError(f"the sentence has {words} words; give 1 to {MAX_WORDS}")
+    if any(map(_REFERS_TO_ANOTHER.search, (gist, sentence))):
+        raise ArgumentError(
+            "the sentence leans on another hypothesis; its reader sees it alone: say all that U does"
+        )
+    if gist and word_count(gist) > MAX_GIST:
+        shown = " ".join(gist.split()[:MAX_GIST])
+        return shown, [f"with the first {MAX_GIST} words of its gist, which has {word_count(gist)}"]
+    return gist, []
+
+
+def _extended(add: str, revised: Hypothesis | None) -> str:
+    """A revised formula with further concepts, all grades to be fitted again."""
+    if revised is None:
+        raise ArgumentError("`add` needs `revises`: the hypothesis that gets the concepts")
+    concepts = []
+    if revised.predicate:
+        predicate = Predicate.parse(revised.predicate)
+        concepts = [term.concept.to_text() for term in predicate.terms]
+    return " + ".join([*concepts, " ".join(add.split())])
+
+
+def _advice(name: str, read: ReadFormula) -> list[str]:
+    """What to do about terms that were left out."""
+    notes = list(read.notes)
+    if read.predicate is None:
+        notes.append("in words only")
+    if notes and not notes[-1].startswith("with fitted"):
+        repair = "add" if read.predicate else "predicate"
+        notes[-1] += f" (propose it again with revises {name!r} and {repair}; its experiments stay)"
+    return notes
+
+
+def _require_new(hypothesis: Hypothesis, state: InvestigationState) -> None:
+    """Raise ArgumentError if another hypothesis is the same."""
     for other in state.hypotheses.values():
-        if other.predicate == printed and other.sentence == sentence:
+        if other.predicate != hypothesis.predicate:
+            continue
+        if other.sentence == hypothesis.sentence and other.gist == hypothesis.gist:
             raise ArgumentError(f"{other.id} is the same")
-        if printed is not None and other.predicate == printed and other.id != parent:
+        if other.predicate is not None and other.id != hypothesis.parent:
             raise ArgumentError(
                 f"{other.id} has the same predicate; to say it better write revises {other.id!r}"
             )
-    return Hypothesis(name, sentence, printed, "language model", parent), left_out
-
-
-def _canonical_predicate(written: str, state: InvestigationState) -> tuple[str, str]:
-    """The printed form of a predicate that can be parsed and run, and what was left out of it."""
-    if len(written) > MAX_PREDICATE:
-        raise ArgumentError(f"the predicate has {len(written)} characters; at most {MAX_PREDICATE}")
-    written = " ".join(written.split())
-    try:
-        terms = parse_formula(written).terms
-        if not all(term.grade for term in terms):
-            return _graded(tuple(term.concept.to_text() for term in terms), state)
-        predicate = Predicate.parse(written)
-    except (UsageError, ValueError, OverflowError, RecursionError) as error:
-        raise ArgumentError(f"the predicate cannot be read: {str(error)[:900]}") from None
-    if not predicate.terms:
-        raise ArgumentError("the predicate has no term; leave it out, or name at least one concept")
-    if not (isfinite(predicate.step) and isfinite(predicate.rest)):
-        raise ArgumentError("step and rest of the predicate must be numbers; leave them out")
-    printed = predicate.to_text()
-    if problem := state.fit(printed).problem:
-        raise ArgumentError(f"the predicate cannot be run: {problem[:900]}")
-    return printed, ""
-
-
-def _graded(concepts: tuple[str, ...], state: InvestigationState) -> tuple[str, str]:
-    """A printed predicate whose grades the program fits, and which concepts it left out."""
-    graded = state.grade(concepts)
-    if graded.problem:
-        raise ArgumentError(f"no grades can be found: {graded.problem[:900]}")
-    return graded.predicate, graded.left_out
 
 
 def _experiment(
@@ -292,6 +322,7 @@ def _planned(planned: tools.Challenged, id: str, hypothesis: str) -> Experiment:
         other=other,
         bounds=bounds,
         reason=" ".join(planned.why.split())[:200],
+        level=FIRING if relation == "fires" else 0.0,
         **{name: getattr(planned, name) for name in needed if name != "than"},
     )
 

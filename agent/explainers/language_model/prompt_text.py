@@ -44,10 +44,13 @@ def statistics(view: InvestigationView) -> str:
             f"mean {range_['mean']:.3g}, "
             f"active (a tenth of its largest) on {range_['density']:.1%} of tokens."
         )
-    for side, (q50, q90) in view.observation.get("thresholds", {}).items():
+    for side, row in view.observation.get("thresholds", {}).items():
         what = "activation" if side == "+" else "minus activation"
         lines.append(
-            f"Side {side}: fires means {what} at least {q90:.3g}, silent means below {q50:.3g}."
+            f"Side {side}, {what}: median {row['q50']:.3g}, a tenth of all tokens above "
+            f"{row['q90']:.3g}, 1 in 100 above {row['q99']:.3g}, 1 in 1000 above {row['q999']:.3g}, "
+            f"largest {row['largest']:.3g}. fires means at least {row['fires']:.3g}, silent below "
+            f"{row['q50']:.3g}."
         )
     return "\n".join(lines)
 
@@ -56,7 +59,7 @@ def evidence(view: InvestigationView) -> str:
     """Exemplars of both sides, and what the unit writes."""
     observation, parts = view.observation, []
     for number, side in ((2, "+"), (3, "-")):
-        median = observation.get("thresholds", {}).get(side, (0.0,))[0]
+        median = observation.get("thresholds", {}).get(side, {}).get("q50", 0.0)
         for kind, title, count in (
             ("exemplars", "strongest", TOP),
             ("middling", "middling", MIDDLING),
@@ -191,13 +194,43 @@ def _with_worth(hypothesis: Hypothesis, fit: ExploreFit) -> str:
     ).removeprefix("+ ")
 
 
+def inherited(
+    revision: Hypothesis, earlier: Sequence[str], outcomes: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """Which of its parent's experiments a revision takes over, and which not."""
+    kept = [outcomes[id]["outcome"] for id in revision.inherited]
+    line = (
+        f"{revision.id} inherits {len(kept)} of {len(earlier)} experiments of {revision.parent}: "
+        f"{kept.count('for')} for {kept.count('against')} against"
+    )
+    dropped = ", ".join(id for id in earlier if id not in revision.inherited)
+    return f"{line}; what these predicted does not follow from it: {dropped}" if dropped else line
+
+
 def feedback(hypothesis: Hypothesis, row: Feedback) -> str:
-    """How a hypothesis does on select."""
+    """How a hypothesis does on select, and its parts."""
     errors = fence("\n".join(_errors(row.worst)))
     return (
-        f"{hypothesis.id} scores {row.score:.3f} on text that you were not shown. "
-        f"It misses\n{errors}"
+        f"{hypothesis.id} scores {row.score:.3f} on text that you were not shown"
+        f"{_parts(row.parts)}. It misses\n{errors}"
     )
+
+
+_PARTS = {
+    "meaning": "named concepts alone",
+    "headline": "first three of them",
+    "coverage": "share of the 50 strongest tokens that these three hold at",
+    "unseen": "on words that explore never shows",
+    "list": "a bare list of 24 tokens",
+}
+
+
+def _parts(parts: Mapping[str, float | None]) -> str:
+    """The scores of a formula's parts, each with what it is."""
+    known = [
+        f"{name} {parts[key]:.2f}" for key, name in _PARTS.items() if parts.get(key) is not None
+    ]
+    return f" ({'; '.join(known)})" if known else ""
 
 
 def _errors(worst: Sequence[Mapping[str, Any]]) -> list[str]:

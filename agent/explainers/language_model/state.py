@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from ....tools.errors import ArgumentError
 from ..predictions import tally
@@ -36,6 +36,12 @@ class InvestigationState:
     """Hypotheses that a second look has tested."""
     challenges: set[str] = field(default_factory=set)
     """Experiments that a second look made."""
+    side: Literal["both", "+", "-"] = "both"
+    """Of the target."""
+    follows: Callable[[str, Sequence[Experiment]], Sequence[bool]] = lambda printed, planned: [
+        False for _ in planned
+    ]
+    """Whether the predictions of some experiments follow from a printed predicate."""
     results: int = 4
     """The last number of a result; r1 to r4 are what the unit does on the corpus."""
 
@@ -46,7 +52,23 @@ class InvestigationState:
 
     def tally(self, hypothesis: str) -> tuple[int, int]:
         """How many predictions of a hypothesis came true, and how many failed."""
-        return tally(self.readable_outcomes(), hypothesis)
+        known = self.hypotheses.get(hypothesis)
+        return tally(self.readable_outcomes(), hypothesis, known.inherited if known else ())
+
+    def experiments_of(self, hypothesis: str) -> list[Experiment]:
+        """Its readable experiments, those that it inherited included."""
+        inherited = self.hypotheses[hypothesis].inherited
+        read = [self.experiments[str(row["experiment"])] for row in self.readable_outcomes()]
+        return [e for e in read if e.hypothesis == hypothesis or e.id in inherited]
+
+    def inherit(self, revision: Hypothesis) -> Hypothesis:
+        """A revision with the experiments of its parent whose predictions follow from it."""
+        if revision.parent is None or revision.predicate is None:
+            return revision
+        planned = self.experiments_of(revision.parent)
+        follow = self.follows(revision.predicate, planned) if planned else ()
+        kept = tuple(e.id for e, follows in zip(planned, follow, strict=True) if follows)
+        return replace(revision, inherited=kept)
 
     def own_experiments(self) -> list[Experiment]:
         """Readable experiments that were not made by a second look."""

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.json_schema import SkipJsonSchema
 
 from ....tools import instruments
 from ....tools.errors import ArgumentError
@@ -35,9 +36,12 @@ class _Strict(BaseModel):
 
 
 class Proposed(_Strict):
-    sentence: Annotated[str, Field(min_length=1, max_length=600)]
+    gist: Annotated[str, Field(max_length=600)] = ""
     predicate: str | None = None
     revises: str | None = None
+    add: str | None = None
+    sentence: Annotated[SkipJsonSchema[str], Field(max_length=600)] = ""
+    """The explanation in words that are not generated from the formula; not offered any more."""
 
 
 class Propose(_Strict):
@@ -86,14 +90,16 @@ OWN: dict[str, tuple[type[_Strict], str]] = {
         Propose,
         f"Write down up to {MAX_PROPOSED} rival hypotheses; each gets an id (h1, ...) and, with a "
         "predicate, its correlation on the corpus, what each concept is worth, and its misses. "
-        "revises: id of what it replaces.",
+        "gist: the meaning in at most 25 words. revises: id of what it replaces; it inherits the "
+        "experiments that still follow. add: with revises, concepts to add to that formula, instead "
+        "of predicate.",
     ),
     "experiment": (
         RunExperiments,
         f"Test hypotheses on up to {MAX_PLANNED} texts that you write, each with what its hypothesis "
-        "predicts: fires (at least the level that a tenth of all tokens reach), silent (below the "
-        "median), greater (more than in the text `than`), within (from low to high); on side - "
-        "activations have their sign turned. focus, than_focus: the part of the text that is read. "
+        "predicts: fires (reaches the firing level), silent (below the median), greater (more than in "
+        "the text `than`), within (from low to high); on side - activations have their sign turned. "
+        "focus, than_focus: the part of the text that is read. "
         "quantity: max or mean activation; kl of ablating U, in nats (greater, within); rank of the "
         "token `text` among those that U promotes (within); what happens after the text (raises, "
         "lowers, within): logprob of the next `token` when `strength` is added to U, in nats; "
@@ -101,9 +107,9 @@ OWN: dict[str, tuple[type[_Strict], str]] = {
     ),
     "challenge": (
         Challenge,
-        "Test the claim on texts that you write, each with what the claim predicts: fires (at least "
-        "the level that a tenth of all tokens reach), silent (below the median), greater (more than "
-        "in the text `than`), within (from low to high). focus, than_focus: the part of the text that "
+        "Test the claim on texts that you write, each with what the claim predicts: fires (reaches the "
+        "firing level), silent (below the median), greater (more than in the text `than`), within (from "
+        "low to high). focus, than_focus: the part of the text that "
         "is read.",
     ),
     "conclude": (
@@ -121,12 +127,14 @@ _BLINDED = frozenset({"layers", "sites", "layer", "seed", "sae"})
 """Arguments that would say where in the model something is, or that nobody needs to choose."""
 _SUMMARIES = {
     "ablate": "what predictions lose without it",
+    "activations.by_concept": "mean by word, lemma, pos, relation, wordclass, or inside a concept",
     "activations.exemplars": "contexts in which it fires",
     "activations.on_text": "its activation at each token",
     "activations.search": "units that are unusual on a text",
     "activations.statistics": "range, quantiles, how often active",
     "attribute": "which tokens of a text make it fire",
     "coactivating": "units active at the same tokens",
+    "concepts": "what formulas are made of; all names of a family",
     "corpus.search": "what it does where a pattern occurs",
     "compare": "two texts token by token, which change matters",
     "generate": "how a text goes on",
@@ -142,12 +150,13 @@ _SUMMARIES = {
 """What an instrument tells, shorter than its docstring. Others have their docstring's first line."""
 _UNLISTED = frozenset(
     {"temperature", "groups", "pooling", "contexts", "most", "baseline", "method", "check"}
-    | {"new_tokens", "answer", "foil", "position", "match_case", "last_only"}
+    | {"least", "new_tokens", "answer", "foil", "position", "match_case", "last_only"}
 )
 """Arguments that are accepted but not listed, because few calls need them."""
 _DEFAULTS: dict[str, Any] = {"unit": "U", "units": ["U"], "site": "U"}
 """Values of an omitted argument that names a unit."""
 _BRIEF: dict[str, int] = {
+    "activations_by_concept": 6,
     "activations_exemplars": 4,
     "activations_search": 5,
     "coactivating": 5,

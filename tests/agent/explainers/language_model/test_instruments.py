@@ -86,7 +86,7 @@ def test_every_instrument_can_be_called_and_says_nothing_of_places(run_model: Ru
     ("arguments", "says"),
     [
         ({"name": "steer", "arguments": {"text": TEXT, "unit": "mlp.1.5"}}, "known are U"),
-        ({"name": "shell", "arguments": {}}, "there are ablate, activations_exemplars"),
+        ({"name": "shell", "arguments": {}}, "there are ablate, activations_by_concept"),
         (
             {"name": "steer", "arguments": 7},
             r"arguments is not an object; steer\(text, strengths\[\]",

@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 
 from hubel.agent.explainers.language_model import parse_reply, tools
 from hubel.agent.explainers.language_model.aliases import Aliases
+from hubel.agent.explainers.language_model.concept_list import HINTS, concept_list
 from hubel.agent.explainers.language_model.state import InvestigationState
 from hubel.agent.explainers.protocol import ExploreFit, GradedPredicate
 from hubel.agent.llm.conversation import Reply, ToolCall
 from hubel.agent.llm.reply_limits import bounded_json
 from hubel.agent.runlog.log import canonical
+from hubel.tools.dissection import Predicate
+from hubel.tools.dissection.concepts import FAMILIES
 from hubel.tools.errors import ArgumentError
 from hubel.tools.subject.address import Unit
 from tests.support.scripted_model import HYPOTHESES, experiments, reply
@@ -67,19 +70,115 @@ def test_a_bad_experiment_is_answered_with_how_to_repair_it(
 @pytest.mark.parametrize(
     ("predicate", "says"),
     [
-        ("strongly words('monday')", "cannot be read"),
+        ("strongly words('monday')", "belongs to no concept"),
         ('loudly words("monday")', "a grade is one of faintly"),
-        ('strongly weekday("monday")', "there are after, both"),
+        ('strongly weekday("monday")', "no family of concepts is called 'weekday'; nearest: "),
         ('strongly words("Monday")', "bare and in lower case"),
-        ('strongly wordclass("days")', "there are subject pronouns"),
-        ("nothing", "names at least one"),
+        ('strongly wordclass("days")', "no word class 'days'; nearest: weekdays, "),
+        ('kind("numbers")', "no kind 'numbers'; nearest: number, "),
+        ('words("unclosed)', "is not closed"),
+    ],
+)
+def test_an_unreadable_term_costs_neither_the_hypothesis_nor_its_experiments(
+    predicate: str, says: str
+) -> None:
+    state = known()
+    rival = {"gist": "fires on days", "predicate": predicate}
+    planned = [PLANNED | {"hypothesis": "h2", "text": f"on a Monday {n}"} for n in range(8)]
+    proposal, tests = parse_reply.parse_calls(
+        reply(("propose", {"hypotheses": [rival]}), ("experiment", {"experiments": planned})), state
+    )
+    assert says in proposal.faults[0]
+    assert "its experiments stay" in proposal.faults[-1]
+    assert (proposal.hypotheses[0].predicate, proposal.hypotheses[0].written) == (None, predicate)
+    assert len(tests.experiments) == 8
+
+
+def test_of_a_formula_the_terms_that_can_be_read_are_kept() -> None:
+    written = 'strongly words("a") - slightly wordclass("days") + moderately after(kind("comma"))'
+    (part,) = parse_reply.parse_calls(
+        reply(("propose", {"hypotheses": [{"gist": "x", "predicate": written}]})), known()
+    )
+    (hypothesis,) = part.hypotheses
+    assert hypothesis.predicate == (
+        'strongly words("a") + moderately after(kind("comma")); step 1.0, rest 0.0'
+    )
+    assert hypothesis.written == written
+    assert part.faults[0].startswith(
+        'h2 is taken without slightly wordclass("days"): no word class'
+    )
+
+
+def test_only_the_term_that_does_not_run_is_left_out() -> None:
+    state = known()
+
+    def grade(concepts: tuple[str, ...]) -> GradedPredicate:
+        absent = next((c for c in concepts if "zzz" in c), None)
+        if absent:
+            return GradedPredicate(problem=f"{absent} holds nowhere in the text; leave it out")
+        return GradedPredicate(" + ".join(f"faintly {c}" for c in concepts))
+
+    state.grade = grade
+    proposed = [{"gist": "x", "predicate": 'words("a") + words("zzz") - strongly words("b")'}]
+    (part,) = parse_reply.parse_calls(reply(("propose", {"hypotheses": proposed})), state)
+    assert part.hypotheses[0].predicate == 'faintly words("a") + faintly words("b")'
+    assert part.faults[0].startswith('h2 is taken without words("zzz"): holds nowhere')
+    changed = 'words("b") - strongly -> + faintly'
+    assert part.faults[1].startswith(f"h2 is taken with fitted degrees instead of yours: {changed}")
+
+
+@pytest.mark.parametrize(
+    ("predicate", "says"),
+    [
+        ("nothing", "name at least one concept"),
         ('strongly words("a"); step 1e999, rest 0', "must be numbers"),
         ("strongly " + "after(" * 900 + 'words("a")' + ")" * 900, "at most 1500"),
     ],
 )
-def test_a_bad_predicate_is_answered_with_the_language(predicate: str, says: str) -> None:
-    fault = faults("propose", {"hypotheses": [{"sentence": "x", "predicate": predicate}]})
-    assert says in fault or (says == "names at least one" and "name at least one concept" in fault)
+def test_a_formula_with_nothing_to_keep_is_answered_with_the_language(
+    predicate: str, says: str
+) -> None:
+    assert says in faults("propose", {"hypotheses": [{"sentence": "x", "predicate": predicate}]})
+
+
+def test_the_gist_is_kept_beside_a_sentence_that_the_formula_makes() -> None:
+    proposed = {"gist": "play in any form", "predicate": 'strongly words("play", "played")'}
+    (part,) = parse_reply.parse_calls(reply(("propose", {"hypotheses": [proposed]})), known())
+    (hypothesis,) = part.hypotheses
+    assert hypothesis.gist == "play in any form"
+    assert hypothesis.sentence == Predicate.parse(proposed["predicate"]).sentence()
+    long = {"gist": "word " * 30}
+    (part,) = parse_reply.parse_calls(reply(("propose", {"hypotheses": [long]})), known())
+    assert part.hypotheses[0].gist.split() == ["word"] * 25
+    assert "the first 25 words of its gist, which has 30" in part.faults[0]
+
+
+def test_a_revision_may_add_concepts_and_inherits_what_still_follows() -> None:
+    state = known()
+    state.grade = lambda concepts: GradedPredicate(" + ".join(f"faintly {c}" for c in concepts))
+    planned = [PLANNED | {"text": f"on a Monday {n}"} for n in range(4)]
+    parse_reply.parse_calls(reply(("experiment", {"experiments": planned})), state)
+    state.outcomes = {
+        f"e{n}": {"experiment": f"e{n}", "hypothesis": "h1", "outcome": outcome}
+        for n, outcome in enumerate(("for", "for", "against", "void"), 1)
+    }
+    state.follows = lambda printed, experiments: [e.id != "e2" for e in experiments]
+    revision = {"revises": "h1", "add": 'wordclass("weekdays")'}
+    (part,) = parse_reply.parse_calls(reply(("propose", {"hypotheses": [revision]})), state)
+    (hypothesis,) = part.hypotheses
+    assert hypothesis.predicate == 'faintly words("the") + faintly wordclass("weekdays")'
+    assert (hypothesis.inherited, state.tally("h2")) == (("e1", "e3"), (1, 1))
+    assert "`add` needs `revises`" in faults(
+        "propose", {"hypotheses": [{"gist": "x", "add": "kind"}]}
+    )
+
+
+def test_every_family_of_concepts_is_in_the_instructions() -> None:
+    lines = concept_list().splitlines()
+    assert len(lines) == len(FAMILIES)
+    for family in FAMILIES:
+        assert any(line.startswith(f"{family}(") for line in lines), family
+    assert set(HINTS) - set(FAMILIES) <= {"lemma"}, "a hint about a family that is not there"
 
 
 def test_concepts_without_grades_get_those_that_the_program_finds() -> None:
@@ -87,6 +186,7 @@ def test_concepts_without_grades_get_those_that_the_program_finds() -> None:
     proposed = [{"sentence": "x", "predicate": 'words("a") + strongly words("b")'}]
     (part,) = parse_reply.parse_calls(reply(("propose", {"hypotheses": proposed})), state)
     assert part.hypotheses[0].predicate == 'faintly words("a")'
+    assert part.hypotheses[0].written == 'words("a") + strongly words("b")'
 
 
 def test_what_a_formula_had_to_lose_is_said() -> None:
@@ -97,7 +197,7 @@ def test_what_a_formula_had_to_lose_is_said() -> None:
     proposed = [{"sentence": "x", "predicate": 'words("a") + words("b")'}]
     (part,) = parse_reply.parse_calls(reply(("propose", {"hypotheses": proposed})), state)
     assert part.hypotheses[0].id == "h2"
-    assert part.faults == ('h2 is taken without words("b"), worth least (too long)',)
+    assert part.faults[0].startswith('h2 is taken without words("b"), worth least (too long)')
 
 
 @pytest.mark.parametrize(
