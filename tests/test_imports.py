@@ -218,7 +218,8 @@ def test_only_verification_draws_held_out_prompts() -> None:
     [
         ("reader_of", {"holdout", "collect_pass", "derived_index", "activation_store/source"}),
         ("store_of", {"activation_store/source"}),
-        ("stored_source", set()),
+        ("stored_source", {"holdout"}),
+        ("stored_units", {"holdout"}),
         ("choose_sources", {"collect_pass", "derived_index"}),
     ],
 )

@@ -22,11 +22,13 @@ from ..runlog.progress import Reporter
 from ..runlog.run_subject import StoredSuite, open_recorded_subject, weights_of
 from .plan import RescoringPlan
 from .sources import ExplanationSource
+from .transfer import TextParts
 
 if TYPE_CHECKING:
     from ...tools.dissection import Lexicon
     from ...tools.subject import Subject
     from ..runlog.log import RunLog
+    from .other_corpus import ReadStored
 
 
 class SourceData:
@@ -37,6 +39,7 @@ class SourceData:
         open_holdout: opens the held-out activations in a folder. Passed in, so that this module
             cannot read them by itself.
         log: of the source's folder; holds the hashes of the activations.
+        read_stored: reads activations on another corpus out of an index's store; see `open_holdout`.
     """
 
     def __init__(
@@ -47,11 +50,13 @@ class SourceData:
         subject: Subject | None,
         open_holdout: Callable[[Path], Collected],
         log: RunLog,
+        read_stored: ReadStored | None = None,
     ) -> None:
         self.source, self.plan, self.reporter = source, plan, reporter
         self.loaded_subject = subject
         self._open_holdout = open_holdout
         self._log = log
+        self._read_stored = read_stored
         self._predictions: dict[tuple[str, Split], np.ndarray] = {}
 
     def split(self, split: Split) -> Collected:
@@ -127,24 +132,35 @@ class SourceData:
     @cached_property
     def _other_corpus(self) -> Collected:
         """The units' activations on the corpus of the plan."""
-        from .other_corpus import collect_on_corpus
+        from .other_corpus import OtherCorpus, collect_on_corpus
 
         if self.source.planted or self.source.nulls:
             raise UsageError(
                 f"{self.source.name} has planted, null or control units, which exist on the run's "
                 "own corpus only; score it without --corpus"
             )
-        return collect_on_corpus(
+        other = OtherCorpus(
             self.plan.corpus,
+            (self.explore, self._select),
+            self.lexicon.strings,
+            self.plan.contexts,
+            self.source.seed,
+            index=self.plan.corpus_index,
+        )
+        return collect_on_corpus(
+            other,
             self.source.folder,
             self._units,
-            self.subject,
-            context_len=self.explore.tokens.shape[1],
-            max_contexts=self.plan.contexts,
-            seed=self.source.seed,
+            lambda: self.subject,
             reporter=self.reporter,
             record=partial(record_file, self._log),
+            read_stored=self._read_stored,
         )
+
+    @cached_property
+    def text_parts(self) -> TextParts:
+        """The other corpus by likeness to explore and by kind."""
+        return TextParts(self.explore, self._other_corpus, len(self.lexicon.strings))
 
     @cached_property
     def lexicon(self) -> Lexicon:

@@ -3,8 +3,8 @@
 1. A source (`sources`) has explanations and a folder with activations; missing ones are collected
    first.
 2. Each explanation becomes a `ScoringTask` on holdout, and on select for scorers that cost nothing
-   there, so that the drop can be seen. With `corpus`, on that corpus instead. Floor predictions
-   (token lookup, another unit's explanation) come from explore.
+   there, so that the drop can be seen. With `corpus`, on that corpus instead, and r by parts of it
+   (`transfer`). Floor predictions (token lookup, another unit's explanation) come from explore.
 3. Each scorer returns scores, a failure, or the reason why there is nothing to score. All of it is
    written to the log as an `evaluation` event of the target: holdout is never read without a trace.
    Verdicts and the run's own numbers stay as they are.
@@ -30,7 +30,7 @@ from ...evals.score import Score, Split
 from ...evals.scorers import registry
 from ...evals.scorers.score_all import Outcome, score_all
 from ...tools.errors import BudgetReached, HubelError
-from ...tools.index.holdout import open_collected_holdout
+from ...tools.index.holdout import open_collected_holdout, stored_activations
 from ...tools.subject.address import Unit
 from ..investigation.rotated_floors import rotated_means, with_rotated
 from ..llm import Patience
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from ...tools.subject import Subject
 
 EVENT = "evaluation"
+TRANSFER_EVENT = "transfer"
 SPLITS: tuple[Split, ...] = ("select", "holdout")
 
 
@@ -136,7 +137,9 @@ class _SourceScorer:
         self._judge = make_judge(plan.judge, self._patience, logprobs=plan.logprobs)
         self._simulator = self._make_simulator()
         self._simulator_name = plan.simulator.name or plan.judge.name
-        data = SourceData(source, plan, reporter, subject, open_collected_holdout, log)
+        data = SourceData(
+            source, plan, reporter, subject, open_collected_holdout, log, stored_activations
+        )
         self._tasks = TaskBuilder(source, plan, data)
         self._run_rows = {row["target"]: row for row in source.rows}
         self._reviews = Reviews(source.folder)
@@ -189,8 +192,16 @@ class _SourceScorer:
         outcomes: dict[Split, list[Outcome]] = {}
         for split in self._splits(after_viewing):
             outcomes[split] = self._outcomes(explanation, split)
+        transfer = self._tasks.transfer(explanation)
+        if transfer:
+            rows = [score.to_json() for score in transfer]
+            row = {"corpus": self._plan.corpus, "parts": rows}
+            id = f"{explanation.id}/{self._plan.corpus}"
+            self._log.write(TRANSFER_EVENT, row, target=explanation.target, id=id)
         seconds = round(time.perf_counter() - started, 3)
-        return RescoredTarget(explanation, "done", outcomes, after_viewing, run_row, seconds)
+        return RescoredTarget(
+            explanation, "done", outcomes, after_viewing, run_row, seconds, transfer=transfer
+        )
 
     def _splits(self, after_viewing: bool) -> tuple[Split, ...]:
         if self._plan.corpus:

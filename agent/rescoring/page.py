@@ -29,6 +29,7 @@ from .summary import (
     score_kinds,
     score_summaries,
 )
+from .transfer import PartMean, mean_of_parts
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -71,6 +72,8 @@ class _SourceSection(NamedTuple):
     interval_plot: Markup
     truth_plot: Markup | None
     """Only for a bench of planted units."""
+    transfer: Sequence[PartMean]
+    """Mean r by part of another corpus."""
     calls: int
     tokens: int
     reasons: Sequence[tuple[str, int]]
@@ -150,6 +153,7 @@ def _section(evaluation: Evaluation) -> _SourceSection:
         drop_plot=plots.scatter(drops, "select r", "holdout r", drop_title),
         interval_plot=plots.intervals(by_layer, KEEP),
         truth_plot=_truth_plot(evaluation, targets),
+        transfer=mean_of_parts([row.transfer for row in evaluation.rows]),
         calls=calls,
         tokens=tokens,
         reasons=_reasons(evaluation.rows),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from ...evals.judge.protocol import Cost
@@ -16,6 +17,7 @@ from ..runlog.model_config import NOBODY, PREDICATE, UNLIMITED, BudgetConfig, Mo
 from ..runlog.views import r_per_bit
 from .sources import ExplanationSource
 from .tables import Explanation
+from .transfer import PartScore
 
 DEFAULT_SCORERS = ("simulation", *FORMULA_SCORERS, "detection", "fuzzing")
 
@@ -36,6 +38,8 @@ class RescoringPlan:
     """What judge and simulator together may take in this call."""
     corpus: str = ""
     """Another corpus; "" for the run's own holdout."""
+    corpus_index: Path | None = None
+    """An index of that corpus; by default the one in the cache, if there is one."""
     retry_failed: bool = False
     embedding: Literal["words", "subject"] = "words"
     """How `embedding` and `purity` compare texts: shared words, or the subject's vectors."""
@@ -60,6 +64,8 @@ class RescoredTarget:
     """The run's own row of the target."""
     seconds: float = 0.0
     error: str = ""
+    transfer: Sequence[PartScore] = ()
+    """r by part of another corpus; see `transfer`."""
 
     @property
     def scores(self) -> list[Score]:
@@ -126,6 +132,7 @@ def target_row(evaluation: Evaluation, row: RescoredTarget) -> dict[str, Any]:
         "tier": row.run.get("tier"),
         **columns,
         "r_per_bit": r_per_bit(columns["bits"], scores),
+        "transfer": [score.to_json() for score in row.transfer],
         "source": evaluation.source.name,
         "judge": evaluation.plan.judge.name,
         "corpus": evaluation.plan.corpus or evaluation.source.corpus,

@@ -25,6 +25,7 @@ from .data import SourceData
 from .plan import RescoringPlan
 from .sources import ExplanationSource
 from .tables import Explanation
+from .transfer import PartScore
 
 ON_SUBJECT = ("generative", "intervention", "surprisal")
 """Scorers that run the subject."""
@@ -48,6 +49,18 @@ class TaskBuilder:
         """
         with self._lock:  # data is opened on first use: without the lock, once per thread
             return self._build(explanation, split, chat)
+
+    def transfer(self, explanation: Explanation) -> list[PartScore]:
+        """r of an explanation on each part of another corpus; empty without a predicate or corpus."""
+        if explanation.predicate is None or not self._plan.corpus:
+            return []
+        with self._lock:
+            data, unit = self._data, Unit.parse(explanation.target)
+            predicted = data.predict_split(explanation.predicate, "holdout")
+            collected, resampling = data.split("holdout"), self._source.resampling
+            sample = collected_sample(unit, collected, predicted, resampling)
+            parts = data.text_parts
+        return parts.score(sample, target_seed(self._source.seed, explanation.target))
 
     def _build(self, explanation: Explanation, split: Split, chat: Chat | None) -> ScoringTask:
         unit, data = Unit.parse(explanation.target), self._data

@@ -84,7 +84,7 @@ def _score(
     from ...evals.scorers.simulation import score_simulation
     from ...evals.scorers.task import scoring_task
     from ...tools.index import Collected
-    from ..rescoring.other_corpus import collect_on_corpus
+    from ..rescoring.other_corpus import OtherCorpus, collect_on_corpus
     from ..runlog.lexicon import predict, subject_lexicon
     from ..runlog.run_subject import open_run_subject, weights_of
 
@@ -98,12 +98,12 @@ def _score(
     def record(name: str) -> None:
         reviews.write(FILE, str(edit.target), {"path": name, **file_row(folder / name)})
 
-    data = collect_on_corpus(
-        corpus, folder, [unit], loaded,
-        context_len=explore.tokens.shape[1], max_contexts=CONTEXTS, seed=config.seed, reporter=Reporter(),
-        record=record,
-    )  # fmt: skip
     lexicon = subject_lexicon(lambda: loaded, weights_of(config.subject["revision"]))
+    seen = explore, Collected.open(folder / COLLECTED, "select")
+    other = OtherCorpus(corpus, seen, lexicon.strings, CONTEXTS, config.seed)
+    data = collect_on_corpus(
+        other, folder, [unit], lambda: loaded, reporter=Reporter(), record=record
+    )
     predicted = predict(edit.data["predicate"], lexicon, data.tokens, data.length)
     task = scoring_task(unit, "holdout", data, explore, predicted, resampling=config.resampling)
     return score_simulation(task).to_json() | {"split": corpus}

@@ -125,9 +125,21 @@ def _scores(events: TargetEvents) -> dict[str, Any]:
     for evaluation in events.all("evaluation").values():
         if corpus := evaluation.get("corpus"):
             scores += [score | {"split": corpus} for score in evaluation.get("scores") or ()]
+    for transfer in events.all("transfer").values():
+        scores += [
+            _part_score(transfer["corpus"], part)
+            for part in transfer["parts"]
+            if part["value"] is not None
+        ]
     evidence = events.get("evidence")
     names = ("over_trivial", "trivial", "active_documents")
     return {"scores": scores} | {name: evidence.get(name) for name in names}
+
+
+def _part_score(corpus: str, part: Mapping[str, Any]) -> dict[str, Any]:
+    """r on a part of another corpus, as a row of scores."""
+    row = {name: part[name] for name in ("value", "low", "high")}
+    return row | {"scorer": "simulation", "split": f"{corpus}, {part['name']}", "text": "random"}
 
 
 # ---------------------------------------------------------------- hypotheses and experiments

@@ -47,6 +47,14 @@ def default_index(subject: Subject, corpus_name: str, reporter: Reporter) -> Pat
     return _index(subject, read_corpus(corpus_name), reporter, IndexSettings(), None, "auto")
 
 
+def existing_index(subject: Subject, corpus: Corpus) -> Index | None:
+    """The index of a corpus in the cache, with the usual settings, if it is there and complete."""
+    try:
+        return Index.open(_folder_in_cache(subject, corpus, IndexSettings()))
+    except (CorruptError, FileNotFoundError):
+        return None
+
+
 def index_for_run(
     subject: Subject,
     corpus: Corpus,

@@ -81,6 +81,12 @@ SHAPES: Mapping[str, Shape] = {
     },
     "fit": {"request": {"predicate": TEXT}, "answer": {"score": NUMBER}},
     "evaluation": {"corpus": TEXT, "scores": [_SCORE]},
+    "transfer": {
+        "corpus": TEXT,
+        "parts": [
+            {**_all(TEXT, "by", "name"), **_all(NUMBER, "bits", "value", "low", "high")},
+        ],
+    },
     "evidence": {"*": ANYTHING},
     "timing": {
         "cpu_seconds_before": NUMBER,

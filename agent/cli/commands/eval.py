@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,7 +93,12 @@ def _add_text(parser: argparse.ArgumentParser) -> None:
     options.add_text_column(parser)
     parser.add_argument("--run", metavar="RUN", help="score a table on this run's text")
     parser.add_argument(
-        "--index", type=Path, metavar="I", help="score a table on this index's held-out text"
+        "--index",
+        type=Path,
+        metavar="I",
+        help="score a table on this index's held-out text; or, with --corpus, an index of that "
+        "corpus whose activation store is read instead of running the subject (default: the one in "
+        "the cache, if there is one)",
     )
     parser.add_argument(
         "--contexts",
@@ -112,10 +118,13 @@ def run(args: argparse.Namespace) -> int:
     from ...rescoring.plan import json_rows
     from ...rescoring.sources import open_source
 
-    plan = _plan(args)
+    corpus_index, table_index = _indexes(args)
+    plan = replace(_plan(args), corpus_index=corpus_index)
     checks = Checks(Budget(plan.budget))
     check_plan(plan, checks)
-    sources = [open_source(name, args.runs, run=args.run, index=args.index) for name in args.source]
+    sources = [
+        open_source(name, args.runs, run=args.run, index=table_index) for name in args.source
+    ]
     n_targets = sum(len(source.explanations) for source in sources)
     confirm_cost(n_targets, estimated_usd(plan, n_targets), plan.budget, args)
     with progress(quiet=args.quiet) as reporter:
@@ -132,6 +141,27 @@ def run(args: argparse.Namespace) -> int:
 
         output.note(f"{write_page(evaluations, args.html)}")
     return _status(evaluations)
+
+
+def _indexes(args: argparse.Namespace) -> tuple[Path | None, Path | None]:
+    """What --index names: an index of another corpus, or that on whose text a table is scored.
+
+    Raises:
+        UsageError: neither.
+    """
+    from ...rescoring.tables import is_table
+
+    tables = any(is_table(Path(name)) for name in args.source)
+    if args.index is None or (tables and not args.run):
+        return None, args.index
+    if args.corpus:
+        return args.index, None
+    if tables:
+        return None, args.index  # with --run: refused where the table is opened
+    raise UsageError(
+        "--index says on which text a table is scored, or where the activations on --corpus are; a "
+        "run is scored on its own text: leave it out, or add --corpus"
+    )
 
 
 def _status(evaluations: Sequence[Evaluation]) -> int:
@@ -185,6 +215,7 @@ def _show(evaluations: Sequence[Evaluation]) -> None:
     for evaluation in evaluations:
         _show_targets(evaluation)
         _show_summaries(score_summaries(evaluation), evaluation)
+        _show_transfer(evaluation)
     if comparisons := compare_sources(evaluations):
         _show_comparisons(comparisons)
 
@@ -240,6 +271,37 @@ def _show_summaries(summaries: Sequence[ScoreSummary], evaluation: Evaluation) -
         reasons.update(row.failures.values(), row.skipped.values())
     for reason in sorted(reasons)[:SHOWN_REASONS]:
         output.line(f"  {reason}")
+
+
+def _show_transfer(evaluation: Evaluation) -> None:
+    """Mean r by likeness of another corpus to explore, and by kind of text."""
+    from ...rescoring.transfer import mean_of_parts
+
+    parts = mean_of_parts([row.transfer for row in evaluation.rows])
+    if not parts:
+        return
+    columns = (
+        f"r on {evaluation.plan.corpus}, by",
+        "",
+        "bits a token",
+        "mean r",
+        "95 % interval",
+        "documents",
+        "targets",
+    )
+    cells = [
+        (
+            "likeness to explore" if row.part.by == "likeness" else "kind of text",
+            row.part.name,
+            f"{row.part.bits:.1f}",
+            _estimate(row.mean),
+            _interval(row.mean),
+            row.part.documents,
+            row.targets,
+        )
+        for row in parts
+    ]
+    output.table(columns, cells, right=columns[2:])
 
 
 def _show_comparisons(comparisons: Sequence[SourceComparison]) -> None:

@@ -118,7 +118,7 @@ def test_a_run_is_scored_on_another_corpus(run: Path, tmp_path: Path, capsys, lo
     assert all(r["corpus"] == str(other) for r in evaluated)
     assert {s["split"] for r in scored for s in r["scores"]} == {"holdout"}
     assert eval_rows(capsys, *args)[0]["scores"] == evaluated[0]["scores"]
-    assert len(loading) == 2
+    assert len(loading) == 1  # what was collected is read again without the subject
 
 
 @pytest.mark.parametrize(

@@ -175,37 +175,47 @@ def stored_source(
             f"{store.origin.dtype}, not by {subject.revision} in {dtype}: the subject is run instead"
         )
         return None
-    subject.offer_stored(partial(_stored_units, subject, index))
+    subject.offer_stored(partial(stored_units, subject, index))
     return StoredSource(subject, store)
 
 
-def _stored_units(
-    subject: Subject, index: Index, split: Split, units: Sequence[Unit]
+def stored_units(
+    subject: Subject,
+    index: Index,
+    split: Split,
+    units: Sequence[Unit],
+    rows: Int[np.ndarray, " context"] | None = None,
 ) -> Float[np.ndarray, "unit context seq"] | None:
-    """Raw activations of units at every token of a split; None where they are not stored."""
+    """Raw activations of units at every token of a split; None where they are not stored.
+
+    Args:
+        rows: only these contexts, in this order; by default all.
+    """
     store = store_of(index, split)
     source = StoredSource(subject, store) if store else None
     if source is None or not all(source.covers(unit.place) for unit in units):
         return None
     contexts = reader_of(index, split).contexts()
-    values = np.zeros((len(units), *contexts.tokens.shape), np.float32)
+    rows = np.arange(len(contexts)) if rows is None else rows
+    values = np.zeros((len(units), len(rows), contexts.tokens.shape[1]), np.float32)
     requests = {
         unit.place: [subject.shape.column(u) for u in units if u.place == unit.place]
         for unit in units
     }
-    order = reading_order(contexts.length)
+    order = reading_order(contexts.length[rows])
     for start in range(0, len(order), BATCH):
-        rows = order[start : start + BATCH]
-        length = contexts.length[rows].astype(np.int64)
-        ids = torch.from_numpy(contexts.tokens[rows, : length[0]].astype(np.int64))
+        slots = order[start : start + BATCH]
+        numbers = rows[slots]
+        length = contexts.length[numbers].astype(np.int64)
+        ids = torch.from_numpy(contexts.tokens[numbers, : length[0]].astype(np.int64))
 
-        def keep(site: Site, read: Float[Tensor, "batch seq column"], rows=rows) -> None:
+        def keep(site: Site, read: Float[Tensor, "batch seq column"], slots=slots) -> None:
             places = [i for i, unit in enumerate(units) if unit.place == site]
-            values[np.array(places)[:, None], rows, : read.shape[1]] = np.moveaxis(
+            values[np.array(places)[:, None], slots, : read.shape[1]] = np.moveaxis(
                 read.float().cpu().numpy(), -1, 0
             )
 
-        source.read(ContextBatch(rows, length, ids.to(subject.device)), requests, keep)
+        source.read(ContextBatch(numbers, length, ids.to(subject.device)), requests, keep)
     return values
 
 
