@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from ...tools.errors import UsageError
 from ..runlog.config_file import FORMAT, ConfigFile, read_settings
-from ..runlog.layout import CONFIG
+from ..runlog.layout import CONFIG, run_argument
 from ..runlog.model_config import COMPOSITIONAL, MODEL_KEYS, UNLIMITED, BudgetConfig, ModelConfig
 
 KIND = "circuit"
@@ -89,7 +89,7 @@ class CircuitConfig(ConfigFile):
         settings = read_settings(folder)
         if settings.get("kind") != KIND:
             raise UsageError(
-                f"{folder.name} is not a circuit run; `hubel show {folder.name}` shows it"
+                f"{folder.name} is not a circuit run; `hubel show {run_argument(folder)}` shows it"
             )
         older = {"opposing": 1.0}  # runs made before the setting ranked by size alone
         return cls.from_settings({**older, **settings}, str(folder / CONFIG))

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypedDict, cast
 from ...tools.errors import CorruptError, UsageError
 from ...tools.files.regular_file import IrregularFileError, read_regular
 from ..runlog.data_files import check_file
-from ..runlog.layout import CIRCUIT
+from ..runlog.layout import CIRCUIT, run_argument
 
 FORMAT = 1
 MAX_BYTES = 16 << 20
@@ -322,7 +322,7 @@ def read_result(folder: Path) -> CircuitResult:
         UsageError: the run has not finished.
         CorruptError: the file was changed after the run ended, or cannot be read.
     """
-    resume = f"`hubel resume {folder.name}`"
+    resume = f"`hubel resume {run_argument(folder)}`"
     try:
         return cast("CircuitResult", read_circuit(folder))
     except FileNotFoundError:
@@ -337,7 +337,7 @@ def read_circuit(folder: Path) -> dict[str, Any]:
         CorruptError: it was changed after the run ended, is not a JSON object, is too large, or is a
             link out of the folder.
     """
-    path, resume = folder / CIRCUIT, f"`hubel resume {folder.name}` writes it again"
+    path, resume = folder / CIRCUIT, f"`hubel resume {run_argument(folder)}` writes it again"
     try:
         text = read_regular(path, MAX_BYTES, inside=folder)
         check_file(folder, CIRCUIT)

@@ -18,7 +18,7 @@ from ...tools.errors import UsageError
 from ...tools.files import atomic_file
 from ..runlog.config import versions
 from ..runlog.data_files import record_file, record_inputs
-from ..runlog.layout import CIRCUIT, CIRCUIT_DRAWING, CIRCUIT_REPORT, CONFIG
+from ..runlog.layout import CIRCUIT, CIRCUIT_DRAWING, CIRCUIT_REPORT, CONFIG, run_argument
 from ..runlog.log import RunLog, WriterLock, canonical
 from ..runlog.model_config import UNLIMITED, BudgetConfig
 from ..runlog.progress import Reporter
@@ -56,7 +56,7 @@ def make_circuit_run(folder: Path, config: CircuitConfig) -> None:
     if _identity(CircuitConfig.load(folder)) != _identity(config):
         raise UsageError(
             f"the run {folder.name} was started as something else (see its config.toml); give another --name, or "
-            f"continue it as it is with `hubel resume {folder.name}`"
+            f"continue it as it is with `hubel resume {run_argument(folder)}`"
         )
 
 

@@ -37,7 +37,7 @@ def confirm_cost(
         return
     limit = budget.run.get("usd", 0.0)
     most = min(estimate, limit) if limit else estimate
-    line = f"{n_targets} targets may cost up to about ${most:.2f}"
+    line = f"{output.count(n_targets, 'target')} may cost up to about ${most:.2f}"
     if args.yes or most <= CONFIRM_FROM_USD:
         if not args.quiet:
             output.note(line)

@@ -14,8 +14,8 @@ from typing import Literal, NamedTuple
 
 from ... import __version__
 from ...tools.files.memory import free_memory
+from ...tools.files.sizes import readable_size
 from . import cache_items
-from .output import size
 
 Status = Literal["ok", "note", "missing"]
 KEYS = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY", "HF_TOKEN")
@@ -144,9 +144,9 @@ def memory() -> Check:
     """Installed memory, and free memory where the system reports it."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     free = free_memory()
-    detail = size(total) + ("" if free is None else f", {size(free)} free")
+    detail = readable_size(total) + ("" if free is None else f", {readable_size(free)} free")
     if (free if free is not None else total) < NEEDED_MEMORY:
-        todo = f"the default subject needs {size(NEEDED_MEMORY)}; close other programs"
+        todo = f"the default subject needs {readable_size(NEEDED_MEMORY)}; close other programs"
         return Check("memory", "note", detail, todo)
     return Check("memory", "ok", detail)
 
@@ -163,7 +163,7 @@ def disk(kind: Literal["cache", "runs"], folder: Path) -> Check:
     if not os.access(existing, os.W_OK):
         return Check(name, "missing", f"{folder}: not writable", todo)
     free = shutil.disk_usage(existing).free
-    detail = f"{folder}: {size(free)} free"
+    detail = f"{folder}: {readable_size(free)} free"
     if free < NEEDED_DISK:
         todo = f"free some space, or choose another disk with {variable}=DIR"
         return Check(name, "note", detail, todo)
@@ -176,11 +176,11 @@ def cache() -> Iterator[Check]:
     for kind, group in groupby(items, key=lambda item: item.kind):
         of_kind = list(group)
         content = of_kind[0].name if len(of_kind) == 1 else f"{len(of_kind)} items"
-        total = size(sum(item.bytes for item in of_kind))
+        total = readable_size(sum(item.bytes for item in of_kind))
         yield Check(f"cached {kind}", "ok", f"{content}, {total}")
         for item in of_kind:
             if item.whole is False:
-                detail = f"{size(item.bytes)}, cut short"
+                detail = f"{readable_size(item.bytes)}, cut short"
                 yield Check(f"{kind}/{item.name}", "note", detail, "it is made again when needed")
     if not any(item.kind == "subjects" for item in items):
         detail, todo = "smollm2-135m not fetched yet", "`hubel demo` fetches it (130 MB, once)"

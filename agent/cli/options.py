@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...tools.errors import UsageError
+from ..runlog.layout import usual_runs
 from ..runlog.model_config import BudgetConfig, ModelConfig
 from . import output
 
@@ -35,7 +36,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--runs",
         type=Path,
-        default=Path(os.environ.get("HUBEL_RUNS") or "runs"),
+        default=usual_runs(),
         metavar="DIR",
         help="folder of the runs (default: HUBEL_RUNS, else ./runs)",
     )

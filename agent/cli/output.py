@@ -107,14 +107,9 @@ def two_decimals(value: float | None) -> str | None:
     return None if value is None else f"{value:.2f}"
 
 
-def size(n_bytes: int) -> str:
-    """Bytes with a readable unit: ``538 MB``."""
-    value = float(n_bytes)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
+def count(n: int, noun: str) -> str:
+    """``1 target``, ``2 targets``."""
+    return f"{n} {noun}{'s' * (n != 1)}"
 
 
 def interactive() -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ...tools.errors import UsageError
 from ..runlog.config import RunConfig
+from ..runlog.layout import run_argument
 from ..runlog.reviews import Reviews
 from . import output
 
@@ -26,7 +27,7 @@ def show_reviews(folder: Path, target: str | None, *, as_json: bool, as_csv: boo
     targets = RunConfig.load(folder).targets
     if target is not None and target not in targets:
         raise UsageError(
-            f"{folder.name} has no target {target!r}; `hubel show {folder.name}` lists them"
+            f"{folder.name} has no target {target!r}; `hubel show {run_argument(folder)}` lists them"
         )
     reviews = Reviews(folder)
     # A person may have reviewed a target that the configuration no longer has.
@@ -51,7 +52,7 @@ def show_reviews(folder: Path, target: str | None, *, as_json: bool, as_csv: boo
         output.table(columns, [_cells(row) for row in rows], title="reviews", right=columns[4:6])
     else:
         output.line(
-            f"no reviews of {target or folder.name} yet; `hubel review {folder.name}` takes them"
+            f"no reviews of {target or folder.name} yet; `hubel review {run_argument(folder)}` takes them"
         )
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..runlog.layout import run_argument
 from ..runlog.model_config import BudgetConfig
 from ..runlog.progress import progress
 from . import output
@@ -34,10 +35,11 @@ def finish(
     with continuable(folder), progress(quiet=args.quiet) as reporter:
         result = execute_run(folder, reporter=reporter, subject=subject, limits=limits)
     show_targets(folder, as_json=args.json)
-    resume = f"`hubel resume {folder.name}`"
+    resume = f"`hubel resume {run_argument(folder)}`"
     if result.budget:
+        pending = output.count(result.pending, "target")
         output.note(
-            f"hubel: {result.budget}; {result.pending} targets are pending: {resume} continues, "
+            f"hubel: {result.budget}; {pending} pending: {resume} continues, "
             "with a larger limit if you give one (--max-usd, --max-calls, ...)"
         )
         return BUDGET
@@ -45,13 +47,14 @@ def finish(
         targets = result.done + result.failed + result.pending
         pending = f" and {result.pending} are pending" if result.pending else ""
         output.note(
-            f"hubel: {result.failed} of {targets} targets failed{pending}; "
-            f"`hubel show {folder.name}` says why, {resume} retries them"
+            f"hubel: {result.failed} of {output.count(targets, 'target')} failed{pending}; "
+            f"`hubel show {run_argument(folder)}` says why, {resume} retries them"
         )
         return SOME_FAILED
     if result.failed_scores:
+        scores = output.count(result.failed_scores, "score")
         output.note(
-            f"hubel: {result.failed_scores} scores of sentences failed (no verdict depends on "
+            f"hubel: {scores} of sentences failed (no verdict depends on "
             f"them); {resume} retries them"
         )
         return SOME_FAILED
@@ -65,5 +68,5 @@ def continuable(folder: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt(
-            f"stopped; nothing is lost: `hubel resume {folder.name}` continues it"
+            f"stopped; nothing is lost: `hubel resume {run_argument(folder)}` continues it"
         ) from interrupt

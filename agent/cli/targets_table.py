@@ -139,7 +139,7 @@ def summary(targets: Sequence[TargetRow], checks: int = 0) -> str:
     counts |= {"explained without a verdict yet": verdicts["pending"]}
     counts |= {name: status[name] for name in ("failed", "pending")}
     parts = [f"{n} {name}" for name, n in counts.items() if n or name == "kept"]
-    line = f"{len(targets)} targets: {', '.join(parts)}"
+    line = f"{output.count(len(targets), 'target')}: {', '.join(parts)}"
     tiers = Counter(row["tier"] for row in targets)
     if listed := [f"{tiers[name]} {name}" for name in TIERS if any(map(tiers.get, TIERS))]:
         line += f"; {', '.join(listed)}"

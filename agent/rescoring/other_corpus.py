@@ -134,8 +134,8 @@ def collect_on_corpus(
     rows, left_out = _draw(contexts, other)
     if left_out:
         reporter.say(
-            f"{left_out} documents of {corpus.name} are left out, as they repeat text that the "
-            "explainer saw"
+            f"left out {left_out} of the documents of {corpus.name}: they repeat text that the explainer "
+            "saw"
         )
     parsed = [Unit.parse(name) for name in names]
     activations = None

@@ -18,6 +18,7 @@ from ...tools.errors import UsageError
 from ...tools.rows import KINDS
 from ...tools.subject.address import Unit, parse_targets
 from ..runlog.config import RunConfig, find_run
+from ..runlog.layout import run_argument
 from ..runlog.views import target_rows
 from .tables import Explanation, is_table, read_table, reject_faulty_rows
 
@@ -87,7 +88,7 @@ def _run(folder: Path) -> ExplanationSource:
     ]
     if not explanations:
         raise UsageError(
-            f"{folder.name} has no explanation to score; `hubel show {folder.name}` says why"
+            f"{folder.name} has no explanation to score; `hubel show {run_argument(folder)}` says why"
         )
     return ExplanationSource(
         name=folder.name,

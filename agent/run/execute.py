@@ -36,7 +36,7 @@ from ..investigation.sentence_scores import count_failed_scores
 from ..investigation.verify import rescore_sentence
 from ..runlog.config import RunConfig, versions
 from ..runlog.data_files import check_folder, record_inputs
-from ..runlog.layout import COLLECTED, CONFIG, LEXICON
+from ..runlog.layout import COLLECTED, CONFIG, LEXICON, run_argument
 from ..runlog.lexicon import freeze_lexicon
 from ..runlog.log import RunLog, WriterLock
 from ..runlog.model_config import BudgetConfig
@@ -110,7 +110,7 @@ def check_new_run(folder: Path, config: RunConfig) -> None:
     """
     if (folder / CONFIG).exists():
         raise UsageError(
-            f"there is a run at {folder}: `hubel resume {folder.name}` goes on with it; "
+            f"there is a run at {folder}: `hubel resume {run_argument(folder)}` goes on with it; "
             "or give another --name"
         )
     make_explainer(config.explainer.name, config)

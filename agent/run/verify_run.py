@@ -28,6 +28,7 @@ from ..runlog.layout import (
     LEXICON,
     SEAL,
     TRANSFER,
+    run_argument,
 )
 from ..runlog.reviews import Reviews
 from .checkpoints import checkpoint_problem
@@ -75,7 +76,7 @@ def verify_run(folder: Path) -> Verification:
         attempt(lambda name=name, hash=hash: check_hash(folder, name, hash))
     if damage := checkpoint_problem(folder):
         problems.append(
-            f"{CHECKPOINTS} of {folder} is damaged ({damage}); `hubel resume {folder.name}` deletes it "
+            f"{CHECKPOINTS} of {folder} is damaged ({damage}); `hubel resume {run_argument(folder)}` deletes it "
             "and goes on from the journal"
         )
     state, notes = log.state(), []
@@ -125,7 +126,7 @@ class _LogCheck:
 
     def end_problems(self) -> list[str]:
         """Where the log and its seal disagree on how the run ended."""
-        state, resume = self.state(), f"`hubel resume {self.folder.name}`"
+        state, resume = self.state(), f"`hubel resume {run_argument(self.folder)}`"
         if state.seal is None:
             if self._has_ended and not state.unchained:
                 return [

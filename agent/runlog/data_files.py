@@ -27,6 +27,7 @@ from .layout import (
     LEXICON,
     SUITE,
     TRANSFER,
+    run_argument,
 )
 from .reviews import Reviews
 
@@ -145,7 +146,7 @@ def _compare(folder: Path, name: str, expected: Collection[str]) -> Path:
     path = folder / name
     if not expected:
         return path
-    cure = _CURES.get(Path(name).parts[0], _RESTORE).format(run=folder.name)
+    cure = _CURES.get(Path(name).parts[0], _RESTORE).format(run=run_argument(folder))
     try:
         check_regular(path)
         status = path.stat()

@@ -21,6 +21,10 @@ A circuit run has its configuration, its log, its lock, and:
 
 from __future__ import annotations
 
+import os
+import shlex
+from pathlib import Path
+
 CONFIG = "config.toml"
 SUITE = "suite.toml"
 EVENTS = "events"
@@ -36,3 +40,14 @@ CIRCUIT = "circuit.json"
 CIRCUIT_DRAWING = "circuit.svg"
 CIRCUIT_REPORT = "report.html"
 CIRCUIT_ARRAYS = "arrays"
+
+
+def usual_runs() -> Path:
+    """The folder of the runs where a command is given no other."""
+    return Path(os.environ.get("HUBEL_RUNS") or "runs")
+
+
+def run_argument(folder: Path) -> str:
+    """How a command names a run: its name if it is where runs usually are, else its path."""
+    is_usual = folder.absolute().parent == usual_runs().absolute()
+    return shlex.quote(folder.name if is_usual else str(folder))

@@ -17,7 +17,7 @@ from ...tools.errors import CorruptError
 from ...tools.files import atomic_folder, cache_dir
 from ...tools.lexica import Lexica
 from .data_files import check_folder, record_file
-from .layout import LEXICON
+from .layout import LEXICON, run_argument
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,7 +78,7 @@ def stored_lexicon(folder: Path) -> Lexicon:
     if not (folder / LEXICON).is_dir():
         raise CorruptError(
             f"{folder} has no lexicon because its run has not ended; "
-            f"`hubel resume {folder.name}` continues it"
+            f"`hubel resume {run_argument(folder)}` continues it"
         )
     check_folder(folder, LEXICON)
     return Lexicon.load(folder / LEXICON)

@@ -14,6 +14,7 @@ import torch
 
 from ..errors import UsageError
 from ..files.memory import free_memory
+from ..files.sizes import readable_size
 from ..subject.address import Site
 
 if TYPE_CHECKING:
@@ -68,4 +69,4 @@ def _free(model: CircuitModel) -> int | None:
 
 
 def _gb(size: float) -> str:
-    return f"{size / 1e9:.2f} GB"
+    return readable_size(size)

@@ -27,7 +27,7 @@ _REASONS = {
     errno.EFBIG: "the file is larger than the disk or `ulimit -f` allows: raise the limit",
     errno.EACCES: "no permission: change its owner or mode",
     errno.EPERM: "no permission: change its owner or mode",
-    errno.EROFS: "the disk is read-only: choose another place",
+    errno.EROFS: "the disk is read-only: make it writable",
     errno.ENOTDIR: "a part of this path is a file: move it away",
     errno.EEXIST: "a file of that name is in the way: move it away",
 }
@@ -57,8 +57,12 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _REASONS:
             raise
+        is_cached = path.absolute().is_relative_to(cache_dir().absolute())
+        elsewhere = (
+            "set HUBEL_CACHE to a folder elsewhere" if is_cached else "choose another folder"
+        )
         raise UnavailableError(
-            f"cannot write {str(path)!r}: {_REASONS[error.errno]}, or set HUBEL_CACHE to a folder elsewhere"
+            f"cannot write {str(path)!r}: {_REASONS[error.errno]}, or {elsewhere}"
         ) from error
 
 

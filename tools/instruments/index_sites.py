@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import ArgumentError
@@ -32,12 +32,23 @@ def chosen_sites(
 
 
 def describe_sites(index: Index, sites: Sequence[Site]) -> str:
-    """``46,080 neurons and 270 heads of all 30 layers``."""
-    names = {"mlp": "neurons", "head": "heads", "resid": "directions"}
-    counts: dict[str, int] = {}
-    for site in sites:
-        counts[site.kind] = counts.get(site.kind, 0) + index.shape.count(site)
-    parts = [f"{counts[kind]:,} {name}" for kind, name in names.items() if kind in counts]
-    n_layers = len({site.layer for site in sites})
-    of = "all" if n_layers == index.shape.n_layers else f"{n_layers} of the"
-    return f"{' and '.join(parts)} of {of} {index.shape.n_layers} layers"
+    """``46,080 neurons and 270 heads of all 30 layers``; kinds of different layers say their own."""
+    names = {"mlp": "neuron", "head": "head", "resid": "direction"}
+    parts: dict[str, list[str]] = {}
+    for kind, name in names.items():
+        of_kind = [site for site in sites if site.kind == kind]
+        if of_kind:
+            count = sum(index.shape.count(site) for site in of_kind)
+            layers = _describe_layers({site.layer for site in of_kind}, index.shape.n_layers)
+            parts.setdefault(layers, []).append(f"{count:,} {name}{'s' * (count != 1)}")
+    return ", ".join(f"{' and '.join(part)} of {layers}" for layers, part in parts.items())
+
+
+def _describe_layers(layers: Collection[int], n_layers: int) -> str:
+    if len(layers) == 1:
+        return f"layer {min(layers)}"
+    return (
+        f"all {n_layers} layers"
+        if len(layers) == n_layers
+        else f"{len(layers)} of the {n_layers} layers"
+    )

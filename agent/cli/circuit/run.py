@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ....tools.errors import UsageError
+from ...runlog.layout import run_argument
 from ...runlog.model_config import BudgetConfig
 from .. import options, output
 
@@ -141,6 +142,6 @@ def run(args: argparse.Namespace) -> int:
     make_circuit_run(folder, config)
     if not args.quiet:
         output.note(
-            f"run {folder.name}: `hubel resume {folder.name}` continues it if it is stopped"
+            f"run {folder.name}: `hubel resume {run_argument(folder)}` continues it if it is stopped"
         )
     return finish_circuit(folder, args)

@@ -9,7 +9,7 @@ from typing import Any
 from ....tools.errors import BudgetReached
 from ...circuits.config import CircuitConfig
 from ...circuits.result import CircuitResult, FoundCircuit, IntervalRow, read_result
-from ...runlog.layout import CIRCUIT, CIRCUIT_DRAWING, CIRCUIT_REPORT
+from ...runlog.layout import CIRCUIT, CIRCUIT_DRAWING, CIRCUIT_REPORT, run_argument
 from ...runlog.model_config import BudgetConfig
 from ...runlog.progress import progress
 from .. import options, output
@@ -31,11 +31,11 @@ def finish_circuit(folder: Path, args: argparse.Namespace) -> int:
             result = execute_circuit_run(folder, reporter, limits=limits)
     except BudgetReached as error:
         raise BudgetReached(
-            f"{error}: `hubel resume {folder.name}` continues; give a larger --max-... if needed"
+            f"{error}: `hubel resume {run_argument(folder)}` continues; give a larger --max-... if needed"
         ) from None
     except NoRoles as error:
         raise NoRoles(
-            f"{error}; `hubel resume {folder.name}` asks again and repeats no measurement"
+            f"{error}; `hubel resume {run_argument(folder)}` asks again and repeats no measurement"
         ) from None
     show_circuit(result, as_json=args.json)
     if not args.quiet:

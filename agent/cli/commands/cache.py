@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ....tools.errors import UsageError
+from ....tools.files.sizes import readable_size
 from .. import cache_items, output
 from ..cache_items import Item
 from ..exit_status import DONE, FAILED
@@ -56,11 +57,13 @@ def _list(items: Sequence[Item], args: argparse.Namespace) -> int:
         for item in items:
             output.json_line(_row(item))
         return DONE
-    cells = [(item.label, output.size(item.bytes), STATES[item.whole], item.path) for item in items]
+    cells = [
+        (item.label, readable_size(item.bytes), STATES[item.whole], item.path) for item in items
+    ]
     if cells:
         output.table(("item", "size", "state", "path"), cells, right=("size",))
     output.line(
-        f"{cache_items.cache_dir()}: {len(items)} items, {_total(items)}; "
+        f"{cache_items.cache_dir()}: {output.count(len(items), 'item')}, {_total(items)}; "
         "HUBEL_CACHE=DIR uses another folder"
     )
     return DONE
@@ -71,9 +74,8 @@ def _clear(items: Sequence[Item], args: argparse.Namespace) -> int:
     total = _total(items)
     if items and not args.yes:
         if not output.interactive():
-            output.note(
-                f"hubel: this would delete {len(items)} items ({total}); confirm with --yes"
-            )
+            number = output.count(len(items), "item")
+            output.note(f"hubel: this would delete {number} ({total}); confirm with --yes")
             return FAILED
         labels = ", ".join(item.label for item in items)
         sys.stderr.write(
@@ -87,7 +89,7 @@ def _clear(items: Sequence[Item], args: argparse.Namespace) -> int:
         if args.json:
             output.json_line(_row(item) | {"deleted": True})
     if not args.json:
-        output.line(f"{len(items)} items deleted, {total} freed")
+        output.line(f"{output.count(len(items), 'item')} deleted, {total} freed")
     return DONE
 
 
@@ -120,7 +122,7 @@ def _select(items: Sequence[Item], names: Sequence[str]) -> Sequence[Item]:
 
 
 def _total(items: Sequence[Item]) -> str:
-    return output.size(sum(item.bytes for item in items))
+    return readable_size(sum(item.bytes for item in items))
 
 
 def _row(item: Item) -> dict[str, object]:

@@ -168,16 +168,14 @@ def _status(evaluations: Sequence[Evaluation]) -> int:
     """The exit status; writes to standard error what is missing and how to get it."""
     failed = sum(evaluation.failed for evaluation in evaluations)
     if failed:
-        output.note(
-            f"hubel: {failed} scores failed; the same command with --retry-failed retries them"
-        )
+        scores = output.count(failed, "score")
+        output.note(f"hubel: {scores} failed; the same command with --retry-failed retries them")
     reached = next((evaluation.budget for evaluation in evaluations if evaluation.budget), "")
     if reached:
         rows = [row for evaluation in evaluations for row in evaluation.rows]
         pending = sum(row.status == "pending" for row in rows)
-        output.note(
-            f"hubel: {reached}; {pending} targets are not fully scored: the same command continues"
-        )
+        targets = output.count(pending, "target")
+        output.note(f"hubel: {reached}; {targets} not fully scored: the same command continues")
         return BUDGET
     return SOME_FAILED if failed else DONE
 

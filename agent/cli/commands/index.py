@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ....tools.errors import UsageError
+from ....tools.files.sizes import readable_size
 from ...runlog.progress import progress
 from .. import options, output
 from ..exit_status import DONE
@@ -114,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
         output.json_line(asdict(summary) | {"store_bytes": store_bytes(args.out)})
     else:
         size = store_bytes(args.out)
-        stored = f"; activation store {output.size(size)}" if size else "; no activation store"
+        stored = f"; activation store {readable_size(size)}" if size else "; no activation store"
         output.line(f"{args.out}: {describe(summary)}{stored}")
     if left_out := corpus.documents.left_out:
         output.note(f"{left_out} rows or files of the corpus have no text and are left out")
@@ -165,7 +166,7 @@ def describe(summary: IndexSummary) -> str:
     return (
         f"{summary.units:,} units over {summary.tokens:,} tokens in {seconds:.0f} s "
         f"({rate:,.0f} tokens/s{share}), "
-        f"{output.size(summary.bytes)}, peak memory {summary.peak_rss_mb:,.0f} MB"
+        f"{readable_size(summary.bytes)}, peak memory {summary.peak_rss_mb:,.0f} MB"
     )
 
 

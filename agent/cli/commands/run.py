@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ....tools.errors import UsageError
 from ...runlog.config import RunConfig
+from ...runlog.layout import run_argument
 from ...runlog.model_config import is_language_model
 from .. import options, output
 from ..confirm_cost import add_yes, confirm_cost
@@ -155,7 +156,7 @@ def run(args: argparse.Namespace) -> int:
     make_run(folder, config, checks)
     if not args.quiet:
         output.note(
-            f"run {folder.name}: if it is stopped, `hubel resume {folder.name}` continues it"
+            f"run {folder.name}: if it is stopped, `hubel resume {run_argument(folder)}` continues it"
         )
     return finish(folder, args, subject)
 

@@ -11,6 +11,7 @@ from ....tools.errors import UsageError
 from ...circuits.config import is_circuit
 from ...circuits.result import read_result
 from ...runlog.config import RunConfig, find_run
+from ...runlog.layout import run_argument
 from ...runlog.reviews import Reviews
 from ...runlog.verdict_score import random_text_scores, verdict_score
 from .. import output
@@ -120,7 +121,7 @@ def _show_target(folder: Path, target: str, *, as_json: bool) -> None:
     matches = target_rows(folder, target)
     if not matches:
         raise UsageError(
-            f"{folder.name} has no target {target!r}; `hubel show {folder.name}` lists them"
+            f"{folder.name} has no target {target!r}; `hubel show {run_argument(folder)}` lists them"
         )
     row = matches[0]
     reviews = Reviews(folder).rows(target)

@@ -46,7 +46,8 @@ def _summary(verification: Verification) -> str:
     if not verification.head:
         return f"{verification.run}: nothing to verify"
     seal = "sealed" if verification.sealed else "not sealed"
+    files = output.count(verification.files, "file")
     return (
-        f"{verification.run} holds: {verification.events:,} events and {verification.files} files are "
+        f"{verification.run} holds: {verification.events:,} events and {files} are "
         f"as they were written, {seal}; head {verification.head}"
     )

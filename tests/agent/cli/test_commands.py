@@ -116,7 +116,7 @@ def test_the_store_of_an_index_is_cleared_alone_or_with_it(cache: Path, capsys) 
     sizes = {row["item"]: row["bytes"] for row in rows(capsys)}
     assert (sizes["indexes/a-b"], sizes["stores/a-b"]) == (50, 300)
     assert run_command_line(["cache", "clear", "stores/a-b", "--yes"]) == 0
-    assert "1 items deleted, 300 B freed" in capsys.readouterr().out
+    assert "1 item deleted, 300 B freed" in capsys.readouterr().out
     assert [path.name for path in index.iterdir()] == ["index.json"]
     index_with_store(cache / "indexes" / "c-d")
     assert run_command_line(["cache", "clear", "indexes/c-d", "--yes"]) == 0

@@ -61,7 +61,7 @@ def test_ctrl_c_or_a_shutdown_is_one_line_and_the_run_goes_on(
     _, error = process.communicate(timeout=120)
     assert process.returncode == 1, error.decode()
     assert "Traceback" not in error.decode()
-    assert "`hubel resume run` continues it" in error.decode().strip().splitlines()[-1]
+    assert f"`hubel resume {folder}` continues it" in error.decode().strip().splitlines()[-1]
     before = [r for r in target_rows(folder) if r["status"] == "done"]
     assert 0 < len(before) < 72
     assert execute_run(folder, subject=tiny).done == 72

@@ -16,6 +16,7 @@ from hubel.agent.runlog.progress import (
     progress,
     progress_line,
 )
+from hubel.tools.files.sizes import readable_size
 from hubel.tools.files.untrusted_text import escape_control
 
 
@@ -67,10 +68,14 @@ def test_json_is_one_object_a_line_and_refuses_nan(capsys) -> None:
 
 
 def test_sizes_and_durations_as_a_person_reads_them() -> None:
-    assert [output.size(n) for n in (0, 999, 5_200, 538_000_000, 1_100_000_000_000)] == [
+    assert [readable_size(n) for n in (0, 999, 5_200, 538_000_000, 1_100_000_000_000)] == [
         "0 B", "999 B", "5.2 kB", "538 MB", "1.1 TB",
     ]  # fmt: skip
     assert [duration(s) for s in (7, 760, 3723)] == ["0:07", "12:40", "1:02:03"]
+
+
+def test_one_is_not_plural() -> None:
+    assert [output.count(n, "target") for n in (0, 1, 2)] == ["0 targets", "1 target", "2 targets"]
 
 
 def test_lines_come_first_every_few_seconds_and_last() -> None:

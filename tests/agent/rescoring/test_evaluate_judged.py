@@ -88,9 +88,7 @@ def test_a_budget_stops_it_and_the_same_command_goes_on(run: Path, capsys) -> No
         assert limit <= new_calls[-1] < limit + side_by_side
         pending = [r for r in evaluated if r["status"] == "pending"]
         assert all("3 calls" in r["error"] and not r["scores"] for r in pending)
-        assert (
-            f"{len(pending)} targets are not fully scored: the same command continues" in output.err
-        )
+        assert "not fully scored: the same command continues" in output.err
     assert len(new_calls) > 2
     assert eval_rows(capsys, *args) == [
         r | {"seconds": pytest.approx(r["seconds"], abs=60)} for r in evaluated

@@ -103,7 +103,7 @@ def test_much_money_is_asked_about_first(
     few = run_config(index="i", targets=["mlp.0.0"], explainer="openai:x", price=dear)
     many = replace(few, targets=[f"mlp.0.{i}" for i in range(50)])
     confirm_cost(len(few.targets), estimated_usd(few), few.budget, arguments)
-    assert "1 targets may cost up to about $0.24" in capsys.readouterr().err
+    assert "1 target may cost up to about $0.24" in capsys.readouterr().err
     with pytest.raises(UsageError, match=r"about \$12.00; confirm with --yes"):
         confirm_cost(len(many.targets), estimated_usd(many), many.budget, arguments)
     confirm_cost(

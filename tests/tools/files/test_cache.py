@@ -78,12 +78,17 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     ("code", "what"),
     [(errno.ENOSPC, "make room"), (errno.EACCES, "no permission"), (errno.EROFS, "read-only")],
 )
-def test_errors_of_the_disk_say_what_to_do(tmp_path: Path, code: int, what: str) -> None:
-    with pytest.raises(UnavailableError, match=what) as error, atomic_file(tmp_path / "file"):
-        raise OSError(code, os.strerror(code))
-    assert "HUBEL_CACHE" in str(error.value)
-    assert "\n" not in str(error.value)
-    assert list(tmp_path.iterdir()) == []
+def test_errors_of_the_disk_say_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, what: str
+) -> None:
+    monkeypatch.setenv("HUBEL_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    for folder, advises in ((tmp_path / "cache", True), (tmp_path, False)):
+        with pytest.raises(UnavailableError, match=what) as error, atomic_file(folder / "file"):
+            raise OSError(code, os.strerror(code))
+        assert ("HUBEL_CACHE" in str(error.value)) == advises
+        assert "\n" not in str(error.value)
+    assert [path.name for path in tmp_path.rglob("*")] == ["cache"]
 
 
 def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:

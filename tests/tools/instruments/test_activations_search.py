@@ -14,6 +14,7 @@ from hubel.tools.errors import ArgumentError
 from hubel.tools.index import Index, build_index
 from hubel.tools.instruments import InstrumentContext, activations_search, call
 from hubel.tools.instruments.activations_search import Search
+from hubel.tools.instruments.index_sites import describe_sites
 from hubel.tools.subject import Site
 from tests.support.tiny import WORDS, tiny_subject
 
@@ -123,3 +124,15 @@ def test_what_cannot_be_searched_is_refused_with_a_hint(
 ) -> None:
     with pytest.raises(ArgumentError, match=says):
         searched(indexed, **arguments)
+
+
+def test_sites_of_different_layers_say_their_own(
+    context: InstrumentContext,
+) -> None:
+    index = context.require_index()
+    neurons = [Site("mlp", layer) for layer in range(3)]
+    assert describe_sites(index, neurons) == "72 neurons of all 3 layers"
+    both = [*neurons, *(Site("head", layer) for layer in range(3))]
+    assert describe_sites(index, both) == "72 neurons and 12 heads of all 3 layers"
+    some = [*neurons[:2], Site("head", 1)]
+    assert describe_sites(index, some) == "48 neurons of 2 of the 3 layers, 4 heads of layer 1"

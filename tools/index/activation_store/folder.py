@@ -23,6 +23,7 @@ import torch
 from ...corpus import SPLITS, Contexts, Split
 from ...errors import UnavailableError, UsageError
 from ...files.sealed_json import read_sealed, write_sealed
+from ...files.sizes import readable_size
 from ...subject.subject import Subject
 from ..batch_plan import reading_order
 from .layout import DESCRIPTION, STORE, WORK, StoreOrigin, store_folder
@@ -84,20 +85,20 @@ class StoreFolder:
         total, fits = tokens * self.plan.bytes_a_token, self.fits(tokens)
         present = _bytes_below(self.index / STORE)
         size, free = max(total - present, 0), shutil.disk_usage(self.index).free
-        advice = f"{free / 1e9:.1f} GB that are free"
+        advice = f"{readable_size(free)} that are free"
         if choice == "auto" and not fits:
             self.failed = True
             self.warn(
-                f"no activation store: it would take {size / 1e9:.2f} GB, more than a quarter of the "
+                f"no activation store: it would take {readable_size(size)}, more than a quarter of the "
                 f"{advice} (--store all keeps it, --store LAYERS a part, --store-bits 8 half)"
             )
             return
         if size > free:
             raise UsageError(
-                f"the activation store takes {size / 1e9:.2f} GB, more than the {advice}; "
+                f"the activation store takes {readable_size(size)}, more than the {advice}; "
                 "make room, or give --store LAYERS, --store-bits 8, or --store none"
             )
-        self.say(f"activation store: {total / 1e9:.2f} GB on a disk with {advice}")
+        self.say(f"activation store: {readable_size(total)} on a disk with {advice}")
         try:
             self.work.mkdir(parents=True, exist_ok=True)
             write_sealed(self.work / PLAN, self._content())
