@@ -12,6 +12,7 @@ import numpy as np
 from ...evals.formula_parts import PartPredictions, formula_parts
 from ...evals.score import Split
 from ...tools.dissection import Predicate, TextView
+from ...tools.annotation import SpacyAnnotator
 from ...tools.errors import UsageError
 from ...tools.index import Collected
 from ...tools.subject.address import Unit
@@ -165,9 +166,12 @@ class SourceData:
     @cached_property
     def lexicon(self) -> Lexicon:
         """The vocabulary that the explanations' predicates look up."""
-        if self.source.is_run:
-            return stored_lexicon(self.source.folder)
-        return self.subject_lexicon
+        if not self.source.is_run:
+            return self.subject_lexicon
+        lexicon = stored_lexicon(self.source.folder)
+        if self.plan.corpus:  # what was frozen knows the words of the run's own text only
+            lexicon.annotator = SpacyAnnotator(lexicon.strings, self.reporter.say)
+        return lexicon
 
     @cached_property
     def subject_lexicon(self) -> Lexicon:

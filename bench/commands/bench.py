@@ -6,10 +6,10 @@ import argparse
 
 from ...agent.cli import parser as parsers
 from ...agent.cli.parser import Action
-from ..actions import circuits, explanations, null, planted, review_speed, soak, speed
+from ..actions import circuits, explanations, null, planted, reading, review_speed, soak, speed
 
 NAME = "bench"
-HELP = "how good are results? planted, null, explanations, circuits; speed, review, soak"
+HELP = "how good are results? planted, null, explanations, reading, circuits; speed, review, soak"
 CONTINUES = "stopped; nothing is lost: the same command continues"
 CONTINUES_FROM_CACHE = (
     "stopped; what is computed is in the cache, and the same command continues there"
@@ -33,6 +33,11 @@ ACTIONS = {
         explanations.add_arguments,
         explanations.run,
         CONTINUES_FROM_CACHE,
+    ),
+    "reading": Action(
+        "which of two runs' sentences are better, to a reader who does not know whose they are?",
+        reading.add_arguments,
+        reading.run,
     ),
     "circuits": Action(
         "are known circuits found? compiled programs, trained models, planted paths",

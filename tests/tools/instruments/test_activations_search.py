@@ -127,9 +127,9 @@ def test_what_cannot_be_searched_is_refused_with_a_hint(
 
 
 def test_sites_of_different_layers_say_their_own(
-    context: InstrumentContext,
+    indexed: InstrumentContext,
 ) -> None:
-    index = context.require_index()
+    index = indexed.require_index()
     neurons = [Site("mlp", layer) for layer in range(3)]
     assert describe_sites(index, neurons) == "72 neurons of all 3 layers"
     both = [*neurons, *(Site("head", layer) for layer in range(3))]
