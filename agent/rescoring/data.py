@@ -11,8 +11,8 @@ import numpy as np
 
 from ...evals.formula_parts import PartPredictions, formula_parts
 from ...evals.score import Split
-from ...tools.dissection import Predicate, TextView
 from ...tools.annotation import SpacyAnnotator
+from ...tools.dissection import Predicate, TextView
 from ...tools.errors import UsageError
 from ...tools.index import Collected
 from ...tools.subject.address import Unit
