@@ -20,6 +20,7 @@ from ..exit_status import DONE
 from ..output import two_decimals
 from ..readable_run import readable_run
 from ..reviews_table import show_reviews
+from ..target_explanation import show_explanation
 from ..targets_table import show_targets
 from ..timing_table import show_timing
 
@@ -128,13 +129,9 @@ def _show_target(folder: Path, target: str, *, as_json: bool) -> None:
     if as_json:
         output.json_line({**row, "reviews": reviews})
         return
-    output.line(f"{target}: {row['verdict'] or row['status']}")
-    output.line(f"  {row['explanation'] or row['error'] or row['reason'] or 'no explanation'}")
-    if row["explanation"] and row["reason"]:
-        output.line(f"  {row['reason']}")
-    output.line(f"  predicate: {row['predicate']}")
-    _show_scores(row)
     with connect(folder) as db:
+        show_explanation(folder, db, row)
+        _show_scores(row)
         _show_hypotheses(db, target)
         _show_experiments(db, target)
     _show_conversation(folder, target)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from hubel.agent.cli.main import run_command_line
 from hubel.agent.cli.targets_table import COLUMNS, NOT_RECORDED, OLD_COLUMNS
+from hubel.agent.review.run_catalog import RunCatalog
+from hubel.agent.review.target_page import target_page
 from hubel.bench.synthetic_run import make_run
+from hubel.tools.dissection.predicate import GRADES
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +69,32 @@ def test_older_run_says_once_what_it_does_not_record(
     assert text.count(NOT_RECORDED) == 1
     assert text.split()[:2] == list(OLD_COLUMNS[:2])
     assert row["explanation"] in text
+
+
+def test_target_is_told_headline_first_then_parts_and_degrees(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = json.loads(shown(runs, capsys, "made", "mlp.0.5", "--json"))
+    text = shown(runs, capsys, "made", "mlp.0.5").splitlines()
+    word, token = row["predicate"].split('"')[1::2]
+    degrees = ", ".join(f"{name} {steps}" for name, steps in GRADES.items())
+    assert text[:4] == [
+        f"mlp.0.5: {row['tier']} {row['verdict']}",
+        f"  {row['headline']}",
+        f"  {row['explanation']}",
+        f"  {row['reason']}",
+    ]
+    assert f"  artefact: {row['artefact']}" in text
+    assert f'     +8  words after "{word}"' in text
+    assert f'  and some tokens by name: "{token}" +3' in text
+    assert f"  degrees in steps: {degrees}; one step is 1 of activation" in text
+
+
+def test_target_is_told_what_its_formula_does_not_cover(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = target_page(RunCatalog(finished.parent).run(finished.name), "mlp.0.0")
+    text = shown(finished.parent, capsys, finished.name, "mlp.0.0")
+    told = re.findall(r"not covered: (\d+) of the (\d+) .*, side ([-+])", text)
+    missed = [m for m in page["misses"] if m["missed"]]
+    assert told == [(str(m["missed"]), str(m["of"]), m["side"]) for m in missed]
