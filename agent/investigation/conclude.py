@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...evals.artefact import artefact
 from ...evals.tier import TierScores
 from ...evals.verdict import TargetResult, decide_verdicts
 from ...tools.dissection import Predicate
@@ -54,6 +55,7 @@ def conclude_target(
     }
     if context.config.definitions >= SINCE_PARTS:
         conclusion |= formula_columns(winner.predicate if winner else None, unit)
+        conclusion["artefact"] = _artefact(context, unit, winner) if winner else None
     log.write("conclusion", conclusion, target=target)
 
 
@@ -69,6 +71,13 @@ def formula_columns(printed: str | None, unit: Unit) -> Data:
         "residue": residue.to_text() if residue.terms or residue.listed else "",
         "bits": round(predicate.bits(), 3),
     }
+
+
+def _artefact(context: InvestigationContext, unit: Unit, winner: Hypothesis) -> str:
+    """Why the explanation rests on how the text was cut; "" if it does not."""
+    explore = context.data.of(unit, "explore")
+    predicate = Predicate.parse(winner.predicate) if winner.predicate else None
+    return artefact(predicate, explore.signal, explore.mask)
 
 
 def decide_run(folder: Path, config: RunConfig, log: RunLog, lexicon: Lexicon) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ...tools.dissection import Predicate
 
 Sign = Literal["+", "-"]
+SIDES: tuple[Sign, ...] = ("+", "-")
 STRONGEST = 10
 """Contexts of a side where the run has no exemplars."""
 
@@ -83,7 +84,7 @@ def exemplars(
     """
     predicate = _parsed(printed)
     maps: dict[Sign, list[ExemplarMap]] = {"+": [], "-": []}
-    listed = {side: _whole_exemplars(observation, side) for side in maps}
+    listed = {side: _whole_exemplars(observation, side) for side in SIDES}
     predictions = _predict_logged([*listed["+"], *listed["-"]], unit, predicate, data)
     for side, whole in listed.items():
         maps[side] = [_exemplar(e, unit, side, predictions.get(e.get("context"))) for e in whole]

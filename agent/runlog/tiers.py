@@ -1,11 +1,13 @@
-"""The tiers of an explanation as they are shown, the best first."""
+"""The tiers of an explanation as they are shown, the best first, with what each means in a line."""
 
 from __future__ import annotations
 
-TIERS = {
-    "clear": "a few named concepts say what it responds to, and do better than a list of tokens",
-    "composite": "several named concepts together do better than a list of tokens",
-    "list": "no better than a list of tokens with weights",
-    "diffuse": "nothing short predicts it well",
+from ...evals.tier import Tier
+
+TIERS: dict[Tier, str] = {
+    "clear": "its headline alone predicts, and holds at the strongest tokens",
+    "composite": "better than 24 listed tokens, but its headline alone does not tell what it is about",
+    "list": "24 listed tokens with weights do as well",
+    "diffuse": "predicts too little, or no more than chance would",
 }
-"""What each means in a line; the exact rule is in docs/contract.md."""
+"""The exact rule is in `evals.tier`."""

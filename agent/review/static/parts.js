@@ -22,12 +22,12 @@ export function verdict(row) {
   return h("span", { class: `verdict ${name}`, title: name === "undecided" ? PROVISIONAL : null }, outcomeName(name));
 }
 
-/** What each tier means, the best first, in the words of docs/contract.md. */
+/** What each tier means, the best first: the same words as in agent/runlog/tiers.py. */
 export const TIERS = {
-  clear: "a few named concepts say what it responds to, also on words never seen",
-  composite: "several named concepts together do better than a list of tokens",
-  list: "no better than a list of tokens with weights",
-  diffuse: "nothing short predicts it well",
+  clear: "its headline alone predicts, and holds at the strongest tokens",
+  composite: "better than 24 listed tokens, but its headline alone does not tell what it is about",
+  list: "24 listed tokens with weights do as well",
+  diffuse: "predicts too little, or no more than chance would",
 };
 
 /** A target's tier as a word; what it means is said on hover. */

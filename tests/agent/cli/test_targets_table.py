@@ -12,8 +12,14 @@ from hubel.agent.cli.main import run_command_line
 from hubel.agent.cli.targets_table import COLUMNS, NOT_RECORDED, OLD_COLUMNS
 from hubel.agent.review.run_catalog import RunCatalog
 from hubel.agent.review.target_page import target_page
+from hubel.agent.runlog.layout import COLLECTED
+from hubel.agent.runlog.views import target_rows
 from hubel.bench.synthetic_run import make_run
+from hubel.evals.artefact import artefact
+from hubel.tools.dissection import Predicate
 from hubel.tools.dissection.predicate import GRADES
+from hubel.tools.index import Collected
+from hubel.tools.subject.address import Unit
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +104,13 @@ def test_target_is_told_what_its_formula_does_not_cover(
     told = re.findall(r"not covered: (\d+) of the (\d+) .*, side ([-+])", text)
     missed = [m for m in page["misses"] if m["missed"]]
     assert told == [(str(m["missed"]), str(m["of"]), m["side"]) for m in missed]
+
+
+def test_run_logs_which_explanations_rest_on_the_cutting(finished: Path) -> None:
+    explore = Collected.open(finished / COLLECTED, "explore")
+    rows = [row for row in target_rows(finished) if row["explanation"]]
+    assert rows
+    for row in rows:
+        predicate = Predicate.parse(row["predicate"] or "")
+        signal = explore.signal(Unit.parse(row["target"]))
+        assert row["artefact"] == artefact(predicate, signal, explore.mask)

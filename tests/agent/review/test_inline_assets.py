@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from hubel.agent.review import inline_assets as bundling
 from hubel.agent.review.inline_assets import bundle, styles
+from hubel.agent.runlog.tiers import TIERS
+from hubel.evals.tier import Tier
 
 STATIC = Path(bundling.__file__).parent / "static"
 MODULES = sorted(STATIC.rglob("*.js"))
@@ -55,3 +58,10 @@ def test_page_has_no_inline_script_or_style() -> None:
     assert not re.search(r"\son\w+=|style=|<style|<script(?![^>]*\bsrc=)", shell)
     for name in re.findall(r'"/static/([^"]+)"', shell):
         assert (STATIC / name).is_file()
+
+
+def test_page_explains_tiers_in_the_words_of_the_code() -> None:
+    listed = re.search(r"TIERS = \{\n(.*?)\};", (STATIC / "parts.js").read_text(), re.DOTALL)
+    assert listed is not None
+    assert dict(re.findall(r'  (\w+): "(.*)",', listed[1])) == TIERS
+    assert set(TIERS) == set(get_args(Tier))
