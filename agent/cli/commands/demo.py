@@ -23,6 +23,8 @@ SUBJECT, CORPUS = "smollm2-135m", "lee-news"
 LAYERS = (1, 6, 10, 15, 20, 25, 28)
 TARGETS = [*(f"mlp.{layer}~4@0" for layer in LAYERS), "mlp.10.1352-", "head.*~3@0"]
 """28 random neurons, the negative side of one that hardly fires positively, and three random heads."""
+ROTATED = 3
+"""Rotated directions of each layer: as many in all as there are neurons."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +62,12 @@ def _prepare(args: argparse.Namespace, *, new: bool) -> Subject:
         subject = load_subject(SUBJECT, device=args.device, dtype=args.dtype)
         index = default_index(subject, CORPUS, reporter)
     if new:
-        config = RunConfig(index=str(index), targets=TARGETS, device=args.device, dtype=args.dtype)
+        config = RunConfig(
+            index=str(index),
+            targets=TARGETS,
+            rotated=ROTATED,
+            device=args.device,
+            dtype=args.dtype,
+        )
         make_run(args.runs / RUN, resolve(config))
     return subject
