@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple, Protocol, TypeVar
 
@@ -26,6 +27,8 @@ TOO_LONG = "See the sentence: no concept is short enough for a headline."
 MAX_WORDS = 40
 """Words of an explanation's sentence, as `word_count` counts them."""
 MAX_HEADLINE_WORDS, HEADLINE_CLAIMS = 12, 3
+EXCEPTIONS = ("not", "less on")
+IN_ANY_FORM = " in any form"
 EXAMPLES = 6
 """Listed tokens that a sentence shows; more of them are read by nobody."""
 SHARES = {
@@ -38,6 +41,10 @@ SHARES = {
     16: "a sixteenth",
 }
 """How much a claim counts, by how many times as much the strongest one does."""
+
+
+STARRED = re.compile(r"\*[^\s*]+\*(?:/\*[^\s*]+\*)*")
+"""Words in stars stand for all of their forms."""
 
 
 class StatedTerm(Protocol):
@@ -97,7 +104,7 @@ def statement(
         for shown in range(most, min(most, 2) - 1 if spelled else -1, -1):
             sentence = " ".join([*clauses, *_residue(listed, shown)])
             if word_count(sentence) <= MAX_WORDS:
-                return sentence
+                return _with_forms(sentence, MAX_WORDS)
     return sentence
 
 
@@ -105,7 +112,7 @@ def headline(terms: Sequence[StatedTerm], has_listed: bool = False, side: Side =
     """The first claims in at most 12 words, without amounts; see `headline_terms`."""
     claims = claims_of(headline_terms(terms))
     if claims:
-        return _headline(claims, side)
+        return _with_forms(_headline(claims, side), MAX_HEADLINE_WORDS)
     if terms:
         return TOO_LONG
     return ONLY_LISTED if has_listed else CANNOT
@@ -123,6 +130,12 @@ def headline_terms(terms: Sequence[T]) -> list[T]:
     return chosen
 
 
+def _with_forms(sentence: str, most: int) -> str:
+    """The sentence, with what stars mean where they are first read, if that leaves it short enough."""
+    spelled = STARRED.sub(rf"\g<0>{IN_ANY_FORM}", sentence, count=1)
+    return spelled if word_count(spelled) <= most else sentence
+
+
 def claims_of(terms: Sequence[StatedTerm]) -> list[Claim]:  # 1. and 2.
     """The claims in the order of their terms; an exception belongs to the claim before it."""
     strongest = max((abs(term.weight) for term in terms if not term.is_exception), default=1)
@@ -130,7 +143,7 @@ def claims_of(terms: Sequence[StatedTerm]) -> list[Claim]:  # 1. and 2.
     host_weight = 0
     for term in terms:
         if term.is_exception and claims:
-            how = "not" if abs(term.weight) >= host_weight else "less on"
+            how = EXCEPTIONS[abs(term.weight) < host_weight]
             exceptions = (*claims[-1].exceptions, (term.concept, how))
             claims[-1] = claims[-1]._replace(exceptions=exceptions)
             continue
@@ -196,14 +209,15 @@ def _headline(claims: Sequence[Claim], side: Side) -> str:
 def _residue(listed: Sequence[Listed], shown: int) -> list[str]:
     """The first tokens by name, those that raise the prediction first, and how many more there are."""
     if not shown:
-        return [f"By name: {len(listed)} tokens."] if listed else []
+        return [f"By name: {len(listed)} token{'s' * (len(listed) > 1)}."] if listed else []
     parts: list[str] = []
     for sign, word in ((1, "more"), (-1, "less")):
         names = [named_token(t.token) for t in listed[:shown] if t.weight * sign > 0]
         if names:
             parts.append(f"{word} on {', '.join(names)}")
     if len(listed) > shown:
-        parts.append(f"{len(listed) - shown} others")
+        rest = len(listed) - shown
+        parts.append(f"{rest} others" if rest > 1 else "1 other")
     return [f"By name, {'; '.join(parts)}."]
 
 
@@ -217,26 +231,44 @@ def _joined(phrases: Sequence[str]) -> str:
 
 def _phrases(claims: Sequence[Claim]) -> list[str]:
     """The claims' phrases with their exceptions; neighbours that differ in one word are merged."""
-    groups: list[list[Claim]] = []
+    phrases: list[str] = []
+    plain: list[Concept] = []
     for claim in claims:
-        if groups and _merged([*groups[-1], claim]):
-            groups[-1].append(claim)
+        if not claim.exceptions:
+            plain.append(claim.concept)
+            continue
+        notes = [
+            f"({how} {phrase})"
+            for how in EXCEPTIONS
+            for phrase in _grouped([concept for concept, own in claim.exceptions if own == how])
+        ]
+        phrases += [*_grouped(plain), " ".join([claim.concept.noun(), *notes])]
+        plain = []
+    return phrases + _grouped(plain)
+
+
+def _grouped(concepts: Sequence[Concept]) -> list[str]:
+    """The concepts' nouns; neighbours that differ in one word are merged."""
+    groups: list[list[Concept]] = []
+    for concept in concepts:
+        if groups and _merged([*groups[-1], concept]):
+            groups[-1].append(concept)
         else:
-            groups.append([claim])
-    return [_merged(group) or _with_exceptions(group[0]) for group in groups]
+            groups.append([concept])
+    return [_merged(group) or group[0].noun() for group in groups]
 
 
-def _merged(claims: Sequence[Claim]) -> str:
-    """One phrase for claims of one family that differ in one word, or "" if they don't."""
-    families = {type(claim.concept) for claim in claims}
+def _merged(concepts: Sequence[Concept]) -> str:
+    """One phrase for concepts of one family that differ in one word, or "" if they don't."""
+    families = set(map(type, concepts))
     # Of a conjunction it would be open what is joined.
-    if len(claims) < 2 or len(families) > 1 or Both in families:
+    if len(concepts) < 2 or len(families) > 1 or Both in families:
         return ""
-    split = [claim.concept.noun().split() for claim in claims]
+    split = [concept.noun().split() for concept in concepts]
     n_words = len(split[0])
-    if n_words < 2 or any(claim.exceptions for claim in claims):
-        return ""
     if any(len(words) != n_words for words in split):
+        return ""
+    if n_words == 1 and not all(words[0][0] in '"*' for words in split):
         return ""
     differing = [place for place in range(n_words) if len({words[place] for words in split}) > 1]
     # A quoted phrase of several words stays whole.
@@ -245,8 +277,3 @@ def _merged(claims: Sequence[Claim]) -> str:
     place = differing[0]
     either = "/".join(words[place] for words in split)
     return " ".join([*split[0][:place], either, *split[0][place + 1 :]])
-
-
-def _with_exceptions(claim: Claim) -> str:
-    notes = (f"({how} {concept.noun()})" for concept, how in claim.exceptions)
-    return " ".join([claim.concept.noun(), *notes])

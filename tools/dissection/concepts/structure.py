@@ -114,8 +114,11 @@ class Position(Concept):
         position = np.arange(text.tokens.shape[1])
         return ((position >= self.first) & (position <= self.last))[None, :] & text.real
 
+    def contextual(self) -> bool:
+        return True
+
     def phrase(self) -> str:
-        return f"tokens {self.first}-{self.last} of the excerpt"
+        return f"at places {self.first}-{self.last} of the excerpt"
 
     @classmethod
     def candidates(cls, text: TextView, least: int) -> Iterable[Concept]:
