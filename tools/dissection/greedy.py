@@ -155,7 +155,8 @@ class GreedySearch:
 
     def _fits(self, concept: Concept, chosen: Sequence[Concept]) -> bool:
         """Whether a concept may join the chosen ones within the limits."""
-        if concept in chosen:
+        # A class of WordNet and a listed one may have the same name, which a sentence says once.
+        if concept.phrase() in {c.phrase() for c in chosen}:
             return False
         concepts = [*chosen, concept]
         atoms = sum(c.atoms() for c in concepts)

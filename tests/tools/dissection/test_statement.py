@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from hubel.tools.dissection import Predicate, WeightedConcept
 from hubel.tools.dissection.concepts.words import named_token
 from hubel.tools.dissection.predicate import ListedToken, limit_problem
-from hubel.tools.dissection.statement import CANNOT, IN_ANY_FORM, ONLY_LISTED, SHARES, TOO_LONG, Side, word_count
+from hubel.tools.dissection.statement import (
+    CANNOT,
+    IN_ANY_FORM,
+    ONLY_LISTED,
+    SHARES,
+    TOO_LONG,
+    Side,
+    word_count,
+)
 from tests.tools.dissection.test_predicate import FORMULAS, LISTED, concept
 
 AMOUNT = re.compile(rf"(?:({'|'.join(filter(None, SHARES.values()))})(?: as much)? )?(?:on )?(.*)")
@@ -187,6 +195,13 @@ def test_the_headline_says_what_its_formula_predicts(
             "both",
             'Fires on capitalised words after "mr".',
             'capitalised words after "mr"',
+        ),
+        (
+            'strongly lemma("play") + strongly lemma("win") - strongly after(lemma("go"))',
+            "both",
+            "Fires on *play*/*win* in any form. On the other side (negative activations): "
+            "words after *go*.",
+            "*play*/*win* in any form; on the other side words after *go*",
         ),
         ('list(" war" 3)', "both", "By name, more on ‹war›.", ONLY_LISTED),
         ("nothing", "+", CANNOT, CANNOT),
