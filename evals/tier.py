@@ -9,8 +9,8 @@ In this order; the first that fits counts. There is no tier without a verdict, w
 documents than a verdict needs, or if the explainer says that it cannot explain.
 
 1. *list*, if the list beats the formula on holdout: whatever it says, it predicts no better.
-2. *clear*, if r@3 and P50@3 both reach their thresholds. The three terms are named concepts, so that
-   this is no list even where the paired difference is not certain.
+2. *clear*, if r@3, P50@3 and the strength of the headline all reach their thresholds. The three terms
+   are named concepts, so that this is no list even where the paired difference is not certain.
 3. *list*, if the formula is not reliably better than the list (lower end of the paired difference at
    or below 0) and its named concepts alone do not reach the list.
 4. *composite*.
@@ -25,10 +25,13 @@ from typing import Literal
 
 Tier = Literal["clear", "composite", "list", "diffuse"]
 
-CLEAR_HEADLINE = 0.3
-"""r@3 from which an explanation can be clear."""
-CLEAR_COVERAGE = 0.4
-"""P50@3 from which it can be clear."""
+CLEAR_STRENGTH = 1.2
+"""Strength (``scorers.strength``) from which an explanation can be clear: it tells neurons from
+rotated directions, of which an eighth reach it; r@3 and P50@3 do not."""
+CLEAR_HEADLINE = 0.15
+"""r@3 from which it can be clear: below, the headline predicts nearly nothing."""
+CLEAR_COVERAGE = 0.1
+"""P50@3 from which it can be clear: below, it leaves out nearly all of the strongest tokens."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class TierScores:
     """r@3."""
     coverage: float | None = None
     """P50@3; None if no token has a signal."""
+    strength: float | None = None
+    """In standard deviations; None in words only."""
 
 
 def tier_of_kept(scores: TierScores) -> Tier | None:
@@ -53,8 +58,11 @@ def tier_of_kept(scores: TierScores) -> Tier | None:
         return "list"
     if scores.headline is None:
         return None
-    covers = scores.coverage is not None and scores.coverage >= CLEAR_COVERAGE
-    if covers and scores.headline >= CLEAR_HEADLINE:
+    if (
+        scores.headline >= CLEAR_HEADLINE
+        and (scores.coverage or 0.0) >= CLEAR_COVERAGE
+        and (scores.strength or 0.0) >= CLEAR_STRENGTH
+    ):
         return "clear"
     is_better = scores.over_list_low is not None and scores.over_list_low > 0
     if not is_better and (scores.meaning_over_list or 0.0) <= 0:

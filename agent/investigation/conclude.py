@@ -126,7 +126,7 @@ def _result(log: RunLog, target: str) -> TargetResult:
 def _tier_scores(log: RunLog, target: str, conclusion: Data, evidence: Data) -> TierScores:
     values = {
         scorer: score["value"] if (score := _score(log, target, conclusion, scorer)) else None
-        for scorer in ("headline", "coverage")
+        for scorer in ("headline", "coverage", "strength")
     }
     meaning_over_list = evidence.get("meaning_over_list") or {}
     return TierScores(

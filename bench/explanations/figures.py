@@ -87,6 +87,7 @@ def _result(target: str, figures: Figures) -> TargetResult:
         meaning_over_list=figures["meaning_over_list"],
         headline=figures["headline"],
         coverage=figures["coverage"],
+        strength=figures["strength"],
     )
     return TargetResult(
         target,

@@ -31,6 +31,7 @@ FORMULA_SCORERS = (
     "meaning",
     "headline",
     "coverage",
+    "strength",
     "unseen",
     "rare",
     "salient",

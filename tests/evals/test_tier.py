@@ -8,10 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubel.evals.tier import CLEAR_COVERAGE, CLEAR_HEADLINE, TierScores, tier_of_kept
+from hubel.evals.tier import (
+    CLEAR_COVERAGE,
+    CLEAR_HEADLINE,
+    CLEAR_STRENGTH,
+    TierScores,
+    tier_of_kept,
+)
 from hubel.evals.verdict import TargetResult, decide_verdicts
 
-CLEAR = TierScores(0.1, 0.05, 0.05, CLEAR_HEADLINE, CLEAR_COVERAGE)
+CLEAR = TierScores(0.1, 0.05, 0.05, CLEAR_HEADLINE, CLEAR_COVERAGE, CLEAR_STRENGTH)
 KEPT = TargetResult(
     "mlp.0.1",
     value=0.5,
@@ -32,6 +38,7 @@ KEPT = TargetResult(
         ({"headline": CLEAR_HEADLINE - 0.01}, "composite"),
         ({"coverage": CLEAR_COVERAGE - 0.01}, "composite"),
         ({"coverage": None}, "composite"),
+        ({"strength": CLEAR_STRENGTH - 0.01}, "composite"),
         ({"over_list": 0.0}, "list"),
         ({"over_list": -0.1, "over_list_low": -0.2}, "list"),
         ({"over_list_low": -0.01}, "clear"),

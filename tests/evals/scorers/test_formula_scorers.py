@@ -14,7 +14,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import roc_auc_score
 
 from hubel.evals.floors import ExploreSignal, by_token, count_on_explore, fit_floor_predictions
-from hubel.evals.formula_parts import PartPredictions, formula_parts
+from hubel.evals.formula_parts import HeadlineTerm, PartPredictions, formula_parts
 from hubel.evals.score import Score
 from hubel.evals.scorers.beyond_lookup import partial_r
 from hubel.evals.scorers.registry import FORMULA_SCORERS, ScoringTask
@@ -36,7 +36,7 @@ def make_task(seed: int = 0, noise: float = 0.5, **changes: Any) -> ScoringTask:
     explore = ExploreSignal(tokens[:CONTEXTS], true[:CONTEXTS], mask)
     tokens, truth, true = tokens[CONTEXTS:], truth[CONTEXTS:], true[CONTEXTS:]
     predicted = np.round(2 * truth + 0.3 * rng.standard_normal(truth.shape))
-    parts = PartPredictions(np.round(truth), np.sign(truth), truth > 0.9, truth < -0.9)
+    parts = two_terms(np.round(truth), np.sign(truth), truth > 0.9, truth < -0.9)
     sample = Sample(predicted, true, mask, np.arange(CONTEXTS) // 3)
     task = ScoringTask(
         sample,
@@ -47,6 +47,11 @@ def make_task(seed: int = 0, noise: float = 0.5, **changes: Any) -> ScoringTask:
         seen=count_on_explore(explore, tokens),
     )
     return replace(task, **changes)
+
+
+def two_terms(meaning, headline, rises, falls) -> PartPredictions:
+    """A headline of a term with a weight above 0 and one below."""
+    return PartPredictions(meaning, headline, (HeadlineTerm(1, rises), HeadlineTerm(-1, falls)))
 
 
 def outcome_of(task: ScoringTask, name: str) -> Outcome:
@@ -123,18 +128,58 @@ def test_coverage_equals_a_naive_loop(seed):
 def test_a_term_of_the_wrong_sign_covers_nothing():
     task = make_task()
     assert task.parts is not None
-    swapped = replace(task.parts, rises=task.parts.falls, falls=task.parts.rises)
+    terms = (HeadlineTerm(-term.sign, term.holds) for term in task.parts.headline_terms)
+    swapped = replace(task.parts, headline_terms=tuple(terms))
     assert score_of(task, "coverage").value > 0.5
     assert score_of(replace(task, parts=swapped), "coverage").value == 0.0
 
 
 def test_terms_that_hold_everywhere_cover_everything_and_so_does_chance():
     everywhere = np.ones((CONTEXTS, SEQ), bool)
-    flat = PartPredictions(
-        np.zeros((CONTEXTS, SEQ)), np.zeros((CONTEXTS, SEQ)), everywhere, everywhere
-    )
+    flat = two_terms(np.zeros((CONTEXTS, SEQ)), np.zeros((CONTEXTS, SEQ)), everywhere, everywhere)
     score = score_of(make_task(parts=flat), "coverage")
     assert (score.value, score.low, score.high, score.floors.chance) == (1.0, 1.0, 1.0, 1.0)
+
+
+def naive_strength(task: ScoringTask) -> float:
+    assert task.parts is not None
+    true = task.sample.true[task.sample.mask]
+    middle, spread = np.median(true), true.std()
+    of_terms = []
+    for sign, holds in task.parts.headline_terms:
+        held = [
+            (y - middle) / spread for y, h in zip(true, holds[task.sample.mask], strict=True) if h
+        ]
+        of_terms.append(sign * sum(held) / len(held) if len(held) >= 5 else 0.0)
+    return sum(of_terms) / len(of_terms)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_strength_equals_a_naive_loop(seed):
+    task = make_task(seed)
+    score = score_of(task, "strength")
+    assert score.value == pytest.approx(naive_strength(task), abs=1e-12)
+    assert score.value > 1
+    assert score.low is not None
+    assert score.high is not None
+    assert score.low < score.value < score.high
+    assert task.parts is not None
+    terms = [HeadlineTerm(-term.sign, term.holds) for term in task.parts.headline_terms]
+    swapped = replace(task, parts=replace(task.parts, headline_terms=tuple(terms)))
+    assert score_of(swapped, "strength").value == pytest.approx(-score.value)
+
+
+def test_a_term_that_holds_nearly_nowhere_has_no_strength():
+    task = make_task()
+    nowhere = np.zeros((CONTEXTS, SEQ), bool)
+    nowhere[0, 3:7] = True
+    true = task.sample.true.copy()
+    true[0, 3:7] = 100.0
+    parts = two_terms(true, true, nowhere, np.zeros_like(nowhere))
+    loud = replace(task, sample=replace(task.sample, true=true), parts=parts)
+    assert score_of(loud, "strength").value == 0.0
+    nowhere[0, 7] = True
+    assert score_of(loud, "strength").value > 1.0
 
 
 def test_fewer_strong_tokens_than_fifty_all_count():
@@ -143,7 +188,7 @@ def test_fewer_strong_tokens_than_fifty_all_count():
     true[3, 4:8] = 2.0
     holds = np.zeros(true.shape, bool)
     holds[3, 4:7] = True
-    parts = PartPredictions(true, true, holds, np.zeros_like(holds))
+    parts = two_terms(true, true, holds, np.zeros_like(holds))
     task = replace(task, sample=replace(task.sample, true=true), parts=parts)
     assert score_of(task, "coverage").value == 0.75
 
@@ -234,7 +279,7 @@ def test_what_the_lookup_knows_already_is_nothing_beyond_it():
 def test_a_constant_prediction_scores_exactly_chance(name):
     flat = np.full((CONTEXTS, SEQ), 0.3)
     nowhere = np.zeros((CONTEXTS, SEQ), bool)
-    task = make_task(parts=PartPredictions(flat, flat, nowhere, nowhere))
+    task = make_task(parts=two_terms(flat, flat, nowhere, nowhere))
     task = replace(task, sample=task.sample.with_prediction(flat))
     score = score_of(task, name)
     chance = 0.5 if name == "salient" else 0.0
@@ -272,7 +317,7 @@ def test_order_of_documents_and_scale_change_nothing(seed, scale):
     assert task.parts is not None
     assert task.seen is not None
     order = np.random.default_rng(seed).permutation(CONTEXTS)
-    parts = PartPredictions(
+    parts = two_terms(
         scale * task.parts.meaning[order],
         scale * task.parts.headline[order],
         task.parts.rises[order],
@@ -338,9 +383,7 @@ def make_population() -> ScoringTask:
     mask = np.broadcast_to(np.arange(SEQ) > 0, shape)
     explore = ExploreSignal(tokens[:60], truth[:60], mask[:60])
     predicted = np.round(2 * truth[60:])
-    parts = PartPredictions(
-        np.round(truth[60:]), np.sign(truth[60:]), predicted > 1, predicted < -1
-    )
+    parts = two_terms(np.round(truth[60:]), np.sign(truth[60:]), predicted > 1, predicted < -1)
     return ScoringTask(
         Sample(predicted, true, mask, np.arange(600) // 2),
         "holdout",
@@ -353,7 +396,13 @@ def make_population() -> ScoringTask:
 def restricted(task: ScoringTask, contexts: np.ndarray, seed: int) -> ScoringTask:
     assert task.parts is not None
     assert task.seen is not None
-    parts = PartPredictions(*(values[contexts] for values in vars(task.parts).values()))
+    whole = task.parts
+    parts = two_terms(
+        whole.meaning[contexts],
+        whole.headline[contexts],
+        whole.rises[contexts],
+        whole.falls[contexts],
+    )
     return replace(
         task,
         sample=task.sample.take(contexts),
