@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ from ...evals.scorers.token_list import token_list
 from ...evals.statistics.correlation import pearson
 from ...tools.dissection import Predicate, TextView
 from ...tools.errors import CorruptError
+from ...tools.index import Collected
 from ...tools.index.holdout import open_collected_holdout
 from ...tools.subject.address import Unit
 from ..runlog.layout import COLLECTED
@@ -158,6 +159,13 @@ def add_other_floors(folder: Path, config: RunConfig, log: RunLog, lexicon: Lexi
         floors = Floors(**{**score.floors.to_json(), "other": r})
         with_other = _score_row(replace(score, floors=floors), conclusion["hypothesis"], config)
         log.write("score", with_other, target=target, id=id)
+
+
+def collected_texts(folder: Path) -> Iterator[Collected]:
+    """All texts on which a run's predicates are scored, holdout included."""
+    yield Collected.open(folder / COLLECTED, "explore")
+    yield Collected.open(folder / COLLECTED, "select")
+    yield open_collected_holdout(folder / COLLECTED)
 
 
 def _scoring_task(

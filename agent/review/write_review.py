@@ -104,6 +104,7 @@ def _score(run: StoredRun, target: str, printed: str | None) -> dict[str, Any] |
 
 def _lexicon(run: StoredRun) -> Lexicon | None:
     """The subject's whole lexicon if it is cached; the run's own has only the words of its predicates."""
+    from ...tools.annotation import SpacyAnnotator
     from ...tools.dissection import Lexicon
     from ...tools.files import cache_dir
     from ..runlog.config import RunConfig
@@ -111,4 +112,8 @@ def _lexicon(run: StoredRun) -> Lexicon | None:
 
     weights = weights_of(RunConfig.load(run.folder).subject.get("revision", ""))
     folder = cache_dir() / "lexicons" / weights
-    return Lexicon.load(folder) if weights and folder.is_dir() else None
+    if not weights or not folder.is_dir():
+        return None
+    lexicon = Lexicon.load(folder)
+    lexicon.annotator = SpacyAnnotator(lexicon.strings)
+    return lexicon

@@ -33,7 +33,7 @@ from ..explainers import make_explainer
 from ..explainers.protocol import Hypothesis
 from ..investigation.conclude import decide_run
 from ..investigation.sentence_scores import count_failed_scores
-from ..investigation.verify import rescore_sentence
+from ..investigation.verify import collected_texts, rescore_sentence
 from ..runlog.config import RunConfig, versions
 from ..runlog.data_files import check_folder, record_inputs
 from ..runlog.layout import COLLECTED, CONFIG, LEXICON, run_argument
@@ -213,7 +213,8 @@ def add_neighbours(folder: Path, reporter: Reporter) -> None:
 def _decide(folder: Path, config: RunConfig, log: RunLog, lexicon: Lexicon) -> None:
     """Verdicts, and what a replay needs. If killed in here, it is done again."""
     decide_run(folder, config, log, lexicon)
-    freeze_lexicon(log, lexicon, [p for target in config.targets for p in _predicates(log, target)])
+    predicates = [p for target in config.targets for p in _predicates(log, target)]
+    freeze_lexicon(log, lexicon, predicates, collected_texts(folder))
 
 
 def _predicates(log: RunLog, target: str) -> list[str]:

@@ -2,16 +2,17 @@
 
 While a run works, its lexicon is made from the subject's token strings and input embedding, and
 kept in the cache by the subject's revision. When the run ends, what its predicates actually look up
-is frozen into the run's folder, so that the run can be replayed and shown without the subject.
+is frozen into the run's folder, so that the run can be replayed and shown without the subject and
+without a tagger.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...tools.annotation import SpacyAnnotator
+from ...tools.annotation import SpacyAnnotator, StoredAnnotator, store_annotations
 from ...tools.dissection import Lexicon, Predicate, frozen_lexicon
 from ...tools.errors import CorruptError
 from ...tools.files import atomic_folder, cache_dir
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float, Int
 
+    from ...tools.index import Collected
     from ...tools.subject import Subject
     from .log import RunLog
 
@@ -60,11 +62,20 @@ def _whole_lexicon(
     return Lexicon.load(folder)
 
 
-def freeze_lexicon(log: RunLog, lexicon: Lexicon, predicates: Iterable[str]) -> None:
-    """Keep what these predicates look up in a run's folder."""
+def freeze_lexicon(
+    log: RunLog, lexicon: Lexicon, predicates: Collection[str], texts: Iterable[Collected]
+) -> None:
+    """Keep what these predicates look up in a run's folder.
+
+    Args:
+        texts: on which they are run again; the annotations that they read are kept, too.
+    """
     folder = log.folder / LEXICON
+    layers = frozen_lexicon.annotation_layers(predicates)
     with atomic_folder(folder) as partial:
         frozen_lexicon.freeze(lexicon, predicates).save(partial)
+        for text in texts if layers else ():
+            store_annotations(lexicon.annotator, partial, text.tokens, text.length, layers)
     for path in sorted(folder.iterdir()):
         record_file(log, f"{LEXICON}/{path.name}")
 
@@ -81,7 +92,9 @@ def stored_lexicon(folder: Path) -> Lexicon:
             f"`hubel resume {run_argument(folder)}` continues it"
         )
     check_folder(folder, LEXICON)
-    return Lexicon.load(folder / LEXICON)
+    lexicon = Lexicon.load(folder / LEXICON)
+    lexicon.annotator = StoredAnnotator(folder / LEXICON, lexicon.strings)
+    return lexicon
 
 
 def predict(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from .annotations import HEAD, PIECES, PREVIOUS, AnnotationLayer, Annotations, spread
 from .annotator import Annotator, SpacyAnnotator
 from .english import english_problem
+from .stored_annotator import StoredAnnotator, store_annotations
 
 __all__ = [
     "HEAD",
@@ -18,6 +19,8 @@ __all__ = [
     "Annotations",
     "Annotator",
     "SpacyAnnotator",
+    "StoredAnnotator",
     "english_problem",
     "spread",
+    "store_annotations",
 ]

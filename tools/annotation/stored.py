@@ -33,7 +33,7 @@ def save_annotations(
     }
     arrays = {name: getattr(annotations, name) for name in _PARTS}
     arrays |= {f"layer {name}": layer.codes for name, layer in layers.items()}
-    arrays = {name: np.ascontiguousarray(array, np.int32) for name, array in arrays.items()}
+    arrays = {name: _narrow(array) for name, array in arrays.items()}
     values = json.dumps({name: layer.values for name, layer in layers.items()}, sort_keys=True)
     metadata = {"format": FORMAT, "values": values, "sha256": _digest(arrays, values)}
     with atomic_file(path) as part:
@@ -53,6 +53,7 @@ def load_annotations(path: Path) -> Annotations:
             raise ValueError(f"format {metadata.get('format')!r}")
         if metadata["sha256"] != _digest(arrays, metadata["values"]):
             raise ValueError("it is not what was written")
+        arrays = {name: array.astype(np.int32) for name, array in arrays.items()}
         values = json.loads(metadata["values"])
         layers = {
             name: AnnotationLayer(arrays[f"layer {name}"], tuple(listed))
@@ -63,6 +64,13 @@ def load_annotations(path: Path) -> Annotations:
         )
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise CorruptError(f"the annotations in {path} cannot be read ({error})") from error
+
+
+def _narrow(array: np.ndarray) -> np.ndarray:
+    """The array in the smallest type of integers that holds it."""
+    largest = int(array.max(initial=0))
+    narrow = next(kind for kind in (np.int8, np.int16, np.int32) if largest <= np.iinfo(kind).max)
+    return np.ascontiguousarray(array, narrow)
 
 
 def _digest(arrays: Mapping[str, np.ndarray], values: str) -> str:

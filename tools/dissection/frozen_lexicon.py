@@ -17,13 +17,23 @@ def freeze(lexicon: Lexicon, predicates: Iterable[str]) -> Lexicon:
             bit for bit.
     """
     neighbourhoods: dict[str, list[str]] = {}
+    for concept in _concepts(predicates):
+        members = concept.looked_up(lexicon)
+        if members is not None:
+            neighbourhoods[concept.to_text()] = list(members)
+    return Lexicon(lexicon.strings, None, neighbourhoods, lexicon.annotator)
+
+
+def annotation_layers(predicates: Iterable[str]) -> list[str]:
+    """The layers of a text's annotations that some printed predicates read."""
+    layers = (layer for it in _concepts(predicates) for layer in it.annotation_layers())
+    return sorted(set(layers))
+
+
+def _concepts(predicates: Iterable[str]) -> Iterator[Concept]:
     for printed in predicates:
         for term in Predicate.parse(printed).terms:
-            for concept in with_parts(term.concept):
-                members = concept.looked_up(lexicon)
-                if members is not None:
-                    neighbourhoods[concept.to_text()] = list(members)
-    return Lexicon(lexicon.strings, None, neighbourhoods)
+            yield from with_parts(term.concept)
 
 
 def with_parts(concept: Concept) -> Iterator[Concept]:
