@@ -171,7 +171,7 @@ def disk(kind: Literal["cache", "runs"], folder: Path) -> Check:
 
 
 def cache() -> Iterator[Check]:
-    """One line per kind of cached item, one per incomplete item, and whether a subject is missing."""
+    """One line per kind of cached item, one per incomplete item, and what has not been fetched."""
     items = cache_items.items()
     for kind, group in groupby(items, key=lambda item: item.kind):
         of_kind = list(group)
@@ -185,6 +185,10 @@ def cache() -> Iterator[Check]:
     if not any(item.kind == "subjects" for item in items):
         detail, todo = "smollm2-135m not fetched yet", "`hubel demo` fetches it (130 MB, once)"
         yield Check("default subject", "note", detail, todo)
+    if not any(item.kind == "taggers" for item in items):
+        detail = "en_core_web_sm-3.8.0 not fetched yet"
+        todo = "the first run on English text fetches it (13 MB, once)"
+        yield Check("tagger", "note", detail, todo)
 
 
 def keys() -> Iterator[Check]:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...tools.dissection import TextView
 from ...tools.dissection.search import shared_candidates
 from ...tools.errors import HubelError, UsageError
 from ...tools.index import Collected, Index, collect
@@ -32,6 +33,7 @@ from ..llm.sentence_judges import make_sentence_judges
 from ..runlog import subject_warning
 from ..runlog.config import RunConfig
 from ..runlog.data_files import keep_recorded_files, record_file
+from ..runlog.events import LEFT_OUT
 from ..runlog.layout import COLLECTED
 from ..runlog.lexicon import subject_lexicon
 from ..runlog.log import RunLog
@@ -48,6 +50,9 @@ if TYPE_CHECKING:
     from ...tools.subject import Subject
     from ..explainers.protocol import Explainer
     from ..llm import Client, LanguageModel
+
+
+WITHOUT_TAGGER = "without concepts of lemmas, grammar and names"
 
 
 class RunResources:
@@ -138,6 +143,7 @@ class RunResources:
             self._collect(folder, self._prepare_search if searches else lambda: None)
         explore, select = (Collected.open(folder, split) for split in ("explore", "select"))
         log.write("explainer", identity_of(explainer))
+        self._say_what_is_left_out(explore)
         context = InvestigationContext(
             self._folder,
             config,
@@ -152,6 +158,18 @@ class RunResources:
         if model is None:
             return ExplainerDriver(context, explainer)
         return DialogueDriver(context, explainer, model)
+
+    def _say_what_is_left_out(self, explore: Collected) -> None:
+        """Say which families of concepts mean nothing on this text or cannot be had here, and log it."""
+        lexicon = self.lexicon()
+        problem = TextView(explore.tokens, explore.length, lexicon).annotation_problem
+        reasons = [f"{WITHOUT_TAGGER}: {problem}"] if problem else []
+        for line in reasons:
+            self._reporter.say(line)
+        if lexicon.lexica is not None:  # each says itself what it lacks
+            reasons += lexicon.lexica.missing
+        if reasons:
+            self._log.write(LEFT_OUT, {"reasons": reasons})
 
     def record_neighbours(self) -> None:
         """Write the nearest units of targets whose log has none. No investigation waits for them."""

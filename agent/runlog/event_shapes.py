@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from .events import LLM_CALL
+from .events import LEFT_OUT, LLM_CALL
 
 Scalar = Literal["text", "number", "whole number", "anything"]
 Shape = Any
@@ -103,6 +103,7 @@ SHAPES: Mapping[str, Shape] = {
             }
         ],
     },
+    LEFT_OUT: {"reasons": [TEXT]},
     "subject_check": {**_all(NUMBER, "loss", "frequencies"), "tokens": WHOLE},
     "neighbours": _all(_NEAREST, "direction", "together"),
     LLM_CALL: {
