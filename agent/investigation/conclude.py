@@ -66,7 +66,7 @@ def formula_columns(printed: str | None, unit: Unit) -> Data:
     predicate = Predicate.parse(printed)
     meaning, residue = predicate.meaning(), predicate.residue()
     return {
-        "headline": predicate.headline_sentence(unit.side),
+        "headline": predicate.headline_sentence(unit.stated_side),
         "meaning": meaning.to_text() if meaning.terms else "",
         "residue": residue.to_text() if residue.terms or residue.listed else "",
         "bits": round(predicate.bits(), 3),
