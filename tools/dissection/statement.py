@@ -34,11 +34,11 @@ EXAMPLES = 6
 SHARES = {
     1: "",
     2: "half",
-    3: "a third",
-    4: "a quarter",
-    8: "an eighth",
-    9: "a ninth",
-    16: "a sixteenth",
+    3: "⅓",
+    4: "¼",
+    8: "⅛",
+    9: "⅑",
+    16: "1⁄16",
 }
 """How much a claim counts, by how many times as much the strongest one does."""
 
@@ -186,7 +186,7 @@ def _opening(sign: int, side: Side, second: bool, spelled: bool) -> str:
         return "Less:"
     if second:
         note = f" ({'positive' if sign > 0 else 'negative'} activations)" if spelled else ""
-        return f"On the other side{note}:"
+        return f"Other side{note}:"
     return "Fires negatively" if sign < 0 or side == "-" else "Fires"
 
 
