@@ -25,9 +25,9 @@ from typing import Literal
 
 Tier = Literal["clear", "composite", "list", "diffuse"]
 
-CLEAR_STRENGTH = 1.2
-"""Strength (``scorers.strength``) from which an explanation can be clear: it tells neurons from
-rotated directions, of which an eighth reach it; r@3 and P50@3 do not."""
+CLEAR_STRENGTH = 2.2
+"""Strength (``scorers.strength``) from which an explanation can be clear. It tells neurons from
+rotated directions best, and an eighth of those of layers 10 and 28 reach it (docs/design/tiers.md)."""
 CLEAR_HEADLINE = 0.15
 """r@3 from which it can be clear: below, the headline predicts nearly nothing."""
 CLEAR_COVERAGE = 0.1

@@ -27,6 +27,7 @@ COLUMNS = {
     "rare": "rare",
     "headline": "r@3",
     "coverage": "P50@3",
+    "strength": "strength",
     "salient": "salient",
     "beyond_lookup": "beyond lookup",
     "half_r": "halves: r",

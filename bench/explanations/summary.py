@@ -18,6 +18,7 @@ MEASURED = (
     "meaning",
     "headline",
     "coverage",
+    "strength",
     "unseen",
     "rare",
     "salient",
