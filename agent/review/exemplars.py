@@ -84,7 +84,9 @@ def exemplars(
     """
     predicate = _parsed(printed)
     maps: dict[Sign, list[ExemplarMap]] = {"+": [], "-": []}
-    listed = {side: _whole_exemplars(observation, side) for side in SIDES}
+    listed: dict[Sign, list[Mapping[str, Any]]] = {
+        side: _whole_exemplars(observation, side) for side in SIDES
+    }
     predictions = _predict_logged([*listed["+"], *listed["-"]], unit, predicate, data)
     for side, whole in listed.items():
         maps[side] = [_exemplar(e, unit, side, predictions.get(e.get("context"))) for e in whole]
@@ -191,7 +193,8 @@ def _predict(
 
     if predicate is None or data.lexicon is None or not len(rows):
         return []
-    text = TextView(data.explore.tokens[rows], data.explore.length[rows], data.lexicon)
+    # The words of all of explore were tagged when the run ended; a part of it would be tagged here.
+    text = TextView(data.explore.tokens, data.explore.length, data.lexicon).take(rows)
     try:
         signal = predicate.predict_text(text)
         named = np.zeros(signal.shape, dtype=bool)

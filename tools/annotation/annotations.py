@@ -69,6 +69,10 @@ class Annotations:
         """The number of words."""
         return len(self.previous)
 
+    def take(self, rows: Int[np.ndarray, " chosen"]) -> Annotations:
+        """Those of some contexts."""
+        return Annotations(self.word[rows], self.piece[rows], self.previous, self.head, self.layers)
+
     def of_words(self, name: str) -> AnnotationLayer:
         """A layer with one code for each word; raises UsageError for an unknown name."""
         for prefix, others in ((PREVIOUS, self.previous), (HEAD, self.head)):

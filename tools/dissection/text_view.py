@@ -46,6 +46,13 @@ class TextView:
         self.length = np.asarray(length).astype(np.int64)
         self.lexicon = lexicon
         self._memo: dict[object, object] = {}
+        self._whole: tuple[TextView, Int[np.ndarray, " chosen"]] | None = None
+
+    def take(self, rows: Int[np.ndarray, " chosen"]) -> TextView:
+        """Some of the contexts, with the annotations that they have in the whole text."""
+        taken = TextView(self.tokens[rows], self.length[rows], self.lexicon)
+        taken._whole = self, rows
+        return taken
 
     @cached_property
     def annotations(self) -> Annotations:
@@ -54,6 +61,9 @@ class TextView:
         Raises:
             UnavailableError: words cannot be tagged here.
         """
+        if self._whole is not None:
+            text, rows = self._whole
+            return text.annotations.take(rows)
         if self.lexicon.annotator is None:
             raise UnavailableError("this vocabulary has no tagger, so words cannot be tagged")
         return self.lexicon.annotator.annotate(self.tokens, self.length)

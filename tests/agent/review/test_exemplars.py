@@ -10,7 +10,9 @@ from safetensors.numpy import save_file
 
 from hubel.agent.review.exemplars import exemplars
 from hubel.agent.review.token_maps import CollectedData
+from hubel.tools.annotation import AnnotationLayer, Annotations
 from hubel.tools.dissection import Lexicon
+from hubel.tools.errors import UnavailableError
 from hubel.tools.index import Collected
 from hubel.tools.subject.address import Unit
 
@@ -119,3 +121,25 @@ def test_context_that_was_not_collected_is_shown_without_marks(data: CollectedDa
     shown = exemplars(Unit.parse("mlp.0.0"), EITHER, observation, data)
     assert shown["misses"] == [{"side": "+", "missed": 0, "of": 1, "tokens": []}]
     assert "covered" not in shown["exemplars"]["+"][1]
+
+
+class OneText:
+    """Tags the four contexts above, as a run's folder does, and no part of them."""
+
+    def annotate(self, tokens: np.ndarray, length: np.ndarray) -> Annotations:
+        if tokens.tolist() != TEXTS:
+            raise UnavailableError("this text was not stored")
+        word = np.arange(16, dtype=np.int32).reshape(4, 4)
+        none = np.full(16, -1, np.int32)
+        lemmas = tuple(word.strip() for word in WORDS)
+        layers = {"lemma": AnnotationLayer(np.array(TEXTS, np.int32).ravel(), lemmas)}
+        return Annotations(word, np.zeros((4, 4), np.int32), none, none, layers)
+
+
+def test_tagged_words_of_an_exemplar_are_those_of_the_whole_text(data: CollectedData) -> None:
+    lexicon = Lexicon(WORDS, annotator=OneText())
+    tagged = data._replace(lexicon=lexicon)
+    observation = observed([1, 3], [])
+    shown = exemplars(Unit.parse("mlp.0.0"), 'strongly lemma("dog")', observation, tagged)
+    assert [m.get("named") for m in shown["exemplars"]["+"]] == [[1], [2, 3]]
+    assert shown["misses"] == [{"side": "+", "missed": 0, "of": 2, "tokens": []}]
