@@ -87,11 +87,11 @@ def _hypotheses(plus: list[str], minus: list[str]) -> list[dict[str, Any]]:
     sentence = "; ".join(parts)
     return [
         {
-            "sentence": f"{sentence[:1].upper()}{sentence[1:]}.",
+            "gist": f"{sentence[:1].upper()}{sentence[1:]}.",
             "predicate": " ".join(terms).removeprefix("+ "),
         },
         {
-            "sentence": f"Fires right after {quoted(listed)}.",
+            "gist": f"Fires right after {quoted(listed)}.",
             "predicate": f"strongly after(words({quoted(listed)}))",
         },
     ]
@@ -118,7 +118,7 @@ def _planned(word: str, text: str, predicts: str, side: str) -> dict[str, Any]:
 
 def _challenges(claim: str) -> list[dict[str, Any]]:
     """The claim's words in another sentence, or a word that it does not name."""
-    formula = claim.partition("predicted strength; minus is the - side): ")[2]
+    formula = claim.partition("which counts where they differ: ")[2].split("\n")[0]
     challenges = []
     for sign, listed in _LISTED.findall(formula):
         side = "-" if sign == "-" else "+"
