@@ -337,6 +337,8 @@ class Conversation:
     """How a printed predicate does on explore."""
     grade: Callable[[tuple[str, ...]], GradedPredicate]
     """The best grades on explore for some printed concepts."""
+    sentence: Callable[[str], str]
+    """A printed predicate in English."""
     follows: Callable[[str, Sequence[Experiment]], Sequence[bool]]
     """Whether the predictions of some experiments follow from a printed predicate."""
     replies_after: Callable[[int], Sequence[AnsweredReply]]

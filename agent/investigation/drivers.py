@@ -25,7 +25,7 @@ from ..llm.journaled_model import reply_of
 from ..runlog.log import canonical
 from .eligibility import eligible_hypotheses, reason_without_winner
 from .experiment import read_for_model, read_plainly, run_experiments
-from .formula_scores import fit_on_explore, grade_on_explore, score_formula
+from .formula_scores import fit_on_explore, grade_on_explore, score_formula, sentence_of
 from .inheritance import predictions_that_follow
 from .observe import observe_for_model, observe_unit
 
@@ -171,6 +171,7 @@ class DialogueDriver(ExplainerDriver):
             ask=ask,
             fit=partial(fit_on_explore, context, unit),
             grade=partial(grade_on_explore, context, unit),
+            sentence=partial(sentence_of, context, unit),
             follows=partial(predictions_that_follow, context, unit),
             replies_after=replies_after,
             competitor=Hypothesis.from_json(competitor) if competitor else None,

@@ -59,6 +59,16 @@ def fit_on_explore(context: InvestigationContext, unit: Unit, printed: str) -> E
     return ExploreFit(score=fit["score"], problem=fit["problem"], **lists)
 
 
+def sentence_of(context: InvestigationContext, unit: Unit, printed: str) -> str:
+    """A predicate in English. Journaled: later versions may word it in another way."""
+
+    def compute() -> Data:
+        return {"sentence": Predicate.parse(printed).sentence(unit.side)}
+
+    request = {"sentence_of": printed}
+    return context.journal.answer("fit", str(unit), request, compute)["sentence"]
+
+
 def grade_on_explore(
     context: InvestigationContext, unit: Unit, concepts: tuple[str, ...]
 ) -> GradedPredicate:

@@ -65,7 +65,7 @@ class Dialogue:
             conversation.fit,
             conversation.grade,
             firing_levels={side: row["fires"] for side, row in thresholds.items()},
-            side=view.unit.side,
+            sentence=conversation.sentence,
             follows=conversation.follows,
         )
         self.evidence = {"r1": prompt_text.statistics(view), "r2": prompt_text.evidence(view)}

@@ -183,7 +183,7 @@ def _hypothesis(
         notes += _advice(name, read)
     sentence = " ".join(proposed.sentence.split())
     if not sentence:
-        sentence = Predicate.parse(printed).sentence(state.side) if printed else gist
+        sentence = state.sentence(printed) if printed else gist
     hypothesis = Hypothesis(
         name,
         sentence,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from ....tools.dissection import Predicate
 from ....tools.errors import ArgumentError
 from ..predictions import tally
 
@@ -36,8 +37,8 @@ class InvestigationState:
     """Hypotheses that a second look has tested."""
     challenges: set[str] = field(default_factory=set)
     """Experiments that a second look made."""
-    side: Literal["both", "+", "-"] = "both"
-    """Of the target."""
+    sentence: Callable[[str], str] = lambda printed: Predicate.parse(printed).sentence()
+    """A printed predicate in English."""
     follows: Callable[[str, Sequence[Experiment]], Sequence[bool]] = lambda printed, planned: [
         False for _ in planned
     ]
