@@ -130,6 +130,8 @@ def target_row(evaluation: Evaluation, row: RescoredTarget) -> dict[str, Any]:
         "scores": scores,
         "reason": row.run.get("reason"),
         "tier": row.run.get("tier"),
+        "artefact": row.run.get("artefact"),
+        "subject_warning": row.run.get("subject_warning"),
         **columns,
         "r_per_bit": r_per_bit(columns["bits"], scores),
         "transfer": [score.to_json() for score in row.transfer],

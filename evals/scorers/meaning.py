@@ -6,8 +6,7 @@
   their evidence on explore.
 
 Both on every token of the split but position 0, with the weights that the whole formula has; without
-any such concept the prediction is constant, and scores 0. With `coverage`, r@3 was the only pair of
-figures that told real neurons from rotated directions (docs/contract.md).
+any such concept the prediction is constant, and scores 0.
 """
 
 from __future__ import annotations
