@@ -145,7 +145,7 @@ def test_phrases() -> None:
     assert noun('form("past-tense verb")') == "past-tense verbs"
     assert noun('relation("subject")') == "subjects"
     assert noun('entity("place")') == "names of places"
-    assert noun('name("new south wales")') == 'the name "new south wales"'
+    assert noun('name("new south wales")') == 'mentions of "new south wales"'
     assert noun('previous(lemma("say"))') == "words right after *say*"
     assert noun('both(relation("object"), head(lemma("win")))') == (
         "objects of verbs depending on *win*"

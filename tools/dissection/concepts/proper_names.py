@@ -70,7 +70,7 @@ class WholeName(TaggedWord):
         return LayerValues("name", (self.words,))
 
     def phrase(self) -> str:
-        return f'the name "{self.words}"'
+        return f'mentions of "{self.words}"'
 
     def literals(self) -> tuple[str, ...]:
         return (self.words,)
