@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from ..tools.dissection import Predicate, TextView
 
 
-class HeadlineTerm(NamedTuple):
-    """A term of a formula's headline: the sign of its weight, and where it holds."""
+class NamedTerm(NamedTuple):
+    """A named concept of a formula: the sign of its weight, where it holds, and its place."""
 
     sign: int
     holds: Bool[np.ndarray, "contexts seq"]
+    in_headline: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +29,7 @@ class PartPredictions:
 
     meaning: Prediction
     headline: Prediction
-    headline_terms: tuple[HeadlineTerm, ...] = ()
+    terms: tuple[NamedTerm, ...] = ()
 
     @cached_property
     def rises(self) -> Bool[np.ndarray, "contexts seq"]:
@@ -41,14 +42,16 @@ class PartPredictions:
         return self._holding(-1)
 
     def _holding(self, sign: int) -> Bool[np.ndarray, "contexts seq"]:
-        held = [term.holds for term in self.headline_terms if term.sign == sign]
+        held = [term.holds for term in self.terms if term.in_headline and term.sign == sign]
         return np.any([np.zeros(self.headline.shape, dtype=bool), *held], axis=0)
 
 
 def formula_parts(predicate: Predicate, text: TextView) -> PartPredictions:
     """The parts of a formula on a text."""
-    headline = predicate.headline()
-    terms = (HeadlineTerm(term.sign, term.concept.mask(text)) for term in headline.terms)
-    return PartPredictions(
-        predicate.meaning().predict_text(text), headline.predict_text(text), tuple(terms)
+    meaning, headline = predicate.meaning(), predicate.headline()
+    shown = {term.concept for term in headline.terms}
+    terms = (
+        NamedTerm(term.sign, term.concept.mask(text), term.concept in shown)
+        for term in meaning.terms
     )
+    return PartPredictions(meaning.predict_text(text), headline.predict_text(text), tuple(terms))

@@ -9,7 +9,7 @@ In this order; the first that fits counts. There is no tier without a verdict, w
 documents than a verdict needs, or if the explainer says that it cannot explain.
 
 1. *list*, if the list beats the formula on holdout: whatever it says, it predicts no better.
-2. *clear*, if r@3, P50@3 and the strength of the headline all reach their thresholds. The three terms
+2. *clear*, if r@3, P50@3 and the strength of its concepts all reach their thresholds. The three terms
    are named concepts, so that this is no list even where the paired difference is not certain.
 3. *list*, if the formula is not reliably better than the list (lower end of the paired difference at
    or below 0) and its named concepts alone do not reach the list.
@@ -25,9 +25,9 @@ from typing import Literal
 
 Tier = Literal["clear", "composite", "list", "diffuse"]
 
-CLEAR_STRENGTH = 2.2
+CLEAR_STRENGTH = 1.5
 """Strength (``scorers.strength``) from which an explanation can be clear. It tells neurons from
-rotated directions best, and an eighth of those of layers 10 and 28 reach it (docs/design/tiers.md)."""
+rotated directions best; an eighth of the directions reach it (docs/design/tiers.md)."""
 CLEAR_HEADLINE = 0.15
 """r@3 from which it can be clear: below, the headline predicts nearly nothing."""
 CLEAR_COVERAGE = 0.1

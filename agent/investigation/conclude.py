@@ -13,9 +13,10 @@ from ...evals.artefact import artefact
 from ...evals.tier import TierScores
 from ...evals.verdict import TargetResult, decide_verdicts
 from ...tools.dissection import Predicate
+from ..runlog.config import SINCE_PARTS
 from ..runlog.spending import paid_rows
 from .sentence_scores import SIMULATION, count_failed_scores
-from .verify import SINCE_PARTS, add_other_floors, add_rotated_floors
+from .verify import add_other_floors, add_rotated_floors
 
 if TYPE_CHECKING:
     from ...tools.dissection import Lexicon

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from ...tools.dissection import Predicate
+from ..runlog.config import SINCE_PARTS
 from .formula_scores import score_formula
 from .part_scores import part_scores
 from .sentence_scores import simulate_on_select
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from ..explainers.protocol import Hypothesis
     from ..runlog.log import Data
     from .context import InvestigationContext
+
+
+LIST_MARGIN = 0.03
+"""r on select that a bare list must be better by: it says nothing about words that were not seen."""
 
 
 class Selection(NamedTuple):
@@ -35,15 +41,29 @@ def select_winner(
 ) -> Selection:
     """Score all hypotheses and choose the best of those that may win; the first one of equals.
 
+    A bare list of tokens wins only if it is better by more than LIST_MARGIN.
+
     Args:
         eligible: ids of the hypotheses that may win.
     """
-    scores = {h.id: score_on_select(context, unit, h) for h in hypotheses}
     best = Selection("", 0.0)
-    for id, score in scores.items():
-        if score is not None and id in eligible and (not best.winner or score > best.score):
-            best = Selection(id, score)
+    advantage = 0.0
+    for hypothesis in hypotheses:
+        score = score_on_select(context, unit, hypothesis)
+        if score is None or hypothesis.id not in eligible:
+            continue
+        means_something = not _is_list(context, hypothesis)
+        margin = LIST_MARGIN * means_something
+        if not best.winner or score + margin > best.score + advantage:
+            best, advantage = Selection(hypothesis.id, score), margin
     return best
+
+
+def _is_list(context: InvestigationContext, hypothesis: Hypothesis) -> bool:
+    """Whether a formula names no concept. In runs before parts were told apart, none counts as one."""
+    if hypothesis.predicate is None or context.config.definitions < SINCE_PARTS:
+        return False
+    return not Predicate.parse(hypothesis.predicate).meaning().terms
 
 
 def score_on_select(

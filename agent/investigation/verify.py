@@ -31,6 +31,7 @@ from ...tools.errors import CorruptError
 from ...tools.index import Collected
 from ...tools.index.holdout import open_collected_holdout
 from ...tools.subject.address import Unit
+from ..runlog.config import SINCE_PARTS
 from ..runlog.layout import COLLECTED
 from ..runlog.lexicon import predict
 from .rotated_floors import rotated_means, with_rotated
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
     from ..runlog.log import Data, RunLog
     from .context import InvestigationContext
 
-SINCE_PARTS = 2
-"""Definitions (`RunConfig.definitions`) that have the floor *list* and scores of a formula's parts."""
 COMPETITOR = "simulation.compositional"
 """Scorer name of the competitor's simulation, which is reported next to the winner's."""
 

@@ -22,6 +22,9 @@ from .model_config import (
     role_keys,
 )
 
+SINCE_PARTS = 2
+"""Definitions (`RunConfig.definitions`) that have the floor *list* and scores of a formula's parts."""
+
 
 @dataclass(frozen=True)
 class RunConfig(ConfigFile):

@@ -1,15 +1,14 @@
-"""Strength: how strongly does the unit fire where the headline's terms hold?
+"""Strength: how strongly does the unit fire where the named concepts hold?
 
 1. The signal is taken from its median, in standard deviations, both of this split.
-2. Of each of the headline's (at most three) terms: the mean over the tokens at which it holds, times
-   the sign of its weight. A term that holds at fewer than five tokens counts 0.
-3. Score: the mean over the terms; 0 for a formula without named concepts. The interval resamples
-   documents; median and standard deviation stay as they are.
+2. Of each named concept of the formula: the mean over the tokens at which it holds, times the sign of
+   its weight. A concept that holds at fewer than five tokens counts 0.
+3. Score: the mean over the concepts; 0 for a formula without any. The interval resamples documents;
+   median and standard deviation stay as they are.
 
-Real neurons have a few specific triggers; a direction that means nothing is predicted as well (r@3
-.28 and .28 on 50 neurons and 50 rotated directions of four layers), but by common concepts that each
-move it a little. Strength told them apart with an AUROC of .80, P50@3 with .57, r@3 with .51. Chance
-is 0: at random tokens a signal is near its median.
+A direction that means nothing is predicted as well as a neuron, but by common concepts that each move
+it a little, where a neuron has some specific triggers (docs/design/tiers.md). Chance is 0: at random
+tokens a signal is near its median.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ MIN_TOKENS = 5
 
 @scorer("strength")
 def strength(task: ScoringTask) -> list[Score]:
-    """Mean activation, in standard deviations from the median, where the headline's terms hold."""
-    terms, sample = task.require_parts().headline_terms, task.sample
+    """Mean activation, in standard deviations from the median, where the named concepts hold."""
+    terms, sample = task.require_parts().terms, task.sample
     counted = sample.true[sample.mask].astype(np.float64)
     spread = float(counted.std())
     if not terms or not spread:

@@ -129,6 +129,11 @@ def figures(folder: Path) -> dict[str, float]:
     if (seen[ids] == 0).any():
         rows["unseen"] = r(whole[seen[ids] == 0], y[seen[ids] == 0])
     rows |= coverage(y, ids)
+    z = (y - np.median(y)) / y.std()
+    held = [(weight, holds(kind, argument)[ids]) for weight, kind, argument in NAMED]
+    rows["strength"] = float(
+        np.mean([np.sign(w) * z[h].mean() if h.sum() >= 5 else 0.0 for w, h in held])
+    )
     count = math.ceil(0.01 * len(y))
     above, below = (sign * y >= np.sort(sign * y)[-count] for sign in (1, -1))
     rows["salient"] = (auroc(above, whole) + auroc(below, -whole)) / 2

@@ -14,7 +14,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import roc_auc_score
 
 from hubel.evals.floors import ExploreSignal, by_token, count_on_explore, fit_floor_predictions
-from hubel.evals.formula_parts import HeadlineTerm, PartPredictions, formula_parts
+from hubel.evals.formula_parts import NamedTerm, PartPredictions, formula_parts
 from hubel.evals.score import Score
 from hubel.evals.scorers.beyond_lookup import partial_r
 from hubel.evals.scorers.registry import FORMULA_SCORERS, ScoringTask
@@ -51,7 +51,7 @@ def make_task(seed: int = 0, noise: float = 0.5, **changes: Any) -> ScoringTask:
 
 def two_terms(meaning, headline, rises, falls) -> PartPredictions:
     """A headline of a term with a weight above 0 and one below."""
-    return PartPredictions(meaning, headline, (HeadlineTerm(1, rises), HeadlineTerm(-1, falls)))
+    return PartPredictions(meaning, headline, (NamedTerm(1, rises), NamedTerm(-1, falls)))
 
 
 def outcome_of(task: ScoringTask, name: str) -> Outcome:
@@ -128,8 +128,8 @@ def test_coverage_equals_a_naive_loop(seed):
 def test_a_term_of_the_wrong_sign_covers_nothing():
     task = make_task()
     assert task.parts is not None
-    terms = (HeadlineTerm(-term.sign, term.holds) for term in task.parts.headline_terms)
-    swapped = replace(task.parts, headline_terms=tuple(terms))
+    terms = (NamedTerm(-term.sign, term.holds) for term in task.parts.terms)
+    swapped = replace(task.parts, terms=tuple(terms))
     assert score_of(task, "coverage").value > 0.5
     assert score_of(replace(task, parts=swapped), "coverage").value == 0.0
 
@@ -146,7 +146,7 @@ def naive_strength(task: ScoringTask) -> float:
     true = task.sample.true[task.sample.mask]
     middle, spread = np.median(true), true.std()
     of_terms = []
-    for sign, holds in task.parts.headline_terms:
+    for sign, holds, _ in task.parts.terms:
         held = [
             (y - middle) / spread for y, h in zip(true, holds[task.sample.mask], strict=True) if h
         ]
@@ -164,8 +164,8 @@ def test_strength_equals_a_naive_loop(seed):
     assert score.high is not None
     assert score.low < score.value < score.high
     assert task.parts is not None
-    terms = [HeadlineTerm(-term.sign, term.holds) for term in task.parts.headline_terms]
-    swapped = replace(task, parts=replace(task.parts, headline_terms=tuple(terms)))
+    terms = [NamedTerm(-term.sign, term.holds) for term in task.parts.terms]
+    swapped = replace(task, parts=replace(task.parts, terms=tuple(terms)))
     assert score_of(swapped, "strength").value == pytest.approx(-score.value)
 
 
