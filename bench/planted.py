@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..agent.investigation.verify import SINCE_PARTS
 from ..agent.runlog.config import RunConfig
 from ..agent.runlog.data_files import check_folder
 from ..agent.runlog.layout import COLLECTED, CONFIG, SUITE
@@ -27,11 +28,12 @@ from ..agent.runlog.lexicon import predict, stored_lexicon
 from ..agent.runlog.log import RunLog, WriterLock
 from ..agent.runlog.verdict_score import verdict_score
 from ..agent.runlog.views import TargetRow, target_rows
-from ..evals.statistics.sample import Sample
+from ..evals.statistics.sample import ActivityLevel, Sample
 from ..tools.corpus import RULE, read_corpus
 from ..tools.dissection import Predicate, TextView
 from ..tools.errors import UsageError
 from ..tools.files import atomic_file, cache_dir
+from ..tools.index.collected import Collected
 from ..tools.index.holdout import open_collected_holdout
 from ..tools.subject.address import Unit
 from . import planted_truth
@@ -40,7 +42,6 @@ from .stated_meaning import stated_parts, states_meaning
 
 if TYPE_CHECKING:
     from ..agent.runlog.progress import Reporter
-    from ..tools.index import Collected
     from ..tools.subject import PlantedSubject, Subject, Suite, SuiteUnit
 
 PROJECT_SUITE = Path(__file__).parents[1] / "evals" / "suites" / "project.toml"
@@ -130,7 +131,7 @@ def evaluate(folder: Path, subject: PlantedSubject, units: Sequence[SuiteUnit]) 
     """Compare a finished run's explanations with the truth."""
     check_folder(folder, COLLECTED)
     row_of = {row["target"]: row for row in target_rows(folder)}
-    comparison = _TruthComparison(subject, open_collected_holdout(folder / COLLECTED), folder)
+    comparison = _TruthComparison(subject, folder)
     results = [
         comparison.result(unit, row_of[str(subject.address_by_id[unit.id])]) for unit in units
     ]
@@ -158,10 +159,12 @@ def _write_truth(folder: Path, results: Sequence[PlantedResult]) -> None:
 class _TruthComparison:
     """Compares what a run's explanations predict on holdout with what was planted there."""
 
-    def __init__(self, subject: PlantedSubject, holdout: Collected, folder: Path) -> None:
-        self._subject, self._holdout = subject, holdout
+    def __init__(self, subject: PlantedSubject, folder: Path) -> None:
+        self._subject, self._config = subject, RunConfig.load(folder)
+        self._explore = Collected.open(folder / COLLECTED, "explore")
+        self._holdout = open_collected_holdout(folder / COLLECTED)
         self._lexicon = stored_lexicon(folder)
-        self._text = TextView(holdout.tokens, holdout.length, self._lexicon)
+        self._text = TextView(self._holdout.tokens, self._holdout.length, self._lexicon)
 
     def result(self, unit: SuiteUnit, row: TargetRow) -> PlantedResult:
         """The result of one unit, from its row in the run."""
@@ -180,8 +183,9 @@ class _TruthComparison:
 
     def _against_truth(self, unit: SuiteUnit, row: TargetRow, kept: bool) -> dict[str, Any]:
         """The fields of a `PlantedResult` that need a truth; nulls and controls have none."""
-        truth, signal = self._truth_and_signal(Unit.parse(row["target"]))
-        decidable = planted_truth.is_decidable(self._sample(truth, signal))
+        target = Unit.parse(row["target"])
+        truth, signal = self._truth_and_signal(target)
+        decidable = planted_truth.is_decidable(self._sample(truth, signal), self._activity(target))
         if row["predicate"] is None:
             return {"decidable": decidable}
         holdout = self._holdout
@@ -189,7 +193,7 @@ class _TruthComparison:
         sample = self._sample(predicted, truth)
         r = planted_truth.r_truth(sample)
         predicate = Predicate.parse(row["predicate"])
-        by_part = self._subject.truth_by_part(Unit.parse(row["target"]), holdout.tokens)
+        by_part = self._subject.truth_by_part(target, holdout.tokens)
         stated = stated_parts(predicate, by_part, self._text, holdout.mask)
         return {
             "decidable": decidable,
@@ -210,6 +214,12 @@ class _TruthComparison:
     def _truth_and_signal(self, unit: Unit) -> tuple[np.ndarray, np.ndarray]:
         truth = self._subject.truth(unit, self._holdout.tokens)
         return truth, self._holdout.activations(unit)
+
+    def _activity(self, unit: Unit) -> ActivityLevel | None:
+        """What the run's verdict takes for an active token of the unit."""
+        if self._config.definitions < SINCE_PARTS:
+            return None
+        return ActivityLevel.of(self._explore.activations(unit)[self._explore.mask])
 
     def _sample(self, predicted: np.ndarray, true: np.ndarray) -> Sample:
         holdout = self._holdout

@@ -5,7 +5,8 @@
                 its median over these tokens, once it is scaled to be as active as the truth
                 (below). Precision and recall are over tokens, and a token predicted on the wrong
                 side counts against both.
-    decidable   the truth itself, taken as the prediction of the noisy signal, has a lower end of at least 0.3 here
+    decidable   an explanation could be kept here: the truth itself, taken as the prediction of the noisy
+                signal, has a lower end of at least 0.3, and enough documents are active for a verdict
     recovered   kept by its run and r_truth at least 0.7
     states_meaning   one of its named concepts is nearly the planted rule, for every part (`stated_meaning`)
     auroc       how often a unit's true explanation scores higher on it than another unit's: true pairs against all
@@ -26,7 +27,8 @@ from jaxtyping import Bool, Float
 from ..evals.statistics.bootstrap import bootstrap_r
 from ..evals.statistics.correlation import pearson, standardise
 from ..evals.statistics.fdr import wilson
-from ..evals.statistics.sample import Sample
+from ..evals.statistics.sample import ActivityLevel, Sample
+from ..evals.verdict import DOCUMENTS
 
 DECIDABLE = 0.3
 """A unit whose perfect explanation may score less than this on the holdout is not decidable there."""
@@ -110,8 +112,15 @@ def firing(sample: Sample, weakest: float) -> Firing:
     return Firing(precision, right / fires if fires else None)
 
 
-def is_decidable(sample: Sample, seed: int = 0) -> bool:
-    """Whether a perfect explanation could be kept: `predicted` is the noiseless truth, `true` the noisy signal."""
+def is_decidable(sample: Sample, activity: ActivityLevel | None, seed: int = 0) -> bool:
+    """Whether a perfect explanation could be kept.
+
+    Args:
+        sample: `predicted` is the noiseless truth, `true` the noisy signal.
+        activity: when the run calls a token active; None in old runs, where any signal but 0 was.
+    """
+    if sample.active_documents(activity) < DOCUMENTS:  # no verdict, whatever the explanation
+        return False
     low = bootstrap_r(sample, seed).low
     return low is not None and low >= DECIDABLE
 

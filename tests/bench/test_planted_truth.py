@@ -20,7 +20,7 @@ from hubel.bench.planted_truth import (
     summary,
 )
 from hubel.evals.statistics.correlation import pearson
-from hubel.evals.statistics.sample import Sample
+from hubel.evals.statistics.sample import ActivityLevel, Sample
 
 N, SEQ = 60, 16
 MASK = np.ones((N, SEQ), bool)
@@ -88,16 +88,30 @@ def test_what_never_fires_has_no_precision() -> None:
     assert firing(sample(true, np.zeros((N, SEQ))), 3.0) == (None, None)
 
 
+def decidable(predicted: np.ndarray, true: np.ndarray, document: np.ndarray = DOCUMENT) -> bool:
+    sample = Sample(predicted, true, MASK, document)
+    return is_decidable(sample, ActivityLevel.of(sample.true[MASK]))
+
+
 def test_decidable_is_what_a_perfect_explanation_can_show() -> None:
     rng, true = np.random.default_rng(1), truth(0.05)
     noise = rng.standard_normal((N, SEQ))
-    assert is_decidable(sample(true, true + 0.1 * noise))
-    assert not is_decidable(sample(true, true + 20 * noise))
-    assert not is_decidable(sample(np.zeros((N, SEQ)), noise)), "a unit that never fires here"
+    assert decidable(true, true + 0.1 * noise)
+    assert not decidable(true, true + 20 * noise)
+    assert not decidable(np.zeros((N, SEQ)), noise), "a unit that never fires here"
     one_document = np.zeros(N, int)
-    assert not is_decidable(Sample(true, true, MASK, one_document)), (
-        "one document gives no interval"
-    )
+    assert not decidable(true, true, one_document), "one document gives no interval"
+
+
+@pytest.mark.parametrize(("documents", "expected"), [(9, False), (10, True)])
+def test_a_unit_that_no_verdict_could_keep_is_not_decidable(documents: int, expected: bool) -> None:
+    """Active by the verdict's rule: by the unit's own range, so that noise is no activation."""
+    true = np.zeros((N, SEQ))
+    true[: 2 * documents, 3] = 3.0
+    signal = true + 0.1 * np.random.default_rng(0).standard_normal(true.shape)
+    assert pearson(sample(true, signal)) > 0.8
+    assert decidable(true, signal) == expected
+    assert is_decidable(sample(true, signal), None), "in old runs any signal but 0 was active"
 
 
 def test_recovery_needs_a_kept_and_true_explanation() -> None:
@@ -190,6 +204,6 @@ def test_calibration_is_over_planted_units_with_both_numbers() -> None:
 
 def test_a_line_has_the_keys_of_the_contract() -> None:
     assert list(RESULTS[0].to_json()) == [
-        "id", "target", "kept", "explanation", "r_truth", "precision", "recall", "decidable", "recovered", "null",
-        "control",
+        "id", "target", "kept", "explanation", "r_truth", "precision", "recall", "decidable", "recovered",
+        "states_meaning", "null", "control",
     ]  # fmt: skip
