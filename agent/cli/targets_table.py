@@ -60,6 +60,8 @@ def show_targets(folder: Path, *, as_json: bool) -> None:
         _show_table(targets)
     else:
         output.table(OLD_COLUMNS, [_old_cells(row) for row in targets], right=OLD_COLUMNS[2:6])
+    if targets and (reasons := targets[0]["left_out"]):
+        output.line(f"left out of the search: {'; '.join(reasons)}")
     output.line(summary(targets, calls_before_run(folder)))
     if not has_parts(targets) and any(row["explanation"] for row in targets):
         output.line(NOT_RECORDED)

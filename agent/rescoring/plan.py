@@ -132,6 +132,7 @@ def target_row(evaluation: Evaluation, row: RescoredTarget) -> dict[str, Any]:
         "tier": row.run.get("tier"),
         "artefact": row.run.get("artefact"),
         "subject_warning": row.run.get("subject_warning"),
+        "left_out": row.run.get("left_out"),
         **columns,
         "r_per_bit": r_per_bit(columns["bits"], scores),
         "transfer": [score.to_json() for score in row.transfer],

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, TypedDict
 
+from ..runlog.events import LEFT_OUT
 from ..runlog.subject_warning import EVENT, warning_of
 from ..runlog.tiers import TIERS
 from .agreement import Agreement, agreement
@@ -50,7 +51,7 @@ class _Computed(TypedDict):
     tiers: dict[str, int]
     means: dict[str, float | None]
     points: dict[str, list[Any]] | None
-    warning: str | None
+    warnings: list[str]
 
 
 def run_page(run: StoredRun, row: RunRow, notices: Sequence[str]) -> RunPage:
@@ -59,7 +60,7 @@ def run_page(run: StoredRun, row: RunRow, notices: Sequence[str]) -> RunPage:
     if computed is None:
         facets: dict[str, list[Any]] = {name: [] for name in _FACETS}
         computed = _Computed(
-            settings={}, facets=facets, tiers={}, means={}, points=None, warning=None
+            settings={}, facets=facets, tiers={}, means={}, points=None, warnings=[]
         )
     settings = computed["settings"]
     header = vars(row) | {
@@ -78,7 +79,7 @@ def run_page(run: StoredRun, row: RunRow, notices: Sequence[str]) -> RunPage:
         means=computed["means"],
         agreement=agreement(run.reviews, _reviewed_verdicts(run)),
         points=computed["points"],
-        notices=[*notices, *filter(None, [computed["warning"]])],
+        notices=[*notices, *computed["warnings"]],
     )
 
 
@@ -100,16 +101,18 @@ def compute_page(db: sqlite3.Connection, settings: Settings) -> _Computed:
         tiers=_tiers(db),
         means=_means(db),
         points=_points(db),
-        warning=_warning(db, settings),
+        warnings=_warnings(db, settings),
     )
 
 
-def _warning(db: sqlite3.Connection, settings: Settings) -> str | None:
-    """That the subject knows nothing of the text; None as well for runs that did not compare."""
-    stored = get_meta(db, EVENT)
+def _warnings(db: sqlite3.Connection, settings: Settings) -> list[str]:
+    """That the subject knows nothing of the text, and which concepts the run had to do without."""
+    stored, left_out = get_meta(db, EVENT), get_meta(db, LEFT_OUT)
     names = ((settings.get(name) or {}).get("name", "?") for name in ("subject", "corpus"))
     line = warning_of(json.loads(stored) if stored else None, *names)
-    return f"Warning: {line}." if line else None
+    warnings = [f"Warning: {line}."] if line else []
+    reasons = (json.loads(left_out).get("reasons") or []) if left_out else []
+    return warnings + [f"{reason[:1].upper()}{reason[1:].rstrip('.')}." for reason in reasons]
 
 
 def _tiers(db: sqlite3.Connection) -> dict[str, int]:

@@ -166,10 +166,14 @@ class RunResources:
         reasons = [f"{WITHOUT_TAGGER}: {problem}"] if problem else []
         for line in reasons:
             self._reporter.say(line)
+        if self._head_start is not None:
+            self._head_start.join()  # it loads the lexica, and the first search waits for it anyway
         if lexicon.lexica is not None:  # each says itself what it lacks
             reasons += lexicon.lexica.missing
-        if reasons:
-            self._log.write(LEFT_OUT, {"reasons": reasons})
+        # what an earlier start of this run had to leave out is still missing in what it explained
+        logged = (self._log.get(LEFT_OUT) or {"reasons": []})["reasons"]
+        if new := [line for line in reasons if line not in logged]:
+            self._log.write(LEFT_OUT, {"reasons": [*logged, *new]})
 
     def record_neighbours(self) -> None:
         """Write the nearest units of targets whose log has none. No investigation waits for them."""

@@ -38,6 +38,7 @@ from ...evals.score import Floors
 from .chain import check_log
 from .config import RunConfig
 from .data_files import check_file
+from .events import LEFT_OUT
 from .layout import CONFIG
 from .log import Event
 from .reviews import Reviews
@@ -106,6 +107,8 @@ class TargetRow(TypedDict):
     error: str | None
     subject_warning: str | None
     """That the run's subject knows nothing of its text; the same in all rows."""
+    left_out: list[str]
+    """Families of concepts that the run had to do without, and why; the same in all rows."""
 
 
 _ROW_KEYS = (
@@ -326,18 +329,22 @@ def target_rows(folder: Path, target: str | None = None) -> list[TargetRow]:
         # Ordered by name, not by time: a run that was killed in between wrote them in another order.
         concluded = "select s.* from scores s semi join conclusions c on c.target = s.target"
         scores = _dicts(db.execute(f"{concluded} order by scorer, split desc, text"))
-        warning = _subject_warning(db, RunConfig.load(folder))
+        run_wide = _run_wide(db, RunConfig.load(folder))
     by_target: dict[str, list[dict[str, Any]]] = {}
     for score in scores:
         by_target.setdefault(score["target"], []).append(score)
-    return [_target_row(row, by_target.get(row["target"], []), warning) for row in targets]
+    return [_target_row(row, by_target.get(row["target"], []), run_wide) for row in targets]
 
 
-def _subject_warning(db: duckdb.DuckDBPyConnection, config: RunConfig) -> str | None:
-    found = db.execute(f"select data from events where event = '{EVENT}'").fetchone()
-    event = json.loads(found[0]) if found else None
+def _run_wide(db: duckdb.DuckDBPyConnection, config: RunConfig) -> dict[str, Any]:
+    """What all rows of a run say alike: what a reader has to know of it as a whole."""
+    query = f"select event, data from events where event in ('{EVENT}', '{LEFT_OUT}')"
+    found = {event: json.loads(data) for event, data in db.execute(query).fetchall()}
     names = (record.get("name", "?") for record in (config.subject, config.corpus))
-    return warning_of(event, *names)
+    return {
+        "subject_warning": warning_of(found.get(EVENT), *names),
+        "left_out": found.get(LEFT_OUT, {}).get("reasons") or [],
+    }
 
 
 def calls_before_run(folder: Path) -> int:
@@ -348,7 +355,7 @@ def calls_before_run(folder: Path) -> int:
 
 
 def _target_row(
-    row: dict[str, Any], scores: list[dict[str, Any]], warning: str | None
+    row: dict[str, Any], scores: list[dict[str, Any]], run_wide: dict[str, Any]
 ) -> TargetRow:
     scores_of_winner = [
         {name: score[name] for name in _SCORE_KEYS}
@@ -362,9 +369,8 @@ def _target_row(
         "reason": row["verdict_reason"],
         "error": row["error"],
         "r_per_bit": r_per_bit(row["bits"], scores_of_winner),
-        "subject_warning": warning,
     }
-    return cast("TargetRow", columns | outcome)
+    return cast("TargetRow", columns | outcome | run_wide)
 
 
 def r_per_bit(bits: float | None, scores: Iterable[Mapping[str, Any]]) -> float | None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from ....tools.files import cache_dir
 
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 """Raise it when the schema or what is read into it changes."""
 _CACHE_KB = 16_000
 

@@ -22,7 +22,7 @@ from typing import Any
 from ....tools.subject.token_text import join_tokens
 from ...runlog.chain import FILE
 from ...runlog.event_shapes import LISTED, misfit
-from ...runlog.events import LLM_CALL
+from ...runlog.events import LEFT_OUT, LLM_CALL
 from ...runlog.layout import CONFIG
 from ...runlog.segments import Envelope, EventPosition
 from ...runlog.subject_warning import EVENT as SUBJECT_CHECK
@@ -144,8 +144,8 @@ class StoreWriter:
             self._event_positions[position, line.event == LLM_CALL].extend(line.position)
             if line.event == "verdicts":
                 self._verdicts(line, line.data())
-            elif line.event == SUBJECT_CHECK:
-                self._subject_check(line, line.data())
+            elif line.event in (SUBJECT_CHECK, LEFT_OUT):
+                self._of_run(line, line.data())
             elif line.event == FILE and line.id == CONFIG:
                 set_meta(self._db, "started_with", line.data().get("sha256"))
             elif position != RUN and line.event in readers:
@@ -156,11 +156,11 @@ class StoreWriter:
                     readers[line.event](position, line, data)
         self._write_rows()
 
-    def _subject_check(self, line: Envelope, data: dict[str, Any]) -> None:
+    def _of_run(self, line: Envelope, data: dict[str, Any]) -> None:
         if fault := misfit(line.event, data, LISTED):
             self._leave_out(RUN, line, fault)
         else:
-            set_meta(self._db, SUBJECT_CHECK, json.dumps(data))
+            set_meta(self._db, line.event, json.dumps(data))
 
     def _leave_out(self, position: int, line: Envelope, fault: str) -> None:
         """Say of an event of another form, where its target is shown, that it is left out."""
