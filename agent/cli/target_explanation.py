@@ -34,6 +34,8 @@ def show_explanation(folder: Path, db: duckdb.DuckDBPyConnection, row: TargetRow
     if row["headline"]:
         output.line(f"  {row['headline']}")
     output.line(f"  {row['explanation'] or row['error'] or row['reason'] or 'no explanation'}")
+    if row["gist"]:
+        output.line(f"  in the model's words: {row['gist']}")
     if row["explanation"] and row["reason"]:
         output.line(f"  {row['reason']}")
     if row["artefact"]:

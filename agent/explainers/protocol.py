@@ -67,11 +67,16 @@ class Hypothesis:
     parent: str | None = None
     """The hypothesis that this one revises."""
     gist: str = ""
-    """A language model's own words for it, at most 25. They never decide a verdict."""
+    """A language model's own words for it, at most 25. Beside a formula they decide no verdict."""
     written: str = ""
     """The formula as a language model wrote it, if the predicate is not the same."""
     inherited: tuple[str, ...] = ()
     """Experiments of the parent whose predictions also follow from this predicate."""
+
+    @property
+    def words(self) -> str:
+        """What a reader is told who has only words: the gist if there is one, else the sentence."""
+        return self.gist or self.sentence
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:

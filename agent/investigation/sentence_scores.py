@@ -1,4 +1,6 @@
-"""The winner's sentence, scored apart from its predicate by language models that see nothing else.
+"""The winner's words, scored apart from its predicate by language models that see nothing else.
+
+These are a language model's own (`Hypothesis.gist`), else the sentence that the formula makes.
 
 1. The simulator predicts activations on held-out contexts (`evals.scorers.llm_simulation`); the
    judge says which windows are active (`evals.scorers.detection`). Both scores are reported next
@@ -79,7 +81,7 @@ def simulate_on_select(
         collected_sample(unit, select, None, context.config.resampling),
         "select",
         seed=context.seed(unit),
-        explanation=hypothesis.sentence,
+        explanation=hypothesis.words,
         token_text=TokenText(select.tokens, select.length, context.data.lexicon.strings),
         simulator=simulator,
         simulated_contexts=SELECT_CONTEXTS,

@@ -1,6 +1,6 @@
 """Step 5, verify: the only place where a run reads holdout.
 
-1. `verify_target` scores the winner on holdout, once per target: its predicate, its sentence, and
+1. `verify_target` scores the winner on holdout, once per target: its predicate, its words, and
    the competitor's predicate for comparison; of a formula also its parts, its named concepts above
    all (`FORMULA_SCORERS`). The evidence for the verdict is logged. A second score on holdout for
    another hypothesis is refused, so that nothing can be chosen by it. Where there is no winner,
@@ -74,7 +74,7 @@ def verify_target(context: InvestigationContext, unit: Unit, winner: Hypothesis)
     if context.config.after_viewing:
         return  # a person has seen this target's holdout, so no score there is blind any more
 
-    holdout = _scoring_task(context, unit, "holdout", winner.predicate, winner.sentence)
+    holdout = _scoring_task(context, unit, "holdout", winner.predicate, winner.words)
     if winner.predicate is not None:
         _log_scores(context, unit, winner, simulation(holdout))
         _score_parts(context, unit, winner, holdout)
@@ -124,7 +124,7 @@ def rescore_sentence(context: InvestigationContext, unit: Unit, winner: Hypothes
     """Ask again for the scores of the winner's sentence; what was answered comes from the journal."""
     if context.config.after_viewing:
         return
-    holdout = _scoring_task(context, unit, "holdout", winner.predicate, winner.sentence)
+    holdout = _scoring_task(context, unit, "holdout", winner.predicate, winner.words)
     scores = score_sentence(context.judges, str(unit), winner, holdout)
     _log_scores(context, unit, winner, scores)
 

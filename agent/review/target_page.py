@@ -37,7 +37,7 @@ def target_page(run: StoredRun, target: str) -> dict[str, Any]:
     notices = [*events.faults[:MAX_FAULTS]]
     if (more := len(events.faults) - MAX_FAULTS) > 0:
         notices.append(f"{more} more events cannot be read.")
-    data = _collected_data(run, notices)
+    data, hypotheses = _collected_data(run, notices), _hypotheses(events)
     return {
         "row": row,
         "position": position,
@@ -46,7 +46,8 @@ def target_page(run: StoredRun, target: str) -> dict[str, Any]:
         **_activations(unit, row["predicate"], events.get("observation"), data),
         "formula": formula_parts(row["predicate"]),
         **_scores(events),
-        "hypotheses": _hypotheses(events),
+        "gist": next((one["gist"] for one in hypotheses if one["chosen"]), None),
+        "hypotheses": hypotheses,
         "effects": _effects(events),
         **_conclusion(events),
         "reviews": run.reviews.rows(target),
@@ -158,7 +159,7 @@ def _hypotheses(events: TargetEvents) -> list[dict[str, Any]]:
         listed.append(_experiment(events, id, prediction))
     hypotheses = []
     for id, hypothesis in events.all("hypothesis").items():
-        names = ("id", "sentence", "predicate", "origin", "parent", "round")
+        names = ("id", "sentence", "predicate", "origin", "parent", "round", "gist")
         hypotheses.append(
             {name: hypothesis.get(name) for name in names}
             | {
@@ -170,7 +171,7 @@ def _hypotheses(events: TargetEvents) -> list[dict[str, Any]]:
             }
         )
     if competitor := events.get("competitor"):
-        names = ("sentence", "predicate", "origin", "parent", "select")
+        names = ("sentence", "predicate", "origin", "parent", "select", "gist")
         hypotheses.append(
             {name: competitor.get(name) for name in names}
             | {

@@ -39,7 +39,10 @@ _SCORE = {
     **_all(NUMBER, "value", "low", "high"),
     "floors": {"*": NUMBER},
 }
-_HYPOTHESIS = {**_all(TEXT, "id", "sentence", "predicate", "origin", "parent"), "round": WHOLE}
+_HYPOTHESIS = {
+    **_all(TEXT, "id", "sentence", "predicate", "origin", "parent", "gist"),
+    "round": WHOLE,
+}
 _PASSAGE = {"text": TEXT, "span": [NUMBER]}
 _PREDICTION = {
     **_all(TEXT, "hypothesis", "relation", "quantity", "side", "reason"),

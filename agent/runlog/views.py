@@ -7,7 +7,7 @@ writing: an unfinished last line is skipped, and of an event written twice the l
     events       seq, time, writer, event, target, id, data (JSON)
     targets      target, side, layer, status (done | failed | pending), explanation, predicate,
                  hypothesis, p, ...
-    hypotheses   target, id, sentence, predicate, origin, parent, round
+    hypotheses   target, id, sentence, predicate, origin, parent, round, gist
     experiments  target, id, hypothesis, relation, quantity, side, passage, other, reason, observed,
                  compared, outcome
     calls        target, key, instrument, arguments, seconds
@@ -70,6 +70,8 @@ class TargetRow(TypedDict):
     status: Literal["done", "failed", "pending"]
     explanation: str | None
     predicate: str | None
+    gist: str | None
+    """A language model's own words for it; None where there are none."""
     tier: str | None
     """How much the explanation says; None, as all parts, in runs that do not record it."""
     headline: str | None
@@ -118,6 +120,7 @@ _ROW_KEYS = (
     "status",
     "explanation",
     "predicate",
+    "gist",
     "tier",
     "headline",
     "meaning",
@@ -149,7 +152,8 @@ _VIEWS = {  # in this order: a view reads only those above it
     "conclusions": "select target, data from events where event = 'conclusion'",
     "hypotheses": """
         select target, id, data->>'sentence' as sentence, data->>'predicate' as predicate,
-               data->>'origin' as origin, data->>'parent' as parent, (data->>'round')::int as round, seq
+               data->>'origin' as origin, data->>'parent' as parent, (data->>'round')::int as round,
+               data->>'gist' as gist, seq
         from events where event = 'hypothesis'""",
     "experiments": """
         select p.target, p.id, p.data->>'hypothesis' as hypothesis, p.data->>'relation' as relation,
@@ -220,7 +224,7 @@ _VIEWS = {  # in this order: a view reads only those above it
                case when c.target is not null then 'done'
                     when f.target is not null then 'failed' else 'pending' end status,
                c.data->>'explanation' as explanation, c.data->>'predicate' as predicate,
-               c.data->>'hypothesis' as hypothesis, c.data->>'headline' as headline,
+               c.data->>'hypothesis' as hypothesis, h.gist gist, c.data->>'headline' as headline,
                c.data->>'meaning' as meaning, c.data->>'residue' as residue,
                (c.data->>'bits')::double as bits, c.data->>'artefact' as artefact, v.tier tier,
                coalesce(v.verdict, case when c.target is not null then 'pending' end) verdict,
@@ -237,7 +241,8 @@ _VIEWS = {  # in this order: a view reads only those above it
                case when c.target is null then f.data->>'error' end as error
         from registered r left join conclusions c using (target) left join failures f using (target)
              left join verdicts v using (target) left join spent s using (target)
-             left join reading g using (target)""",
+             left join reading g using (target)
+             left join hypotheses h on h.target = r.target and h.id = c.data->>'hypothesis'""",
 }
 
 

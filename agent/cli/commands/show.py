@@ -152,20 +152,21 @@ def _show_scores(row: TargetRow) -> None:
 
 
 def _compare_predicate_and_sentence(row: TargetRow) -> str:
-    """Whether the sentence, as a language model reads it, means what the predicate computes; "" if unknown."""
+    """Whether the words, as a language model reads them, mean what the predicate computes; "" if unknown."""
     scores = random_text_scores(row)
     predicate, sentence = scores.get("simulation"), scores.get("llm_simulation")
     if not predicate or not sentence or None in (predicate["low"], sentence["low"]):
         return ""
+    words = "the gist" if row["gist"] else "the sentence"
     apart = predicate["low"] > sentence["high"] or sentence["low"] > predicate["high"]
     outcome = (
-        "disagree: the sentence does not say what the predicate does"
+        f"disagree: {words} does not say what the predicate does"
         if apart
         else "agree within their intervals"
     )
     return (
-        f"predicate (r {predicate['value']:.2f}) and sentence as read (r {sentence['value']:.2f}) "
-        f"{outcome}"
+        f"predicate (r {predicate['value']:.2f}) and {words[4:]} as read "
+        f"(r {sentence['value']:.2f}) {outcome}"
     )
 
 

@@ -172,7 +172,7 @@ class Dialogue:
             values = {
                 "sides": prompt_text.side_to_explain(self.view),
                 "statistics": prompt_text.statistics(self.view),
-                "sentence": claim.gist or claim.sentence,
+                "sentence": claim.words,
                 "predicate": claim.predicate or "none was given",
                 "tried": prompt_text.tested_texts(self._challenges()),
             }

@@ -78,9 +78,7 @@ def _move(dialogue: Dialogue, parsed: ParsedReply, look: str) -> Move:
     conclusion = next(concluding, ParsedToolCall(""))  # an empty one if it does not conclude yet
     claims = ()
     if favourite := dialogue.state.hypotheses.get(conclusion.favourite):
-        claims = trace_claims(
-            f"{conclusion.findings}\n{favourite.gist or favourite.sentence}", dialogue.evidence
-        )
+        claims = trace_claims(f"{conclusion.findings}\n{favourite.words}", dialogue.evidence)
     return Move(
         hypotheses=tuple(hypotheses),
         experiments=tuple(experiments),

@@ -202,7 +202,7 @@ def _gist(proposed: tools.Proposed, revised: Hypothesis | None) -> tuple[str, li
     gist = " ".join(proposed.gist.split())
     sentence = " ".join(proposed.sentence.split())
     if not gist and not sentence and revised is not None:
-        gist = revised.gist or revised.sentence
+        gist = revised.words
     words = word_count(sentence or gist)
     if not 0 < words <= MAX_WORDS:
         raise ArgumentError(f"the sentence has {words} words; give 1 to {MAX_WORDS}")

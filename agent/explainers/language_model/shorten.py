@@ -61,7 +61,7 @@ def _proposed(hypotheses: Sequence[tuple[Hypothesis, ExploreFit | None]]) -> Ite
         line = hypothesis.id + (f" (revises {hypothesis.parent})" if hypothesis.parent else "")
         if fit is not None and fit.score is not None:
             line += f", r {fit.score:.2f}"
-        line += f": {hypothesis.gist or hypothesis.sentence}"
+        line += f": {hypothesis.words}"
         if fit is not None and fit.score == best:
             line += f" = {formula(hypothesis)}"
         yield line

@@ -52,6 +52,9 @@ export function facts(pairs, cls = "") {
   return h("dl", { class: `facts ${cls}` }, pairs.filter(Boolean).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
 }
 
+/** A language model's gist of a hypothesis, where it says something else than the sentence does. */
+export const gist = (text, sentence) => (text && text !== sentence ? h("p", { class: "note" }, h("b", {}, "In the model's words. "), t(text)) : null);
+
 export function notice(text, kind = "notice") {
   return h("p", { class: `banner ${kind}`, role: kind === "error" ? "alert" : "note" }, typeof text === "string" ? t(text) : text);
 }

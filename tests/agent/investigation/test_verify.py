@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hubel.agent.explainers.protocol import Hypothesis
 from hubel.agent.investigation.conclude import conclude_target, decide_run
 from hubel.agent.investigation.verify import COMPETITOR, verify_target
+from hubel.agent.runlog.model_config import ModelConfig
+from hubel.evals.judge.protocol import JudgeError
 from hubel.tools.errors import CorruptError
 from tests.support.made_investigation import FRIDAY, MONDAY, made_context
 
@@ -102,3 +106,26 @@ def test_a_conclusion_says_what_it_took(tmp_path: Path) -> None:
     conclusion = log.get("conclusion", "mlp.0.0")
     assert conclusion is not None
     assert (conclusion["usd"], conclusion["cannot_explain"]) == (None, "noise")
+
+
+class Reader:
+    """A simulator that keeps what it was asked, and does not answer."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def ask(self, request: Any) -> Any:
+        self.asked.append(str(request))
+        raise JudgeError("nobody answers")
+
+
+@pytest.mark.parametrize(("gist", "read"), [("days of work", "days of work"), ("", "on Mondays")])
+def test_readers_get_the_models_own_words_or_else_the_sentence(
+    tmp_path: Path, gist: str, read: str
+) -> None:
+    context: Any = made_context(tmp_path, simulator=ModelConfig("openai:test"))
+    context.judges._chats = {"simulator": (reader := Reader())}
+    verify_target(context, context.units["mlp.0.0"], replace(WINNER, gist=gist))
+    assert reader.asked
+    assert all(read in text for text in reader.asked)
+    assert ("on Mondays" in reader.asked[0]) is (not gist)

@@ -3,7 +3,7 @@
 
 import { h, t } from "../dom.js";
 import { number, plural, sideName, time, value3 } from "../format.js";
-import { empty, section } from "../parts.js";
+import { empty, gist, section } from "../parts.js";
 
 export function hypotheses({ hypotheses: all }) {
   if (!all?.length) return section("hypotheses", "Hypotheses and experiments", null, empty("The log has none."));
@@ -28,6 +28,7 @@ function hypothesis(one, depth, n) {
     h("div", { class: "line" }, h("b", { class: "id" }, t(one.id)), one.chosen ? h("span", { class: "badge" }, "chosen") : null, h("span", { class: "soft" }, t(origin)),
       h("span", { class: "num" }, `explore ${number(one.explore)}`), h("span", { class: "num" }, `select ${number(one.select)}`), tally.map(([name, count]) => h("span", { class: name }, `${count} ${name}`))),
     h("p", { class: "sentence" }, t(one.sentence)),
+    gist(one.gist, one.sentence),
     one.predicate ? h("p", { class: "predicate" }, h("code", {}, t(one.predicate))) : null,
     experiments.length ? h("details", { open: one.chosen || n === 1 }, h("summary", {}, plural(experiments.length, "experiment")), table(one, experiments)) : null);
 }

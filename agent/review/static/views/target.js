@@ -11,7 +11,7 @@ import { predicted } from "../sections/predicted.js";
 import { isWaiting, reviews } from "../sections/reviews.js";
 import { distribution, scores } from "../sections/scores.js";
 import { watchLog } from "../live.js";
-import { artefact, crumbs, facts, floorsOf, notices, section, tier, verdict } from "../parts.js";
+import { artefact, crumbs, facts, floorsOf, gist, notices, section, tier, verdict } from "../parts.js";
 import { bar } from "../plots.js";
 import { reviewKeys, tell } from "../reviewing.js";
 import { go, href, path } from "../router.js";
@@ -107,6 +107,7 @@ function head({ run, target }, page) {
       h("span", { class: "space" }), links.map(([to, name]) => h("a", { href: href(to), class: "button" }, name))),
     row.headline ? h("p", { class: "headline" }, t(row.headline)) : null,
     row.explanation ? h("p", { class: "claim" }, t(row.explanation)) : h("p", { class: "claim soft" }, "No explanation."),
+    gist(page.gist, row.explanation),
     row.artefact ? h("p", { class: "note" }, h("b", {}, "Artefact. "), t(row.artefact)) : null,
     row.predicate && !page.formula ? h("p", { class: "predicate" }, h("code", {}, t(row.predicate))) : null,
     row.reason ? h("p", { class: "note" }, t(row.reason), row.p === null || / p /.test(row.reason) ? "" : ` p ${probability(row.p)}.`) : null);
