@@ -27,8 +27,13 @@ from ..tools.dissection.statement import claims_of
 
 STATED = 0.8
 """F1 from which a concept is nearly the planted rule: of the words that either has, two in three are
-common. Taggers and lexica err in a few words of a hundred, and WordNet's animals are not quite ours;
-measured on the suite of meanings, no wrong name comes near."""
+common. Taggers and lexica err in a few words of a hundred, and WordNet's animals are not quite ours.
+
+Wrong names, in a run of the suite of meanings: the 50 parts of its 45 decidable units, each against
+the best named concept, of either sign, of each of the other 60 units' explanations. In 99 of 100 of
+these 3,000 pairs F1 is at most .26. 16 pairs reach 0.8: 15 are units that have some words in common
+(both parts about modal verbs, say), one is an accident (*states*, nearly always that of *United
+States*). The next has .68 (death words, for *kill*)."""
 SHORT_RUN = 4
 MAX_LITERALS = 2
 """A concept that lists more words enumerates."""
