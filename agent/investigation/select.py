@@ -78,7 +78,6 @@ def score_on_select(
     score, worst = score_formula(context.data.of(unit, "select"), hypothesis.predicate)
     feedback: Data = {"score": score, "worst": worst}
     if context.config.explainer.model:  # a search does not revise
-        explore, select = (context.data.of(unit, split) for split in ("explore", "select"))
-        feedback["parts"] = part_scores(explore, select, hypothesis.predicate)
+        feedback["parts"] = part_scores(context.data, unit, hypothesis.predicate)
     context.log.write("feedback", feedback, target=str(unit), id=hypothesis.id)
     return score

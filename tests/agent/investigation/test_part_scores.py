@@ -1,49 +1,62 @@
-"""Scores of a formula's parts on select, against a naive loop over the same tokens."""
+"""Scores of a formula's parts on select: those that holdout would give, and a naive loop's."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hubel.agent.explainers.protocol import TargetData
-from hubel.agent.investigation.part_scores import part_scores
-from hubel.tools.dissection import Lexicon
+from hubel.agent.explainers.protocol import Hypothesis
+from hubel.agent.investigation.part_scores import SCORERS, part_scores
+from hubel.agent.investigation.verify import verify_target
+from hubel.evals.scorers.task import collected_sample
+from hubel.evals.statistics.correlation import pearson
+from hubel.tools.dissection import fit_token_list
+from hubel.tools.index import Collected
+from tests.support.made_investigation import COLLECTED, made_context
 
-STRINGS = [" the", " dog", " running", " sing", " blue", " king", " fast", " lying"]
-PRINTED = 'strongly suffix("ing") - moderately words("dog") + faintly kind("number")'
+PRINTED = 'strongly suffix("day") - moderately words("said") + faintly words("the")'
 
 
-def data(seed: int, vocabulary: int) -> TargetData:
-    random = np.random.default_rng(seed)
-    tokens = random.integers(0, vocabulary, (40, 12))
-    rule = np.array([0, -1, 2, 2, 0, 2, 0, 2])[tokens]
-    signal = rule + 0.3 * random.standard_normal(tokens.shape)
-    mask = np.ones(tokens.shape, dtype=bool)
-    mask[:, 0] = False
-    return TargetData(
-        tokens,
-        np.full(40, 12),
-        np.arange(40),
-        mask,
-        signal.astype(np.float32),
-        Lexicon.build(STRINGS),
-        {},
+def test_a_list_and_coverage_are_those_of_a_naive_loop(tmp_path: Path) -> None:
+    context = made_context(tmp_path)
+    unit, select = context.units["mlp.0.0"], context.data.collected("select")
+    explore = context.data.collected("explore")
+    scores = part_scores(context.data, unit, PRINTED)
+    assert list(scores) == list(SCORERS)
+    # 1. the list
+    fitted = fit_token_list(explore.tokens, explore.signal(unit), explore.mask)
+    listed = pearson(collected_sample(unit, select, fitted.predict(select.tokens)))
+    assert scores["list"] == pytest.approx(listed, abs=1e-3)
+    # 2. coverage, by the only named concept
+    strings = context.data.lexicon.strings
+    tokens, true = select.tokens[select.mask].tolist(), select.signal(unit)[select.mask]
+    least = np.sort(np.abs(true))[-50]
+    strong = [i for i, value in enumerate(true) if abs(value) >= least]
+    days = [strings[tokens[i]].strip().lower().endswith("day") and true[i] > 0 for i in strong]
+    assert scores["coverage"] == pytest.approx(np.mean(days), abs=1e-3)
+
+
+def test_the_parts_score_as_they_would_on_holdout(tmp_path: Path) -> None:
+    context = made_context(tmp_path, definitions=2)
+    unit = context.units["mlp.0.0"]
+    verify_target(context, unit, Hypothesis("h1", "Fires on days.", PRINTED))
+    rows = context.log.all("score", "mlp.0.0")
+    (tmp_path / COLLECTED / "select.safetensors").write_bytes(
+        (tmp_path / COLLECTED / "holdout.safetensors").read_bytes()
     )
+    context.data._splits["select"] = Collected.open(tmp_path / COLLECTED, "select")
+    scores = part_scores(context.data, unit, PRINTED)
+    for name in ("meaning", "headline", "coverage"):
+        expected = rows[f"h1/{name}/holdout/random"]["value"]
+        assert scores[name] == pytest.approx(expected, abs=1e-3), name
+    simulation = rows["h1/simulation/holdout/random"]
+    assert scores["list"] == pytest.approx(simulation["floors"]["list"], abs=1e-3)
 
 
-def test_the_parts_are_scored_apart() -> None:
-    explore, select = data(0, 7), data(1, 8)  # " lying" is never in explore
-    scores = part_scores(explore, select, PRINTED)
-    tokens, true = select.tokens[select.mask], select.signal[select.mask]
-    ing = np.array([s.endswith("ing") for s in STRINGS])[tokens]
-    assert scores["meaning"] == pytest.approx(np.corrcoef(ing, true)[0, 1], abs=1e-3)
-    assert scores["headline"] == scores["meaning"]
-    strongest = np.argsort(-np.abs(true), kind="stable")[:50]
-    assert scores["coverage"] == pytest.approx(np.mean([ing[i] and true[i] > 0 for i in strongest]))
-    assert scores["unseen"] == 0.0, "the formula is the same at all of them"
-    assert scores["list"] is not None
-    assert 0.5 < scores["list"] < 1
-
-
-def test_a_score_without_tokens_is_null() -> None:
-    assert part_scores(data(0, 8), data(1, 8), PRINTED)["unseen"] is None
+def test_a_score_without_tokens_is_null(tmp_path: Path) -> None:
+    context = made_context(tmp_path)
+    explore = context.data.collected("explore")
+    context.data._splits["select"] = explore  # explore has all of its own tokens
+    assert part_scores(context.data, context.units["mlp.0.0"], PRINTED)["unseen"] is None
