@@ -55,7 +55,7 @@ class Misses(TypedDict):
     tokens: list[str]
 
 
-class Exemplars(TypedDict):
+class ExemplarsAnswer(TypedDict):
     """The exemplars of a target by side. `sides` is the order in which they are shown."""
 
     sides: list[Sign]
@@ -76,7 +76,7 @@ def exemplars(
     printed: str | None,
     observation: Mapping[str, Any],
     data: CollectedData | None,
-) -> Exemplars:
+) -> ExemplarsAnswer:
     """Exemplars of both sides, marked by what a predicate says.
 
     Args:
@@ -98,7 +98,7 @@ def exemplars(
             maps["-"] = _strongest(raw, unit, "-", predicate, data)
     sides = _order(unit, predicate, maps)
     misses = [missed for side in sides if (missed := _misses(side, maps[side]))]
-    return Exemplars(sides=sides, exemplars=maps, misses=misses)
+    return ExemplarsAnswer(sides=sides, exemplars=maps, misses=misses)
 
 
 def _parsed(printed: str | None) -> Predicate | None:

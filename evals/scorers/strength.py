@@ -34,12 +34,10 @@ def strength(task: ScoringTask) -> list[Score]:
         return [Score("strength", task.split, "random", 0.0, 0.0, 0.0, Floors(chance=0.0))]
     distance = (sample.true.astype(np.float64) - np.median(counted)) / spread
     usable = sample.mask.any(axis=1)
-    columns = [
-        column
-        for term in terms
-        for holds in [term.holds & sample.mask]
-        for column in ((term.sign * distance * holds).sum(axis=1), holds.sum(axis=1))
-    ]
+    columns: list[np.ndarray] = []
+    for term in terms:
+        holds = term.holds & sample.mask
+        columns += [(term.sign * distance * holds).sum(axis=1), holds.sum(axis=1)]
     sums = group_sums(np.stack(columns, axis=1)[usable], sample.unit[usable])
 
     def mean_over_terms(total: np.ndarray) -> np.ndarray:

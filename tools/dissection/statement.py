@@ -70,7 +70,7 @@ class Listed(Protocol):
     def weight(self) -> int: ...
 
 
-class Claim(NamedTuple):
+class StatedClaim(NamedTuple):
     """A concept that a unit is said to fire on, how much, and what it leaves out."""
 
     concept: Concept
@@ -136,10 +136,10 @@ def _with_forms(sentence: str, most: int) -> str:
     return spelled if word_count(spelled) <= most else sentence
 
 
-def claims_of(terms: Sequence[StatedTerm]) -> list[Claim]:  # 1. and 2.
+def claims_of(terms: Sequence[StatedTerm]) -> list[StatedClaim]:  # 1. and 2.
     """The claims in the order of their terms; an exception belongs to the claim before it."""
     strongest = max((abs(term.weight) for term in terms if not term.is_exception), default=1)
-    claims: list[Claim] = []
+    claims: list[StatedClaim] = []
     host_weight = 0
     for term in terms:
         if term.is_exception and claims:
@@ -149,14 +149,14 @@ def claims_of(terms: Sequence[StatedTerm]) -> list[Claim]:  # 1. and 2.
             continue
         host_weight = abs(term.weight)
         times = min(SHARES, key=lambda n: abs(n - strongest / host_weight))
-        claims.append(Claim(term.concept, 1 if term.weight > 0 else -1, SHARES[times]))
+        claims.append(StatedClaim(term.concept, 1 if term.weight > 0 else -1, SHARES[times]))
     return claims
 
 
 # ------------------------------------------------------------- 3. clauses
 
 
-def _clauses(claims: Sequence[Claim], side: Side, spelled: bool) -> Iterator[str]:
+def _clauses(claims: Sequence[StatedClaim], side: Side, spelled: bool) -> Iterator[str]:
     """One clause for each sign, that of the first claim first; of a one-sided target its own side.
 
     Args:
@@ -190,7 +190,7 @@ def _opening(sign: int, side: Side, second: bool, spelled: bool) -> str:
     return "Fires negatively" if sign < 0 or side == "-" else "Fires"
 
 
-def _headline(claims: Sequence[Claim], side: Side) -> str:
+def _headline(claims: Sequence[StatedClaim], side: Side) -> str:
     first_sign = claims[0].sign if side == "both" else 1
     parts: list[str] = []
     for sign in (first_sign, -first_sign):
@@ -229,7 +229,7 @@ def _joined(phrases: Sequence[str]) -> str:
 # ------------------------------------------------- 4. claims that share words
 
 
-def _phrases(claims: Sequence[Claim]) -> list[str]:
+def _phrases(claims: Sequence[StatedClaim]) -> list[str]:
     """The claims' phrases with their exceptions; neighbours that differ in one word are merged."""
     phrases: list[str] = []
     plain: list[Concept] = []
@@ -237,11 +237,10 @@ def _phrases(claims: Sequence[Claim]) -> list[str]:
         if not claim.exceptions:
             plain.append(claim.concept)
             continue
-        notes = [
-            f"({how} {phrase})"
-            for how in EXCEPTIONS
-            for phrase in _grouped([concept for concept, own in claim.exceptions if own == how])
-        ]
+        notes: list[str] = []
+        for how in EXCEPTIONS:
+            alike = [concept for concept, own in claim.exceptions if own == how]
+            notes += [f"({how} {phrase})" for phrase in _grouped(alike)]
         phrases += [*_grouped(plain), " ".join([claim.concept.noun(), *notes])]
         plain = []
     return phrases + _grouped(plain)
