@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -21,6 +22,9 @@ MOST_OF_ONE = 0.8
 
 @dataclass(frozen=True)
 class _Affix(TokenClass):
+    text_bits: ClassVar[float] = 60.0
+    """More than there are: spelling is a meaning only where no word or class says nearly as much."""
+
     letters: str
 
     def __post_init__(self) -> None:
