@@ -34,7 +34,7 @@ def test_example_runs_are_small() -> None:
         for path in folder.rglob("*")
         if path.is_file()
     ]
-    assert sum(sizes) < 1_000_000
+    assert sum(sizes) < 2_500_000  # half of it are the tags of words, with which they replay
 
 
 def test_examples_have_a_run_of_each_kind(library: RunCatalog) -> None:
