@@ -31,16 +31,9 @@ EXCEPTIONS = ("not", "less on")
 IN_ANY_FORM = " in any form"
 EXAMPLES = 6
 """Listed tokens that a sentence shows; more of them are read by nobody."""
-SHARES = {
-    1: "",
-    2: "half",
-    3: "⅓",
-    4: "¼",
-    8: "⅛",
-    9: "⅑",
-    16: "1⁄16",
-}
-"""How much a claim counts, by how many times as much the strongest one does."""
+SHARES = {1: "", 2: "half", 4: "moderately", 8: "slightly", 16: "faintly"}
+"""How much a claim counts, by how many times as much the strongest one does. Readers took fractions
+(¼, 1⁄16) for noise."""
 
 
 STARRED = re.compile(r"\*[^\s*]+\*(?:/\*[^\s*]+\*)*")
@@ -160,7 +153,7 @@ def _clauses(claims: Sequence[StatedClaim], side: Side, spelled: bool) -> Iterat
     """One clause for each sign, that of the first claim first; of a one-sided target its own side.
 
     Args:
-        spelled: say what an amount and the other side mean, where they are first read.
+        spelled: say what an amount means where it is first read.
     """
     explained: set[str] = set()
     first_sign = claims[0].sign if claims and side == "both" else 1
@@ -170,23 +163,22 @@ def _clauses(claims: Sequence[StatedClaim], side: Side, spelled: bool) -> Iterat
             alike = [claim for claim in claims if (claim.sign, claim.share) == (sign, share)]
             if not alike:
                 continue
-            note = " as much" if share and spelled and share not in explained else ""
+            note = " as much" if share == SHARES[2] and spelled and share not in explained else ""
             explained.add(share)
             groups.append(f"{share}{note} on {', '.join(_phrases(alike))}".lstrip())
         if groups:
-            opening = _opening(sign, side, sign != first_sign, spelled)
+            opening = _opening(sign, side, sign != first_sign)
             clause = "; ".join(groups)
             if opening.endswith(":"):
                 clause = clause.removeprefix("on ")
             yield f"{opening} {clause}."
 
 
-def _opening(sign: int, side: Side, second: bool, spelled: bool) -> str:
+def _opening(sign: int, side: Side, second: bool) -> str:
     if side != "both" and sign < 0:
         return "Less:"
     if second:
-        note = f" ({'positive' if sign > 0 else 'negative'} activations)" if spelled else ""
-        return f"Other side{note}:"
+        return "Positively:" if sign > 0 else "Negatively:"
     return "Fires negatively" if sign < 0 or side == "-" else "Fires"
 
 
@@ -209,7 +201,7 @@ def _headline(claims: Sequence[StatedClaim], side: Side) -> str:
 def _residue(listed: Sequence[Listed], shown: int) -> list[str]:
     """The first tokens by name, those that raise the prediction first, and how many more there are."""
     if not shown:
-        return [f"By name: {len(listed)} token{'s' * (len(listed) > 1)}."] if listed else []
+        return [f"Also {len(listed)} single token{'s' * (len(listed) > 1)}."] if listed else []
     parts: list[str] = []
     for sign, word in ((1, "more"), (-1, "less")):
         names = [named_token(t.token) for t in listed[:shown] if t.weight * sign > 0]

@@ -29,9 +29,8 @@ AMOUNT = re.compile(rf"(?:({'|'.join(filter(None, SHARES.values()))})(?: as much
 OPENINGS = {
     "Fires negatively ": -1,
     "Fires ": 1,
-    "Other side (negative activations): ": -1,
-    "Other side (positive activations): ": 1,
-    "Other side: ": 0,
+    "Negatively: ": -1,
+    "Positively: ": 1,
     "Less: ": -1,
 }
 
@@ -48,14 +47,16 @@ def read(sentence: str, side: Side) -> Counter[Reading]:
     """What a sentence claims, read from its words alone; by name: sign 1 or -1 and amount "name"."""
     claims: Counter[Reading] = Counter()
     sentence = sentence.replace(IN_ANY_FORM, "")
-    clauses = re.split(r"\. (?=Fires|Other|Less:|By name)", sentence.removesuffix("."))
+    clauses = re.split(
+        r"\. (?=Fires|Negatively|Positively|Less:|By name|Also)", sentence.removesuffix(".")
+    )
     sign = 0
     for clause in clauses:
-        if clause.startswith("By name"):
-            claims += read_names(clause)
+        if clause.startswith(("By name", "Also")):
+            claims += read_names(clause) if clause.startswith("By name") else Counter()
             continue
         opening = next(start for start in OPENINGS if clause.startswith(start))
-        sign = 1 if side == "-" and opening == "Fires negatively " else OPENINGS[opening] or -sign
+        sign = 1 if side == "-" and opening == "Fires negatively " else OPENINGS[opening]
         for group in clause.removeprefix(opening).split("; "):
             match = AMOUNT.fullmatch(group)
             assert match is not None
@@ -170,8 +171,8 @@ def test_the_headline_says_what_its_formula_predicts(
             'strongly prefix("pla") except strongly prefix("plan") + moderately kind("number") '
             '- strongly after(words("the")) - slightly after(words("a")) + list(" war" 3, "s" -1)',
             "both",
-            "Fires on pla- words (not plan- words); half as much on digits. Other side "
-            '(negative activations): words after "the"; ¼ as much on words after "a". '
+            "Fires on pla- words (not plan- words); half as much on digits. Negatively: "
+            'words after "the"; moderately on words after "a". '
             "By name, more on ‹war›; less on ‹…s›.",
             'pla- words and digits; on the other side words after "the"',
         ),
@@ -181,7 +182,7 @@ def test_the_headline_says_what_its_formula_predicts(
             '+ strongly words("six") + slightly position(0, 4)',
             "+",
             "Fires on pla- words (not plan-/plat- words) (less on -s words), digits, "
-            '"ten"/"six"; ¼ as much on words at places 0-4 of the excerpt.',
+            '"ten"/"six"; moderately on words at places 0-4 of the excerpt.',
             "pla- words, digits and words at places 0-4 of the excerpt",
         ),
         (
@@ -199,8 +200,7 @@ def test_the_headline_says_what_its_formula_predicts(
         (
             'strongly lemma("play") + strongly lemma("win") - strongly after(lemma("go"))',
             "both",
-            "Fires on *play*/*win* in any form. Other side (negative activations): "
-            "words after *go*.",
+            "Fires on *play*/*win* in any form. Negatively: words after *go*.",
             "*play*/*win* in any form; on the other side words after *go*",
         ),
         ('list(" war" 3)', "both", "By name, more on ‹war›.", ONLY_LISTED),
