@@ -71,7 +71,7 @@ INSTRUMENT_CALLS: tuple[tuple[str, Data], ...] = (
     ("activations_exemplars", {"unit": "U", "side": "-", "k": 2}),
     ("ablate", {"texts": ["the cat sat on the river bank"]}),
 )
-_LEVEL = re.compile(r"Side (.): fires means .*? at least ([\d.e-]+)")
+_LEVEL = re.compile(r"side (.)[^\n]*? fires means at least ([\d.e-]+)", re.IGNORECASE)
 
 
 def _quiet_experiments(request: Request, tool: str) -> list[Data]:

@@ -33,6 +33,8 @@ from .kill_runs import PROVIDERS, SoakModel
 Kind = Literal["harmful", "half", "harmless"]
 KINDS: tuple[Kind, ...] = ("harmful", "half", "harmless")
 TARGETS, HARMLESS_TARGETS = 72, 12
+LIST = "list"
+"""Scorer of the floor *list*, which needs no explanation."""
 MIN_PER_TARGET = 4
 """Malformed answers that a target gets at least, before it fails for good or is explained."""
 RESUMES = 2
@@ -183,8 +185,16 @@ def _run(
 
 
 def _check_harmful(run: FinishedRun, provider: Provider, tally: MalformedTally) -> None:
-    scored = {row["target"] for row in run.rows if row["scores"] or row["explanation"]}
-    scored |= {str(event.target) for event in run.events if event.event in ("score", "evidence")}
+    # The floor *list* is scored for a target without an explanation, too.
+    scored = {
+        row["target"]
+        for row in run.rows
+        if row["explanation"] or any(score["scorer"] != LIST for score in row["scores"])
+    }
+    for event in run.events:
+        is_score = event.event == "score" and event.data["scorer"] != LIST
+        if is_score or event.event == "evidence":
+            scored.add(str(event.target))
     tally.scored = len(scored)
     tally.notes += [
         f"{provider}: {target} has a score, without any good answer" for target in sorted(scored)
