@@ -34,7 +34,7 @@ COMMANDS: dict[str, str] = {
     "review": "inspect and judge runs in the browser",
     "report": "write a run as one self-contained HTML file",
     "eval": "score a run's explanations, or a table of them, with any scorers",
-    "bench": "how good are results? planted, null, explanations, circuits; speed, review, soak",
+    "bench": "how good are results? planted, null, explanations, reading, circuits; speed, review, soak",
     "circuit": "the circuit of a task: tasks, run, show; its parts: mediate, paths, attention; abstract",
     "tool": "call any instrument",
     "mcp": "serve the instruments to any MCP client",

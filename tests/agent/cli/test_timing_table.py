@@ -33,11 +33,19 @@ def test_phases_and_steps_of_a_run(finished: Path, capsys: pytest.CaptureFixture
     assert table.index("collect") < table.index("  observe") < table.index("in all")
 
 
-def test_a_run_without_recorded_times_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_command_line(["show", str(EXAMPLE), "--timing"]) == 0
+def test_a_run_without_recorded_times_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = tmp_path / "old"
+    old.mkdir()
+    shutil.copy(EXAMPLE / "config.toml", old)
+    log = RunLog(old)
+    log.write("note", {}, id="1")
+    log.close()
+    assert run_command_line(["show", str(old), "--timing"]) == 0
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "the times of example are not recorded" in captured.err
+    assert "the times of old are not recorded" in captured.err
 
 
 def test_times_of_another_shape_are_one_line(finished: Path, tmp_path: Path, capsys) -> None:

@@ -22,6 +22,7 @@ INDEX_ONLY = {
 ARGUMENTS = {
     "activations.exemplars": {"unit": "mlp.1.2"},
     "activations.statistics": {"unit": "mlp.1.2"},
+    "concepts": {"family": "wordclass"},
 }
 """Of each instrument that needs no subject."""
 
