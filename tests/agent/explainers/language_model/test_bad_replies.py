@@ -83,7 +83,7 @@ def test_a_reply_half_usable_is_half_used(run_model: RunModel) -> None:
     folder, result = run_model(model)
     assert result.done == 1
     answer = canonical(model.requests[1].to_json())
-    assert "h3 is not taken" in answer
+    assert "h3: taken, in words only" in answer  # its formula cannot be read, what it says can
     assert "the sentence has 41 words" in answer
     assert "experiment 7 of this call is not made and counts for nothing" in answer
-    assert len(RunLog(folder, writable=False).all("hypothesis", "mlp.0.0")) == 2
+    assert len(RunLog(folder, writable=False).all("hypothesis", "mlp.0.0")) == 3

@@ -46,7 +46,11 @@ def test_store_agrees_with_the_views(folder: Path) -> None:
             "usd",
         ):
             assert row[key] == from_views[target][key], (target, key)
-        simulation = {s["split"]: s for s in from_views[target]["scores"] if s["text"] == "random"}
+        simulation = {
+            s["split"]: s
+            for s in from_views[target]["scores"]
+            if (s["scorer"], s["text"]) == ("simulation", "random")
+        }
         if simulation:
             assert (row["r"], row["low"], row["high"]) == tuple(
                 simulation["holdout"][k] for k in ("value", "low", "high")
