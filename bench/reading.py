@@ -153,7 +153,7 @@ def _exemplars(
         peak = int(values[row].argmax())
         span = range(max(peak - BEFORE, 0), min(peak + AFTER + 1, int(explore.length[row])))
         marked = [
-            _marked(strings[explore.tokens[row, at]], values[row, at] / largest) for at in span
+            _marked(strings[int(explore.tokens[row, at])], values[row, at] / largest) for at in span
         ]
         yield " ".join("".join(marked).split())
         if len(shown) == EXEMPLARS:
@@ -190,7 +190,7 @@ def read_grades(folder: Path) -> list[ReadingResult]:
             grade = (row.text(scale) or "").strip()
             if grade not in ("1", "2", "3", "4", "5"):
                 raise row.error(f"{scale} is {grade!r}; expected a grade from 1 to 5")
-            grades[scale][systems[target][int(sentence) - 1]][target] = int(grade)
+            grades[scale][systems[target][int(sentence) - 1]][str(target)] = int(grade)
     first, second = names
     return [
         ReadingResult(

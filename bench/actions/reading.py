@@ -55,8 +55,9 @@ def run(args: argparse.Namespace) -> int:
         open_source(name, args.runs, run=args.run if is_table(Path(name)) else None)
         for name in args.systems
     ]
-    pairs = draw_pairs(*sources, args.targets, args.seed)
-    write_reading(pairs, args.out, sources[0].folder, args.seed)
+    first, second = sources
+    pairs = draw_pairs(first, second, args.targets, args.seed)
+    write_reading(pairs, args.out, first.folder, args.seed)
     output.note(
         f"{len(pairs)} targets in {args.out / PAGE}: fill in {args.out / GRADES}, then "
         f"hubel bench reading --out {args.out}"

@@ -69,4 +69,4 @@ def _free(model: CircuitModel) -> int | None:
 
 
 def _gb(size: float) -> str:
-    return readable_size(size)
+    return readable_size(int(size))

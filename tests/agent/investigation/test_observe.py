@@ -34,4 +34,5 @@ def test_a_model_also_sees_middling_contexts_and_what_counts_as_firing(tmp_path:
     observation = observe_for_model(context, unit)
     assert {"middling+", "middling-"} <= set(observation)
     thresholds = context.data.thresholds(unit, "-")
-    assert observation["thresholds"]["-"] == [thresholds.q50, thresholds.q90]
+    assert observation["thresholds"]["-"]["q50"] == thresholds.q50
+    assert observation["thresholds"]["-"]["q90"] == thresholds.q90

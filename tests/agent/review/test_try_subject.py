@@ -164,8 +164,8 @@ def test_page_and_run_of_32_investigations_do_not_disturb_each_other(
         "--json",
     ]
     states = set()
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, env=checkout_environment(), **quiet) as process:
+    null, environment = subprocess.DEVNULL, checkout_environment()
+    with subprocess.Popen(command, env=environment, stdout=null, stderr=null) as process:
         while process.poll() is None:
             for path in (
                 "",

@@ -76,9 +76,12 @@ def holds(concept: Concept, annotations: Annotations, word: int) -> bool:
 def test_candidates_are_those_of_a_loop_over_tokens(text: TextView, cls: type[Concept]) -> None:
     keep = text.real.copy()
     keep[:, 0] = False
-    concepts, rows = cls.candidate_rows(text, keep, 1)  # pyright: ignore[reportAttributeAccessIssue]
-    assert len(concepts) == rows.shape[0] > 0
-    assert rows.shape[1] == keep.sum()
+    candidates = cls.candidate_rows(text, keep, 1)
+    assert candidates is not None
+    concepts, rows = candidates
+    shape = rows.toarray().shape
+    assert len(concepts) == shape[0] > 0
+    assert shape[1] == keep.sum()
     assert len(set(concepts)) == len(concepts)
     for concept, row in zip(concepts, rows.toarray(), strict=True):
         mask = concept.mask(text)
