@@ -1,15 +1,19 @@
 """How good are explanations of planted units? Their truth is known, so they can be right or wrong.
 
-    r_truth     Pearson r of the simulated activations with the noiseless truth, over the tokens of holdout that count
-    fires       truth: any activation. Prediction: at least half the unit's smallest strength away from where it rests,
+    r_truth     Pearson r of the simulated activations with the noiseless truth, over the tokens of
+                holdout that count
+    fires       truth: any activation. Prediction: at least half the unit's smallest strength away from
+                where it rests,
                 its median over these tokens, once it is scaled to be as active as the truth
                 (below). Precision and recall are over tokens, and a token predicted on the wrong
                 side counts against both.
     decidable   an explanation could be kept here: the truth itself, taken as the prediction of the noisy
                 signal, has a lower end of at least 0.3, and enough documents are active for a verdict
     recovered   kept by its run and r_truth at least 0.7
-    states_meaning   one of its named concepts is nearly the planted rule, for every part (`stated_meaning`)
-    auroc       how often a unit's true explanation scores higher on it than another unit's: true pairs against all
+    states_meaning   one of its named concepts is nearly the planted rule, for every part
+                     (`stated_meaning`)
+    auroc       how often a unit's true explanation scores higher on it than another unit's: true pairs
+                against all
                 false pairs of decidable units, each scored by simulation on the noisy signal
 
 Rows in, rows out: no log, no subject.
@@ -35,7 +39,7 @@ DECIDABLE = 0.3
 RECOVERED = 0.7
 """r_truth from which an explanation says what the unit is about."""
 BINS = (0.0, 0.2, 0.4, 0.6, 0.8)
-"""Lower edges of the held-out scores in the calibration table; the first bin takes what is below 0 as well."""
+"""Lower edges of held-out scores in the calibration table; the first bin takes what is below 0, too."""
 
 
 class Firing(NamedTuple):
@@ -47,7 +51,7 @@ class Firing(NamedTuple):
 
 @dataclass(frozen=True)
 class PlantedResult:
-    """The outcome of one unit of a suite; its first twelve fields are a line of `hubel bench planted --json`.
+    """The outcome of one unit of a suite; its first fields are a line of `hubel bench planted --json`.
 
     Attributes:
         null, control: False, or the kind.
@@ -207,7 +211,7 @@ def _interval(successes: int, trials: int) -> list[float] | None:
 
 
 def calibration(results: Sequence[PlantedResult]) -> dict[str, Any]:
-    """Does a higher score mean more truth? Rank correlation of held-out score and r_truth, and a table by score."""
+    """Does a higher score mean more truth? Rank correlation of score and r_truth, and a table by score."""
     pairs = np.array(
         [(row.r, row.r_truth) for row in results if row.r is not None and row.r_truth is not None]
     )
@@ -227,7 +231,7 @@ def _bin(low: float, pairs: Float[np.ndarray, "unit 2"]) -> Bin:
 
 
 def rank_correlation(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> float | None:
-    """Spearman's rho with ties at their mean rank; None with fewer than two different values on either side."""
+    """Spearman's rho with ties at their mean rank; None where one side has a single value."""
     if len(np.unique(x)) < 2 or len(np.unique(y)) < 2:
         return None
     from scipy.stats import rankdata

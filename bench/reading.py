@@ -112,11 +112,13 @@ def write_reading(pairs: Sequence[Pair], folder: Path, run: Path, seed: int) -> 
     strings = stored_lexicon(run).strings
     parts = [_HEAD.format(n=len(pairs), seed=seed, grades=GRADES)]
     parts += [_section(number, pair, explore, strings) for number, pair in enumerate(pairs, 1)]
+    rows = ["target,sentence,meaning,readability"]
+    for pair in pairs:
+        rows += [f"{pair.target},1,,", f"{pair.target},2,,"]
     contents = {
         PAGE: "\n".join(parts),
-        KEY: json.dumps([asdict(pair) for pair in pairs], indent=1),
-        GRADES: "target,sentence,meaning,readability\n"
-        + "".join(f"{pair.target},{number},,\n" for pair in pairs for number in (1, 2)),
+        KEY: json.dumps(list(map(asdict, pairs)), indent=1),
+        GRADES: "\n".join([*rows, ""]),
     }
     for name, content in contents.items():
         with atomic_file(folder / name) as part:

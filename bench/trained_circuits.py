@@ -147,10 +147,12 @@ class _TrainedCircuit:
         ]
         searched = circuits[0][SHARES.index(HEADS_AT)]
         heads = {kind: self._share_of(searched, nodes) for kind, nodes in self._heads.items()}
+        mean_curve = np.mean([curve.f for curve in curves], axis=0)
+        cmd, cpr = np.mean([(curve.cmd, curve.cpr) for curve in curves], axis=0).tolist()
         return MethodResult(
-            np.mean([each.f for each in curves], axis=0).tolist(),
-            float(np.mean([each.cmd for each in curves])),
-            float(np.mean([each.cpr for each in curves])),
+            mean_curve.tolist(),
+            cmd,
+            cpr,
             seconds,
             heads,
         )._asdict()

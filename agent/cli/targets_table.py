@@ -156,13 +156,13 @@ def summary(targets: Sequence[TargetRow], checks: int = 0) -> str:
 def _means_of_parts(targets: Sequence[TargetRow]) -> str:
     """The mean scores of the parts and of the list floor, "" where they are not recorded."""
     by_scorer = [random_text_scores(row) for row in targets]
-    floors = [
-        scores["simulation"]["floors"].get("list") for scores in by_scorer if "simulation" in scores
-    ]
-    values = {
-        "meaning": [scores["meaning"]["value"] for scores in by_scorer if "meaning" in scores],
-        "headline": [scores["headline"]["value"] for scores in by_scorer if "headline" in scores],
-        "list": [floor for floor in floors if floor is not None],
-    }
+    values: dict[str, list[float]] = {"meaning": [], "headline": [], "list": []}
+    for scores in by_scorer:
+        for name in ("meaning", "headline"):
+            if name in scores:
+                values[name].append(scores[name]["value"])
+        floor = scores["simulation"]["floors"].get("list") if "simulation" in scores else None
+        if floor is not None:
+            values["list"].append(floor)
     means = [f"{name} {sum(some) / len(some):.3f}" for name, some in values.items() if some]
     return f" ({', '.join(means)})" if means else ""

@@ -1,4 +1,4 @@
-"""Targets of a run as rows of a list: sorted, filtered, in pages, each with the last review. Reads the store."""
+"""Targets of a run as rows of a list: sorted, filtered, in pages, each with its last review."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _TIER_ORDER = " ".join(f"when '{tier}' then {place}" for place, tier in enumerat
 SORTS = {
     name: f't."{name}"'
     for name in (
-        "position", "target", "layer", "side", "site", "status", "verdict", "p", "r", "low", "high", "select", "drop",
-        "trivial", "token_lookup", "shuffled", "list", "rotated", "headline_r", "meaning_r", "bits", "usd", "calls",
-        "seconds", "review",
+        "position", "target", "layer", "side", "site", "status", "verdict", "p", "r", "low",
+        "high", "select", "drop", "trivial", "token_lookup", "shuffled", "list", "rotated",
+        "headline_r", "meaning_r", "bits", "usd", "calls", "seconds", "review",
     )
 } | {"tier": f"case t.tier {_TIER_ORDER} end"}  # fmt: skip
 """What a list can be sorted by, and the column."""
@@ -32,10 +32,10 @@ MAX_VALUES = 500
 FILTERS = ("layer", "site", "side", "tier", "verdict", "status", "review", "kind")
 RANGES = ("r", "select", "drop", "p", "headline_r", "meaning_r")
 _COLUMNS = (
-    "position", "target", "side", "layer", "site", "kind", "status", "tier", "headline", "artefact", "verdict",
-    "reason", "explanation", "predicate", "meaning", "residue", "bits", "p", "r", "low", "high", "headline_r",
-    "meaning_r", "list", "rotated", "select", "drop", "trivial", "token_lookup", "shuffled", "usd", "calls", "seconds",
-    "error", "review",
+    "position", "target", "side", "layer", "site", "kind", "status", "tier", "headline",
+    "artefact", "verdict", "reason", "explanation", "predicate", "meaning", "residue", "bits",
+    "p", "r", "low", "high", "headline_r", "meaning_r", "list", "rotated", "select", "drop",
+    "trivial", "token_lookup", "shuffled", "usd", "calls", "seconds", "error", "review",
 )  # fmt: skip
 _OUTCOME = """case when t.status <> 'done' then t.status when t.verdict = 'pending' then 'undecided'
     else t.verdict end"""

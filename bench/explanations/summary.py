@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
 from ...agent.runlog.tiers import TIERS
+from ...evals.scorers.registry import FORMULA_SCORERS
 from ...evals.verdict import Verdict
 from .figures import verdicts_of
 from .measure import ExplanationRow
 
-MEASURED = (
-    "r",
-    "list",
-    "meaning",
-    "headline",
-    "coverage",
-    "strength",
-    "unseen",
-    "rare",
-    "salient",
-    "beyond_lookup",
-    "named",
-    "listed",
-    "bits",
-)
+MEASURED = ("r", "list", *FORMULA_SCORERS, "named", "listed", "bits")
 """Figures whose means are shown."""
 
 
@@ -57,20 +46,22 @@ def summary(rows: Sequence[ExplanationRow]) -> list[dict[str, Any]]:
 def _line(
     kind: str, layer: int | None, rows: Sequence[ExplanationRow], verdicts: dict[str, Verdict]
 ) -> dict[str, Any]:
-    tiers = [verdicts[row.target].tier for row in rows]
+    tiers = Counter(verdicts[row.target].tier for row in rows)
     kept = [row for row in rows if verdicts[row.target].verdict == "kept"]
+    figures = {name: mean(row.figures[name] for row in rows) for name in MEASURED}
+    below_list = [row for row in kept if (row.figures["over_list"] or 0) < 0]
     return {
         "kind": kind,
         "layer": layer,
         "targets": len(rows),
-        **{name: mean(row.figures[name] for row in rows) for name in MEASURED},
-        "r_minus_list": mean(row.figures["over_list"] for row in rows),
-        "half_r": mean(row.half_r for row in rows),
-        "half_shared": mean(row.half_shared for row in rows),
+        **figures,
+        "r_minus_list": mean([row.figures["over_list"] for row in rows]),
+        "half_r": mean(map(attrgetter("half_r"), rows)),
+        "half_shared": mean(map(attrgetter("half_shared"), rows)),
         "kept": len(kept),
-        "kept_below_list": sum((row.figures["over_list"] or 0) < 0 for row in kept),
-        "tiers": {tier: tiers.count(tier) for tier in TIERS},
-        "seconds": mean(row.seconds for row in rows),
+        "kept_below_list": len(below_list),
+        "tiers": dict(zip(TIERS, map(tiers.__getitem__, TIERS), strict=True)),
+        "seconds": mean(map(attrgetter("seconds"), rows)),
     }
 
 

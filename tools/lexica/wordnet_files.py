@@ -184,19 +184,30 @@ def _tables(
                 if all(reading in reading_number for reading in pair):
                     first, second = sorted(reading_number[reading] for reading in pair)
                     related.add((first, second))
+    synset_of_sense = [number[sense.part, sense.offset] for sense in flat]
+    uses = [sense.uses for sense in flat]
+    first_words = [synset.words[0] for synset in synsets.values()]
+    parts = [part for part, _ in synsets]
+    files = [synset.file for synset in synsets.values()]
+    is_instance = [_is_instance(synset) for synset in synsets.values()]
     return WordNetTables(
         readings,
         _starts(in_order),
-        np.array([number[sense.part, sense.offset] for sense in flat], dtype=np.int32),
-        np.array([sense.uses for sense in flat], dtype=np.int32),
-        [synset.words[0] for synset in synsets.values()],
-        [part for part, _ in synsets],
-        np.array([synset.file for synset in synsets.values()], dtype=np.int32),
+        np.array(synset_of_sense, dtype=np.int32),
+        np.array(uses, dtype=np.int32),
+        first_words,
+        parts,
+        np.array(files, dtype=np.int32),
         _starts(ups),
         np.array(list(chain.from_iterable(ups)), dtype=np.int32),
-        np.array([any(p.symbol == INSTANCE for p in s.pointers) for s in synsets.values()]),
+        np.array(is_instance),
         np.array(sorted(related), dtype=np.int32).reshape(-1, 2),
     )
+
+
+def _is_instance(synset: _Synset) -> bool:
+    """Whether it is an instance of a class (*Paris*), and no class itself."""
+    return any(pointer.symbol == INSTANCE for pointer in synset.pointers)
 
 
 def _starts(lists: Sequence[Sequence[object]]) -> np.ndarray:

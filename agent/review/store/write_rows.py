@@ -36,11 +36,13 @@ FLOORS = ("trivial", "token_lookup", "shuffled", "list", "rotated")
 SCORERS = ("simulation", "meaning", "headline")
 """The whole formula, its meaning alone, and its headline alone: scorers whose r is a column."""
 MAX_REMEMBERED = 200_000
-"""Contexts that a filling process remembers so that it need not query the store for each: about 20 MB."""
+"""Contexts that a filling process remembers, so that it does not ask for each: about 20 MB."""
 
-_DONE = """update targets set status = 'done', verdict = coalesce(verdict, 'pending'), p = ?, seconds = ?,
+_DONE = """update targets set status = 'done', verdict = coalesce(verdict, 'pending'), p = ?,
+       seconds = ?,
     hypothesis = ?, bits = ?, artefact = ? where position = ?"""
-_EXPLANATION = """update texts set explanation = ?, predicate = ?, headline = ?, meaning = ?, residue = ?,
+_EXPLANATION = """update texts set explanation = ?, predicate = ?, headline = ?, meaning = ?,
+       residue = ?,
     error = null, reason = coalesce(reason, ?) where position = ?"""
 _FAILED = "update targets set status = 'failed' where position = ? and status <> 'done'"
 _ERROR = """update texts set error = ? where position = ?
@@ -53,17 +55,22 @@ _WINNER = "s.position = targets.position and s.hypothesis = targets.hypothesis"
 _SCORES = f"""update targets set (r, low, high, {", ".join(FLOORS)}) =
       (select value, low, high, {", ".join(FLOORS)} from scores s
        where {_WINNER} and scorer = 'simulation' and split = 'holdout'),
-      "select" = (select value from scores s where {_WINNER} and scorer = 'simulation' and split = 'select'),
-      headline_r = (select value from scores s where {_WINNER} and scorer = 'headline' and split = 'holdout'),
-      meaning_r = (select value from scores s where {_WINNER} and scorer = 'meaning' and split = 'holdout')
+      "select" = (select value from scores s where {_WINNER} and scorer = 'simulation'
+                   and split = 'select'),
+      headline_r = (select value from scores s where {_WINNER} and scorer = 'headline'
+                     and split = 'holdout'),
+      meaning_r = (select value from scores s where {_WINNER} and scorer = 'meaning'
+                    and split = 'holdout')
     where position = ? and hypothesis is not null"""
 _DROP = 'update targets set "drop" = "select" - r where position = ?'
 _SUMS = """update targets set (calls, usd, input_tokens, output_tokens, cached_tokens) =
       (select count(*), case when count(usd) = count(*) then coalesce(sum(usd), 0) end,
-              coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0), coalesce(sum(cached_tokens), 0)
+              coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0),
+               coalesce(sum(cached_tokens), 0)
        from talk where talk.position = targets.position and explaining)
     where position = ?"""
-_REPLY = """insert into talk (number, position, id, stem, line, offset, turns, usd, input_tokens, output_tokens,
+_REPLY = """insert into talk (number, position, id, stem, line, offset, turns, usd, input_tokens,
+       output_tokens,
     cached_tokens, explaining, defines) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _BROKEN = "update targets set status = 'failed' where position = ? and status = 'pending'"
 _FAULT = "update texts set error = coalesce(error, ?) where position = ?"
