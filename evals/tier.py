@@ -1,4 +1,4 @@
-"""The tier of an explanation: what kind of thing it is, beside the verdict on how well it predicts.
+"""The tier of an explanation: what kind of thing it is; the verdict says how well it predicts.
 
     diffuse     not kept because it predicts too little, or no more than chance would
     list        kept, but 24 tokens with fitted weights do as well

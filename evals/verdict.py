@@ -9,7 +9,7 @@
    (`statistics.sample.ActivityLevel`), without an interval, or if the explainer says that it cannot explain.
 
 A failed or unfinished target has no verdict: a failure is never data. What kind of explanation it is,
-beside the verdict, is its tier (`tier`); the verdict does not depend on it.
+next to the verdict, is its tier (`tier`); the verdict does not depend on it.
 """
 
 from __future__ import annotations

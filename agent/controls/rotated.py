@@ -75,7 +75,7 @@ def planned_directions(targets: Sequence[Unit], directions: int) -> RotatedPlan:
 
 
 def missing_groups(config: RunConfig, explainer: Explainer, log: RunLog) -> RotatedPlan:
-    """What a run's log lacks of the directions that it should have; nothing for a language model.
+    """What a run's log does not have of the directions that it should have; nothing for a language model.
 
     A language model would be paid for every direction. A script has no moves for them.
     """

@@ -67,7 +67,7 @@ class Hypothesis:
     parent: str | None = None
     """The hypothesis that this one revises."""
     gist: str = ""
-    """A language model's own words for it, at most 25. Beside a formula they decide no verdict."""
+    """A language model's own words for it, at most 25. Next to a formula they decide no verdict."""
     written: str = ""
     """The formula as a language model wrote it, if the predicate is not the same."""
     inherited: tuple[str, ...] = ()

@@ -168,7 +168,7 @@ class RunResources:
             self._reporter.say(line)
         if self._head_start is not None:
             self._head_start.join()  # it loads the lexica, and the first search waits for it anyway
-        if lexicon.lexica is not None:  # each says itself what it lacks
+        if lexicon.lexica is not None:  # each says itself what is missing
             reasons += lexicon.lexica.missing
         # what an earlier start of this run had to leave out is still missing in what it explained
         logged = (self._log.get(LEFT_OUT) or {"reasons": []})["reasons"]

@@ -146,7 +146,7 @@ COST_KEYS = (
 )
 _SCORE_KEYS = ("scorer", "split", "text", "value", "low", "high")
 _NO_FLOORS = Floors().to_json()
-"""A floor that a score in an older log lacks is null."""
+"""A floor that an older log does not have is null."""
 
 _VIEWS = {  # in this order: a view reads only those above it
     "conclusions": "select target, data from events where event = 'conclusion'",

@@ -1,6 +1,6 @@
 """List: what the 24 best tokens with fitted weights score by themselves (the floor *list*).
 
-Every score of a formula has this figure among its floors. Here it is a score of its own, with an
+Every score of a formula has this figure among its floors. Here it is a separate score, with an
 interval, for a target that has no formula: how far a bare list comes where nothing was explained.
 """
 

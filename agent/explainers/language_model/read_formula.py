@@ -3,7 +3,7 @@
 1. The text is cut at the operators between its terms, and each term is parsed alone.
 2. A term that cannot be parsed, or does not run on the corpus, is left out. It is named, with the
    existing names that are nearest to what was written.
-3. Terms with grades stay as they were written; if any term lacks one, the program fits all of them.
+3. Terms with grades stay as they were written; if any term has none, the program fits all of them.
    Where a fitted grade or sign is not the written one, both are told.
 """
 

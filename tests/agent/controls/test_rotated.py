@@ -1,4 +1,4 @@
-"""Rotated directions beside a run: the same as rotated targets, the same each time, found again, never a verdict."""
+"""Rotated directions next to a run: the same as rotated targets, the same each time, found again, never a verdict."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ KINDS = ("tales", "notes")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A corpus of two kinds of text, each with words of its own."""
+    """A corpus of two kinds of text, each with its own words."""
     rng = np.random.default_rng(3)
     words = WORDS.split()
     for number, kind in enumerate(KINDS):

@@ -85,7 +85,7 @@ def test_one_row_a_requested_target_in_the_contracts_form(run: Path) -> None:
         ("mlp.1.3-", "-", 1, "failed", None),
         ("head.4.0", "both", 4, "pending", None),
     ]
-    floors = SCORE["floors"] | {"list": None, "rotated": None}  # which an older log lacks
+    floors = SCORE["floors"] | {"list": None, "rotated": None}  # which an older log does not have
     assert found[0]["scores"] == [SCORE | {"floors": floors}], "only the winner's are a target's"
     assert [found[0][key] for key in ("tier", "headline", "meaning", "residue", "bits")] == 5 * [
         None

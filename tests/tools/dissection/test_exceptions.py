@@ -1,4 +1,4 @@
-"""What only corrects another term is its exception; what says something of its own stays a claim."""
+"""What only corrects another term is its exception; what says something more stays a claim."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LexicalClass(Concept):
-    """A set of readings (``dog n``) that a lexicon gives; it decides words that the text lacks, too."""
+    """A set of readings (``dog n``) that a lexicon gives; it also decides words that are not in the text."""
 
     def find_members(self, lexica: Lexica) -> frozenset[str] | None:
         """All of its readings; None if the lexicon is not there. Raises UsageError for an unknown class."""

@@ -66,7 +66,7 @@ def _find(lexicon: Lexicon) -> Clusters:
 
 
 def known_words(lexicon: Lexicon, wordnet: WordNet) -> Int[np.ndarray, "known"]:
-    """The content words that WordNet has in some reading; what it lacks are mostly pieces."""
+    """The content words that WordNet has in some reading; the others are mostly pieces."""
     found = []
     for word in np.flatnonzero(content_words(lexicon)).tolist():
         readings = possible_readings(lexicon.bare[lexicon.token_of_word[word]])
