@@ -31,8 +31,6 @@ SCALES = ((1, 4, 16),)
 predicts less (r@3 .235, with these .268); five degrees are no better."""
 FINE_SCALES = ((1, 2, 4, 8, 16), *SCALES, (4,))
 """For concepts that a person or a language model named, which may differ more."""
-INSIDE = 0.8
-"""Share of a concept's positions inside another one of the other sign that makes it an exception."""
 WORD_OF_LEVEL = {level: word for word, level in GRADES.items()}
 STEP_FACTORS = 2.0 ** np.linspace(-0.75, 3.5, 35)
 """Steps to try, times the step that gives the largest weight the largest level."""
@@ -225,7 +223,6 @@ def graded_predicate(
     """The predicate of these concepts (in the order of the moments' columns), most evidence first.
 
     A concept's evidence is how far it moves the prediction: its weight times its standard deviation.
-    One of the other sign that holds mostly inside a stronger one is an exception of that.
 
     Args:
         mean: what was subtracted from the signal before it came into ``moments``.
@@ -251,25 +248,13 @@ def _ordered_terms(
     levels: Int[np.ndarray, "concepts"],
     gram: Float[np.ndarray, "columns columns"],
 ) -> tuple[WeightedConcept, ...]:
-    """Claims by evidence, each followed by its exceptions."""
-    n, joint = gram[0, 0], gram[1:, 1:]
-    sizes = joint.diagonal()
-    share = sizes / n
+    """The terms, those with most evidence first."""
+    share = gram.diagonal()[1:] / gram[0, 0]
     evidence = np.abs(levels) * np.sqrt(share * (1 - share))
-    claims: dict[int, list[int]] = {}
-    for i in np.argsort(-evidence, kind="stable").tolist():
-        hosts = (h for h in claims if levels[h] * levels[i] < 0)
-        host = next((h for h in hosts if joint[i, h] >= INSIDE * sizes[i]), None)
-        if host is None:
-            claims[i] = []
-        else:
-            claims[host].append(i)
-    order = [(i, i != claim) for claim, exceptions in claims.items() for i in (claim, *exceptions)]
+    order = np.argsort(-evidence, kind="stable").tolist()
     return tuple(
-        WeightedConcept(
-            concepts[i], WORD_OF_LEVEL[abs(int(levels[i]))], int(np.sign(levels[i])), is_exception
-        )
-        for i, is_exception in order
+        WeightedConcept(concepts[i], WORD_OF_LEVEL[abs(int(levels[i]))], int(np.sign(levels[i])))
+        for i in order
     )
 
 
