@@ -25,6 +25,8 @@ def test_json_is_the_contracts():
             "other": None,
             "token_lookup": None,
             "trivial": 0.1,
+            "list": None,
+            "rotated": None,
         },
     }
     assert Score.from_json(json.loads(json.dumps(score.to_json()))) == score

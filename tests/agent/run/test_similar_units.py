@@ -16,6 +16,7 @@ from hubel.agent.run.execute import add_neighbours, execute_run
 from hubel.agent.run.replay import replay
 from hubel.agent.run.similar_units import EVENT
 from hubel.agent.runlog.progress import Reporter
+from hubel.agent.runlog.views import target_rows
 from hubel.bench.soak.forge import forge
 from hubel.tools.instruments import InstrumentContext, call
 from hubel.tools.subject.subject import Subject
@@ -49,7 +50,8 @@ def test_a_runs_targets_lead_to_their_neighbours_among_each_other(
     ]
     names = {near["target"] for side in ("alike", "opposite") for near in together[side]}
     assert names <= {"mlp.0.1", "mlp.0.2", "mlp.0.3", "mlp.2.3-"}
-    assert all(near["explanation"] for near in together["alike"])
+    explanation = {row["target"]: row["explanation"] for row in target_rows(finished)}
+    assert all(near["explanation"] == explanation[near["target"]] for near in together["alike"])
     assert together["compared"] == 4
 
 

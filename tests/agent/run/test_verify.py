@@ -68,7 +68,9 @@ def test_a_flip_in_any_file_is_found_and_named(run: Path) -> None:
 @pytest.mark.parametrize("split", ["explore", "select", "holdout"])
 def test_no_reader_uses_activations_that_were_changed(run: Path, split: str) -> None:
     flip(run / "collected" / f"{split}.safetensors")
-    with pytest.raises(CorruptError, match=f"{split}.safetensors was changed .* resume run"):
+    with pytest.raises(
+        CorruptError, match=f"{split}.safetensors was changed .* `hubel resume .*run`"
+    ):
         replay(run)
 
 

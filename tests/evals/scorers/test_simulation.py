@@ -60,7 +60,7 @@ def test_a_context_of_one_token_is_not_drawn(make_sample):
 
 
 def test_weigh_compares_with_the_best_trivial(make_sample):
-    sample = make_sample(contexts=80, weight=2.0)
+    sample = make_sample(contexts=80, weight=2.0, documents=40)
     tokens = np.random.default_rng(0).integers(0, 9, sample.true.shape)
     explore = ExploreSignal(
         tokens, sample.true, sample.mask
