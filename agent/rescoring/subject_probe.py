@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...evals.scorers.resources import ConfusableUnit, TokenEffect
-from ...tools.instruments.input_texts import read_units, tokenize_texts
 from ...tools.instruments.similar_units import similar_collected_units
 from ...tools.subject.address import Unit
+from ...tools.subject.input_texts import read_units, tokenize_texts
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int

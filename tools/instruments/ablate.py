@@ -24,8 +24,8 @@ from pydantic import Field
 
 from ..errors import ArgumentError
 from ..subject.address import Site, Unit
+from ..subject.input_texts import InputText, TextBatch, batches, tokenize_texts
 from .continuation import MAX_NEW_TOKENS, Sampling, continue_text, decode_tokens
-from .input_texts import InputText, TextBatch, batches, tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import mark_active_tokens, quote_text
 from .token_changes import (

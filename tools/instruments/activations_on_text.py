@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ..subject.address import Unit
-from .input_texts import read_units, tokenize_texts
+from ..subject.input_texts import read_units, tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import mark_active_tokens
 

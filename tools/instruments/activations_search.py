@@ -19,8 +19,8 @@ import numpy as np
 from pydantic import Field
 
 from ..errors import ArgumentError
+from ..subject.input_texts import pad_token_ids, tokenize_texts
 from .index_sites import Kind, chosen_sites, describe_sites
-from .input_texts import pad_token_ids, tokenize_texts
 from .registry import InstrumentContext, Result, Text, instrument, rounded
 from .rendering import quote_text
 

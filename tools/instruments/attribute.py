@@ -14,7 +14,7 @@ from pydantic import Field
 from ..attribution.names import ALONE, BaselineKind, MethodName
 from ..errors import ArgumentError
 from ..subject.address import Unit
-from .input_texts import InputText, tokenize_texts
+from ..subject.input_texts import InputText, tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import quote_text
 

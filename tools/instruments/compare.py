@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import ArgumentError
 from ..subject.address import Unit
+from ..subject.input_texts import InputText, pad_token_ids, tokenize_texts
 from ..subject.token_text import join_tokens
-from .input_texts import InputText, pad_token_ids, tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import mark_active_tokens, quote_text
 from .text_alignment import Stretch, align_tokens

@@ -8,8 +8,8 @@ from typing import Annotated
 from pydantic import Field
 
 from ..subject.address import Unit
+from ..subject.input_texts import InputText, read_units, tokenize_texts
 from .continuation import MAX_NEW_TOKENS, Sampling, continue_text, decode_tokens
-from .input_texts import InputText, read_units, tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import mark_active_tokens
 from .steer import Temperature

@@ -20,8 +20,8 @@ from pydantic import Field
 
 from ..errors import ArgumentError
 from ..subject.address import Unit
+from ..subject.input_texts import tokenize_texts
 from .continuation import next_token_logits
-from .input_texts import tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import quote_text
 from .text_alignment import aligned_positions

@@ -28,7 +28,7 @@ from pydantic import Field
 
 from ..errors import ArgumentError
 from ..subject.address import Site
-from .input_texts import batches, tokenize_texts
+from ..subject.input_texts import batches, tokenize_texts
 from .registry import InstrumentContext, Result, Text, instrument, rounded
 
 if TYPE_CHECKING:

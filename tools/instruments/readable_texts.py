@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..subject.address import Site, Unit
-from .input_texts import BATCH_TOKENS, InputText, TextBatch, batches
+from ..subject.input_texts import BATCH_TOKENS, InputText, TextBatch, batches
 
 if TYPE_CHECKING:
     from jaxtyping import Float

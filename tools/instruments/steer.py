@@ -20,6 +20,7 @@ from pydantic import Field
 
 from ..errors import ArgumentError
 from ..subject.address import Unit
+from ..subject.input_texts import tokenize_texts
 from .continuation import (
     MAX_NEW_TOKENS,
     RowInterventions,
@@ -28,7 +29,6 @@ from .continuation import (
     decode_tokens,
     next_token_logits,
 )
-from .input_texts import tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import quote_text
 from .token_changes import (

@@ -8,7 +8,7 @@ import pytest
 
 from hubel.tools.errors import ArgumentError
 from hubel.tools.instruments import InstrumentContext, call
-from hubel.tools.instruments.input_texts import tokenize_texts
+from hubel.tools.subject.input_texts import tokenize_texts
 from tests.support.tiny import WORDS, tiny_subject
 
 ONE = WORDS[0]

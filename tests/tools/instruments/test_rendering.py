@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from hubel.tools.instruments.input_texts import InputText, batches
 from hubel.tools.instruments.rendering import (
     AFTER,
     BEFORE,
@@ -12,6 +11,7 @@ from hubel.tools.instruments.rendering import (
     mark_active_tokens,
     quote_text,
 )
+from hubel.tools.subject.input_texts import InputText, batches
 
 TOKENS = ["The", " cat", " sat", " on", " Monday"]
 

@@ -23,8 +23,8 @@ from transformers import PreTrainedTokenizerFast
 from hubel.tools.corpus import Document
 from hubel.tools.corpus.contexts import make_contexts
 from hubel.tools.errors import ArgumentError
-from hubel.tools.instruments.input_texts import tokenize_texts
 from hubel.tools.subject import Subject, load_subject
+from hubel.tools.subject.input_texts import tokenize_texts
 from hubel.tools.subject.token_text import join_tokens, join_with_offsets, mark_bytes, token_strings
 from hubel.tools.subject.tokenizer import TextEncoder
 from tests.support.tiny import tiny_model, tiny_tokenizer

@@ -29,8 +29,8 @@ from pydantic import Field
 
 from ...errors import ArgumentError
 from ...subject.address import Site, Unit
+from ...subject.input_texts import BATCH_TOKENS, InputText, tokenize_texts
 from ...subject.non_finite import require_finite
-from ..input_texts import BATCH_TOKENS, InputText, tokenize_texts
 from ..readable_texts import ReadableTexts
 from ..registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .by_direction import write_cosine

@@ -20,7 +20,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from ...subject.address import Unit
-from ..input_texts import InputText
+from ...subject.input_texts import InputText
 from ..neuron_weights import read_directions, write_directions
 from ..registry import rounded
 from .attention_by_source import AttentionCall, z_by_source

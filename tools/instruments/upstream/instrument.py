@@ -14,8 +14,8 @@ from pydantic import Field
 
 from ...errors import ArgumentError
 from ...subject.address import Unit
+from ...subject.input_texts import InputText, pad_token_ids, tokenize_texts
 from ..circuit_wiring import circuit_wiring
-from ..input_texts import InputText, pad_token_ids, tokenize_texts
 from ..registry import InstrumentContext, Text, UnitAddress, instrument, rounded
 from .decomposition import Decomposition
 from .result import Upstream

@@ -1,4 +1,4 @@
-"""Texts given to an instrument: cut into tokens, batched, and read by the subject."""
+"""Texts given by a caller: cut into tokens, batched, and read by the subject."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError
-from ..subject.address import Unit
+from .address import Unit
 
 if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float, Int
     from torch import Tensor
 
-    from ..subject import Subject
+    from .subject import Subject
 
 MAX_TOKENS = 1024
 """Tokens of one text. Longer ones cost memory with the square of their length and say little more."""
