@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, cast
 
 from pydantic import Field
 
+from ..datasets.groups import independent_groups
 from ..errors import ArgumentError
 from ..subject.address import Site
 from ..subject.input_texts import batches, tokenize_texts
@@ -117,7 +118,7 @@ def probe(
             "give one for each text"
         )
     names, classes = np.unique(labels, return_inverse=True)
-    group = _independent_groups(texts, groups)
+    group = independent_groups(texts, groups)
     _check_spread(names, classes, group)
     features = _features(context, place, texts, pooling)
     folds = _folds(classes, group, seed)
@@ -144,27 +145,6 @@ def _parse_site(text: str) -> Site:
             "or a neuron or direction there, e.g. resid.8"
         )
     return Site("stream" if match[1] == "resid" else "mlp", int(match[2]))
-
-
-def _independent_groups(
-    texts: Sequence[str], groups: Sequence[str] | None
-) -> Int[np.ndarray, "text"]:
-    """The group of each text, joined where near-duplicates are in several of them."""
-    import numpy as np
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    from ..corpus.split import DuplicateGroups
-
-    duplicates = DuplicateGroups()
-    for text in texts:
-        duplicates.add(text)
-    named = np.unique(texts if groups is None else groups, return_inverse=True)[1]
-    similar = np.unique(duplicates.groups, return_inverse=True)[1] + named.max() + 1
-    size = int(similar.max()) + 1
-    links = coo_array((np.ones(len(texts)), (named, similar)), shape=(size, size))
-    component = connected_components(links, directed=False)[1]
-    return np.unique(component[named], return_inverse=True)[1]
 
 
 def _check_spread(
