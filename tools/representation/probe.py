@@ -162,7 +162,7 @@ def fitted(
         return probe.fit(vectors, classes)
 
 
-def direction(model: Pipeline) -> Float[np.ndarray, "class width"]:
+def direction(model: Any) -> Float[np.ndarray, "class width"]:
     """What a linear probe reads, in the vectors' own units; one row for two classes."""
     scaler, regression = model[0], model[-1]
     return regression.coef_ / scaler.scale_
