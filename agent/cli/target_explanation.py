@@ -53,7 +53,7 @@ def show_explanation(folder: Path, db: duckdb.DuckDBPyConnection, row: TargetRow
 def _show_parts(parts: FormulaParts) -> None:
     named = [term for term in parts["terms"] if term["named"]]
     if named:
-        output.line("  concepts, that with the most evidence first:")
+        output.line("  concepts, those of the headline first:")
     for term in named:
         corrects = "but less on " if term["corrects"] else ""
         output.line(f"    {term['steps']:+3d}  {corrects}{term['concept']}")

@@ -41,7 +41,7 @@ def fit_grades(
     signal: Float[np.ndarray, "contexts seq"],
     mask: Bool[np.ndarray, "contexts seq"],
 ) -> FittedGrades:
-    """The predicate of these concepts that is nearest to a signal, strongest term first.
+    """The predicate of these concepts that is nearest to a signal, in the order of `ridge.graded_predicate`.
 
     Args:
         mask: tokens that count.

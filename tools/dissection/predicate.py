@@ -90,7 +90,7 @@ class Predicate:
     """A formula over concepts within the contract's limits.
 
     Args:
-        terms: at most 12 concepts, each once; those with most evidence first.
+        terms: at most 12 concepts, each once; those of the headline first.
         step: activation that one grade step is worth; larger than 0.
         rest: activation where no term holds.
         listed: exact tokens, each once; with the terms' literals at most 24.

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ import numpy as np
 from ..errors import UsageError
 from .concepts import Concept
 from .predicate import GRADES, Predicate, WeightedConcept, limit_problem
+from .statement import HEADLINE_CLAIMS, fits_headline
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -57,6 +59,14 @@ def in_sample_gain(
 
 
 # ------------------------------------------------------------- 2. regression
+
+
+class CentredMoments(NamedTuple):
+    """Sums of least squares without the constant."""
+
+    gram: Float[np.ndarray, "concepts concepts"]
+    product: Float[np.ndarray, "concepts"]
+    means: Float[np.ndarray, "concepts"]
 
 
 @dataclass(frozen=True)
@@ -109,6 +119,13 @@ class RidgeMoments:
         grams = self.grams[:, keep][:, :, keep]
         return replace(self, columns=columns, grams=grams, products=self.products[:, keep])
 
+    def centred(self) -> CentredMoments:
+        """Gram matrix and products of the concepts' columns less their means, and these means."""
+        gram, product = self.grams.sum(axis=0), self.products.sum(axis=0)
+        n, means = gram[0, 0], gram[0, 1:] / gram[0, 0]
+        centred_gram = gram[1:, 1:] - n * np.outer(means, means)
+        return CentredMoments(centred_gram, product[1:] - product[0] * means, means)
+
     def weights(self) -> Float[np.ndarray, "columns"]:
         """Intercept and ridge weights on all folds."""
         return solve_ridge(self.grams.sum(axis=0), self.products.sum(axis=0))
@@ -158,12 +175,7 @@ class GradeFit(NamedTuple):
 
 def fit_levels(moments: RidgeMoments, allowed: Sequence[int] = tuple(GRADES.values())) -> GradeFit:
     """The levels, of those allowed, that explain most with one step for all concepts."""
-    # Gram matrix and products of the columns less their means.
-    gram, product = moments.grams.sum(axis=0), moments.products.sum(axis=0)
-    n, means = gram[0, 0], gram[0, 1:] / gram[0, 0]
-    product = product[1:] - product[0] * means
-    gram = gram[1:, 1:] - n * np.outer(means, means)
-
+    gram, product, means = moments.centred()
     weights = moments.weights()[1:]
     steps = np.abs(weights).max() / max(allowed) * STEP_FACTORS
     starts = [_nearest_levels(weights / step, allowed) for step in steps]
@@ -220,9 +232,10 @@ def graded_predicate(
     mean: float,
     scales: Sequence[Sequence[int]] = SCALES,
 ) -> Predicate:
-    """The predicate of these concepts (in the order of the moments' columns), most evidence first.
+    """The predicate of these concepts, which are in the order of the moments' columns.
 
-    A concept's evidence is how far it moves the prediction: its weight times its standard deviation.
+    The claims that predict best as a headline come first, the others by evidence: how far a concept
+    moves the prediction, its weight times its standard deviation.
 
     Args:
         mean: what was subtracted from the signal before it came into ``moments``.
@@ -236,7 +249,7 @@ def graded_predicate(
     problem = ""
     for allowed in scales:  # fewer degrees make a shorter sentence
         fit = fit_levels(moments, allowed)
-        terms = _ordered_terms(concepts, fit.levels, moments.grams.sum(axis=0))
+        terms = _ordered_terms(concepts, fit.levels, moments)
         problem = limit_problem(terms)
         if not problem:
             return Predicate(terms, step=rounded(fit.step), rest=rounded(fit.rest + mean))
@@ -244,18 +257,37 @@ def graded_predicate(
 
 
 def _ordered_terms(
-    concepts: Sequence[Concept],
-    levels: Int[np.ndarray, "concepts"],
-    gram: Float[np.ndarray, "columns columns"],
+    concepts: Sequence[Concept], levels: Int[np.ndarray, "concepts"], moments: RidgeMoments
 ) -> tuple[WeightedConcept, ...]:
-    """The terms, those with most evidence first."""
-    share = gram.diagonal()[1:] / gram[0, 0]
-    evidence = np.abs(levels) * np.sqrt(share * (1 - share))
+    """The terms: those of the best headline, then the others; both by evidence."""
+    gram, product, means = moments.centred()
+    evidence = np.abs(levels) * np.sqrt(means * (1 - means))
+    terms = [
+        WeightedConcept(concept, WORD_OF_LEVEL[abs(level)], int(np.sign(level)))
+        for concept, level in zip(concepts, levels.tolist(), strict=True)
+    ]
     order = np.argsort(-evidence, kind="stable").tolist()
-    return tuple(
-        WeightedConcept(concepts[i], WORD_OF_LEVEL[abs(int(levels[i]))], int(np.sign(levels[i])))
-        for i in order
+    first = _best_headline(
+        [i for i in order if not concepts[i].names_tokens()], terms, gram, product
     )
+    return tuple(terms[i] for i in [*first, *(i for i in order if i not in first)])
+
+
+def _best_headline(
+    order: Sequence[int],
+    terms: Sequence[WeightedConcept],
+    gram: Float[np.ndarray, "concepts concepts"],
+    product: Float[np.ndarray, "concepts"],
+) -> tuple[int, ...]:
+    """Of up to three terms that fit a headline, those that explain most by themselves."""
+    weights = np.array([term.weight for term in terms])
+    sizes = range(1, HEADLINE_CLAIMS + 1)
+    choices = [list(choice) for size in sizes for choice in combinations(order, size)]
+    explained = [_explained(weights[c], gram[np.ix_(c, c)], product[c]) for c in choices]
+    for place in np.argsort(-np.array(explained), kind="stable").tolist():
+        if fits_headline([terms[i] for i in choices[place]]):
+            return tuple(choices[place])
+    return ()
 
 
 def rounded(value: float) -> float:

@@ -117,10 +117,14 @@ def headline_terms(terms: Sequence[T]) -> list[T]:
     for place, term in enumerate(claim for claim in terms if not claim.is_exception):
         if place >= HEADLINE_CLAIMS and chosen:
             break
-        longer = _headline(claims_of([*chosen, term]), "both")
-        if word_count(longer) <= MAX_HEADLINE_WORDS:
+        if fits_headline([*chosen, term]):
             chosen.append(term)
     return chosen
+
+
+def fits_headline(terms: Sequence[StatedTerm]) -> bool:
+    """Whether a headline has room for all of these claims."""
+    return word_count(_headline(claims_of(terms), "both")) <= MAX_HEADLINE_WORDS
 
 
 def _with_forms(sentence: str, most: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from hubel.tools.dissection import (
     term_contributions,
 )
 from hubel.tools.dissection.grammar import parse_concept
+from hubel.tools.dissection.predicate import WeightedConcept
 from hubel.tools.errors import UsageError
 
 TRUE = 'strongly suffix("ing") + moderately words("monday", "friday") - slightly words("the", "of")'
@@ -83,3 +86,20 @@ def test_terms_may_be_written_without_grades_and_a_predicate_may_not() -> None:
     assert [(term.grade, term.sign) for term in written] == [("", 1), ("strongly", -1), ("", 1)]
     with pytest.raises(UsageError, match=r'words\("a"\) has no grade'):
         Predicate.parse('words("a")')
+
+
+def test_the_terms_that_predict_best_by_themselves_come_first(sample: TextView) -> None:
+    """Against a loop over all headlines, with numpy's correlation."""
+    mask, random = scored(sample), np.random.default_rng(3)
+    weights = {"t": 6, "th": 4, "s": 3, "st": -4, "w": -4, "m": -8, "o": -8}
+    concepts = [parse_concept(f'prefix("{prefix}")') for prefix in weights]
+    steps = [w * c.mask(sample) for w, c in zip(weights.values(), concepts, strict=True)]
+    signal = np.sum(steps, axis=0) + random.normal(0, 0.1, mask.shape)
+    terms = fit_grades(concepts, sample, signal, mask).predicate.terms
+
+    def correlation(chosen: tuple[WeightedConcept, ...]) -> float:
+        return float(np.corrcoef(Predicate(chosen).predict_text(sample)[mask], signal[mask])[0, 1])
+
+    best = max((c for size in (1, 2, 3) for c in combinations(terms, size)), key=correlation)
+    assert set(terms[:3]) == set(best)
+    assert correlation(best) > 0.5
