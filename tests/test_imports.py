@@ -1,4 +1,5 @@
-"""Imports go one way: prompts, tools <- evals <- agent. Held by reading the source, so that lazy imports count too."""
+"""Imports go one way: prompts, tools <- evals <- studies <- agent <- bench. Held by reading the source,
+so that lazy imports count too."""
 
 from __future__ import annotations
 
@@ -21,8 +22,9 @@ ROOMS = {
     "prompts": set(),
     "tools": set(),
     "evals": {"prompts", "tools"},
-    "agent": {"prompts", "tools", "evals"},
-    "bench": {"prompts", "tools", "evals", "agent"},
+    "studies": {"prompts", "tools", "evals"},
+    "agent": {"prompts", "tools", "evals", "studies"},
+    "bench": {"prompts", "tools", "evals", "studies", "agent"},
 }
 """Room to the rooms that it may import."""
 AGENT_ROOMS = (
@@ -32,6 +34,7 @@ AGENT_ROOMS = (
     "investigation",
     "controls",
     "circuits",
+    "studies",
     "run",
     "rescoring",
     "review",

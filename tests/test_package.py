@@ -17,7 +17,7 @@ import hubel
 from tests.support.processes import checkout_environment
 
 ROOT = Path(hubel.__file__).parent
-ROOMS = ("agent", "bench", "tools", "evals", "prompts")
+ROOMS = ("agent", "bench", "studies", "tools", "evals", "prompts")
 AT_ROOT = ("__init__.py", "__main__.py", "py.typed", "constraints.txt")
 CLUTTER = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
 

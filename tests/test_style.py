@@ -10,7 +10,7 @@ from pathlib import Path
 import hubel
 
 ROOT = Path(hubel.__file__).parent
-ROOMS = ("agent", "bench", "evals", "prompts", "tools")
+ROOMS = ("agent", "bench", "evals", "prompts", "studies", "tools")
 LONGEST_FUNCTION, LONGEST_FILE = 60, 400
 """Lines. Half of all functions have fewer than ten; the longest are mostly options and schemas."""
 MOST_CLAUSES = 2

@@ -26,7 +26,9 @@ from ..runlog.layout import (
     CIRCUIT_ARRAYS,
     COLLECTED,
     LEXICON,
+    MEASURED,
     SEAL,
+    STUDY,
     TRANSFER,
     run_argument,
 )
@@ -161,10 +163,9 @@ class _LogCheck:
         """Files that should have a hash in the log and have none."""
         if self.state().unchained or not self.state().events:
             return []
-        parts = (COLLECTED, LEXICON, TRANSFER, CIRCUIT_ARRAYS)
+        parts = (COLLECTED, LEXICON, TRANSFER, CIRCUIT_ARRAYS, MEASURED)
         names = [name for part in parts for name in files_in(self.folder, part)]
-        if (self.folder / CIRCUIT).exists():
-            names.append(CIRCUIT)
+        names += [name for name in (CIRCUIT, STUDY) if (self.folder / name).exists()]
         return [
             f"{self.folder / name} has no hash in the log: it was added, or the run was stopped while "
             "writing it"

@@ -25,6 +25,8 @@ from .layout import (
     COLLECTED,
     CONFIG,
     LEXICON,
+    MEASURED,
+    STUDY,
     SUITE,
     TRANSFER,
     run_argument,
@@ -45,6 +47,8 @@ _CURES = {
     CIRCUIT: _WRITE_AGAIN,
     CIRCUIT_DRAWING: _WRITE_AGAIN,
     CIRCUIT_REPORT: _WRITE_AGAIN,
+    STUDY: _WRITE_AGAIN,
+    MEASURED: "delete it and `hubel resume {run}`, which measures it again",
     CIRCUIT_ARRAYS: "delete it and `hubel resume {run}`, which measures it again",
 }
 """What to do about a damaged file, by the first part of its path."""

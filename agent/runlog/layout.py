@@ -17,6 +17,11 @@ A circuit run has its configuration, its log, its lock, and:
     circuit.svg           its drawing
     report.html           its report
     arrays/               scores of all edges, too large for the log
+
+A study's run has its configuration, its log, its lock, and:
+
+    study.json            the result
+    measured/             what was measured, one file per measurement
 """
 
 from __future__ import annotations
@@ -40,6 +45,9 @@ CIRCUIT = "circuit.json"
 CIRCUIT_DRAWING = "circuit.svg"
 CIRCUIT_REPORT = "report.html"
 CIRCUIT_ARRAYS = "arrays"
+
+STUDY = "study.json"
+MEASURED = "measured"
 
 
 def usual_runs() -> Path:

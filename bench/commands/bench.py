@@ -6,10 +6,20 @@ import argparse
 
 from ...agent.cli import parser as parsers
 from ...agent.cli.parser import Action
-from ..actions import circuits, explanations, null, planted, reading, review_speed, soak, speed
+from ..actions import (
+    circuits,
+    explanations,
+    null,
+    planted,
+    reading,
+    review_speed,
+    soak,
+    speed,
+    studies,
+)
 
 NAME = "bench"
-HELP = "how good are results? planted, null, explanations, reading, circuits; speed, review, soak"
+HELP = "how good are results? planted, null, explanations, reading, circuits, studies; speed, review, soak"
 CONTINUES = "stopped; nothing is lost: the same command continues"
 CONTINUES_FROM_CACHE = (
     "stopped; what is computed is in the cache, and the same command continues there"
@@ -44,6 +54,11 @@ ACTIONS = {
         circuits.add_arguments,
         circuits.run,
         CONTINUES_FROM_CACHE,
+    ),
+    "studies": Action(
+        "does each study give its known answer, and support nothing where there is nothing?",
+        studies.add_arguments,
+        studies.run,
     ),
     "speed": Action(
         "what do runs, indexes and instruments cost, and what do other libraries need?",

@@ -25,13 +25,14 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, Field, ValidationError
 
 from ..errors import ArgumentError, UnavailableError, UsageError
 from ..files.jsonable import jsonable
 from .argument_checks import check_numbers, check_result, plain_arguments
+from .arguments_model import arguments_model, faults_of
 
 if TYPE_CHECKING:
     from ..index import Index
@@ -42,8 +43,6 @@ UnitAddress = Annotated[
     str, Field(description="address of a unit, e.g. mlp.12.803, mlp.12.803- or head.5.3")
 ]
 Text = Annotated[str, Field(min_length=1)]
-SHOWN_FAULTS = 5
-"""Faults of one call that its error names."""
 
 
 @dataclass(frozen=True)
@@ -117,9 +116,9 @@ class Instrument:
         try:
             checked = self.arguments.model_validate(plain)
         except ValidationError as error:
-            all_faults = error.errors(include_url=False)
-            faults = "; ".join(map(_describe_fault, all_faults[:SHOWN_FAULTS]))
-            raise ArgumentError(f"{self.name}: {faults}. Arguments: {self.usage()}") from error
+            raise ArgumentError(
+                f"{self.name}: {faults_of(error)}. Arguments: {self.usage()}"
+            ) from error
         try:
             result = self.function(
                 context, **{name: getattr(checked, name) for name in self.arguments.model_fields}
@@ -149,7 +148,7 @@ def instrument(
         if name in _REGISTRY:
             module = _REGISTRY[name].function.__module__
             raise UsageError(f"instrument {name!r} is registered already, by {module}")
-        _REGISTRY[name] = Instrument(name, function, _arguments_model(name, function), needs)
+        _REGISTRY[name] = Instrument(name, function, arguments_model(name, function), needs)
         return function
 
     return register
@@ -185,26 +184,6 @@ def _load() -> None:
     package = import_module(__name__.rpartition(".")[0])
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         import_module(module.name)
-
-
-def _arguments_model(name: str, function: Callable[..., Any]) -> type[BaseModel]:
-    hints = get_type_hints(function, include_extras=True)
-    parameters = list(inspect.signature(function).parameters.values())[
-        1:
-    ]  # the first is the context
-    fields: dict[str, Any] = {
-        p.name: (hints[p.name], ... if p.default is p.empty else p.default) for p in parameters
-    }
-    config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
-    return create_model(name, __config__=config, **fields)
-
-
-def _describe_fault(fault: Mapping[str, Any]) -> str:
-    where = ".".join(map(str, fault["loc"])) or "arguments"
-    if fault["type"] == "missing":
-        return f"{where}: {fault['msg']}"
-    value = repr(fault["input"])
-    return f"{where}: {fault['msg']} (given {value if len(value) <= 80 else value[:79] + '…'})"
 
 
 def _without_titles(schema: Any) -> Any:

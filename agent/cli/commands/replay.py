@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from ...circuits.config import is_circuit
 from ...runlog.config import find_run
 from ...runlog.progress import progress
+from ...studies.config import is_study
 from .. import output
 from ..circuit.runs import replay_of_circuit
 from ..exit_status import DONE, FAILED
+from ..study.tables import replay_of_study
 from ..targets_table import summary
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ def run(args: argparse.Namespace) -> int:
     folder = find_run(args.run, args.runs)
     if is_circuit(folder):
         return replay_of_circuit(folder, args)
+    if is_study(folder):
+        return replay_of_study(folder, args)
     with progress(quiet=args.quiet) as reporter:
         result = replay(folder, reporter)
     if args.json:

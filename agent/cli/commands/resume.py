@@ -8,9 +8,11 @@ from ....tools.errors import UsageError
 from ...circuits.config import is_circuit
 from ...runlog.config import RunConfig, find_run
 from ...runlog.progress import progress
+from ...studies.config import is_study
 from .. import options
 from ..circuit.runs import finish_circuit
 from ..run_outcome import finish
+from ..study.tables import finish_study
 from .show import CALLS_ONLY
 
 NAME = "resume"
@@ -34,6 +36,8 @@ def run(args: argparse.Namespace) -> int:
     folder = find_run(args.run, args.runs)
     if is_circuit(folder):
         return finish_circuit(folder, args)
+    if is_study(folder):
+        return finish_study(folder, args)
     if RunConfig.load(folder).explainer.name == CALLS_ONLY:
         raise UsageError(
             f"{args.run!r} is a log of `hubel mcp`, which has no targets to continue: "

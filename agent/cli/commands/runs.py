@@ -11,10 +11,12 @@ from ....tools.errors import HubelError
 from ...circuits.config import is_circuit
 from ...runlog.config import RunConfig, run_folders
 from ...runlog.layout import CONFIG
+from ...studies.config import is_study
 from .. import output
 from ..circuit.runs import row_of_circuit
 from ..exit_status import DONE, describe_error
 from ..readable_run import readable_run
+from ..study.tables import row_of_study
 
 NAME = "runs"
 HELP = "list the runs"
@@ -61,14 +63,22 @@ def _row(folder: Path) -> dict[str, Any]:
     row |= dict.fromkeys((*COUNTS, "mean_r", "error"))
     try:
         with readable_run(folder):
-            return row | (row_of_circuit(folder) if is_circuit(folder) else _values(folder))
+            return row | _values(folder)
     except (HubelError, OSError) as error:
         description = describe_error(error)
         return row | {"error": description[1] if description else str(error)}
 
 
 def _values(folder: Path) -> dict[str, Any]:
-    """What the log of a run of units says."""
+    """What a run's log or result says."""
+    if is_circuit(folder):
+        return row_of_circuit(folder)
+    if is_study(folder):
+        return row_of_study(folder)
+    return _values_of_units(folder)
+
+
+def _values_of_units(folder: Path) -> dict[str, Any]:
     from ...runlog.views import connect
 
     config = RunConfig.load(folder)

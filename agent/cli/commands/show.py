@@ -14,12 +14,14 @@ from ...runlog.config import RunConfig, find_run
 from ...runlog.layout import run_argument
 from ...runlog.reviews import Reviews
 from ...runlog.verdict_score import random_text_scores, verdict_score
+from ...studies.config import is_study
 from .. import output
 from ..circuit.runs import show_circuit
 from ..exit_status import DONE
 from ..output import two_decimals
 from ..readable_run import readable_run
 from ..reviews_table import show_reviews
+from ..study.tables import show_study
 from ..target_explanation import show_explanation
 from ..targets_table import show_targets
 from ..timing_table import show_timing
@@ -88,6 +90,8 @@ def _show(folder: Path, args: argparse.Namespace) -> None:
         return
     if is_circuit(folder):
         show_circuit(read_result(folder), as_json=args.json)
+    elif is_study(folder):
+        show_study(folder, as_json=args.json)
     elif RunConfig.load(folder).explainer.name == CALLS_ONLY:
         _show_calls(folder, as_json=args.json)
     elif args.unit is None:

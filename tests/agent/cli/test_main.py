@@ -188,10 +188,12 @@ def test_every_command_file_has_its_row_and_every_row_its_file() -> None:
 )
 def test_help_loads_nothing_heavy(argv: list[str]) -> None:
     """What makes `--help` slow is what it imports, so that is what is held; a time would be the machine's."""
+    # The options of `hubel study` are made from the studies' signatures.
+    heavy = [name for name in HEAVY if argv[0] != "study" or name not in ("numpy", "pydantic")]
     code = (
         "import sys; from hubel.agent.cli.main import run_command_line\n"
         f"try: status = run_command_line({argv!r})\nexcept SystemExit as stop: status = stop.code\n"
-        f"loaded = sorted(set({HEAVY!r}) & set(sys.modules)); assert not loaded, loaded; sys.exit(status)"
+        f"loaded = sorted(set({heavy!r}) & set(sys.modules)); assert not loaded, loaded; sys.exit(status)"
     )
     done = run_python(code)
     assert done.returncode == 0, done.stderr

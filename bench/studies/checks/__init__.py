@@ -1,0 +1,1 @@
+"""The known answer and the null of each study, one file each."""

@@ -1,0 +1,1 @@
+"""Bias, fairness and deception, and what causes them in a subject."""

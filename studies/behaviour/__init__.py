@@ -1,0 +1,1 @@
+"""What a subject does, and what changes it."""
