@@ -226,7 +226,8 @@ def value_at(
 
 
 def check_place(subject: Subject, place: Location, seq: int) -> None:
-    """Raise UsageError for a layer or position that does not exist."""
+    """Raise UsageError for a layer or position that does not exist, or an encoder."""
+    subject.require_decoder("causal abstraction")
     if not 0 <= place.layer < subject.shape.n_layers or not all(
         0 <= at < seq for at in place.positions
     ):

@@ -262,6 +262,7 @@ def make_target(
 
 
 def _check(subject: Subject, scalar: Scalar) -> None:
+    subject.require_decoder("attribution")
     if isinstance(scalar, Activation):
         column = subject.shape.column(scalar.unit)
         if (

@@ -25,8 +25,7 @@ prompts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +34,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ..subject.architectures import matrix, norm_scale
+from ..subject.attention import attention_patterns
 from ..subject.subject import Subject
 from .circuit_model import CircuitModel, at_least_float32
 from .forward_record import record
@@ -44,29 +44,6 @@ from .sweep import Patch, Sweep
 
 TOKENS = 4096
 """Tokens of the vocabulary that go through the first layer at once."""
-
-
-@contextmanager
-def eager_attention(subject: Subject) -> Iterator[None]:
-    """Eager attention inside the block; afterwards the implementation that was there before."""
-    model: Any = subject.model
-    before = model.config._attn_implementation
-    model.set_attn_implementation("eager")
-    try:
-        yield
-    finally:
-        model.set_attn_implementation(before)
-
-
-def attention_patterns(
-    subject: Subject, ids: Int[Tensor, "batch seq"]
-) -> Float[Tensor, "layer batch head query key"]:
-    """Every head's attention pattern."""
-    with eager_attention(subject), torch.inference_mode():
-        output = subject.model(
-            ids.to(subject.device), use_cache=False, output_attentions=True, logits_to_keep=1
-        )
-    return torch.stack(output.attentions)
 
 
 @dataclass(frozen=True, eq=False)

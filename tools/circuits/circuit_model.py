@@ -81,11 +81,12 @@ class CircuitModel:
     """
 
     def __init__(self, subject: Subject, wiring: Wiring | None = None) -> None:
+        subject.require_decoder("circuits")
         family = subject.architecture.model_type
         wiring = wiring or WIRINGS.get(family)
         if wiring is None:
             reason = "its wiring is not described in tools/circuits/circuit_model.py"
-            if subject.architecture.mlp_write != subject.architecture.mlp:
+            if subject.architecture.normalises_writes:
                 reason = "it normalises its writes, so it has nodes and no edges"
             raise UsageError(
                 f"no circuit of edges in {subject.name!r}, of type {family!r}: {reason}"

@@ -21,7 +21,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from .attention import eager_attention, head_kinds
+from ..subject.attention import eager_attention
+from .attention import head_kinds
 from .circuit_model import CircuitModel
 from .forward_record import record
 from .graph import Node

@@ -118,6 +118,7 @@ def build_index(
         UsageError: unknown sites or layers, an unusable corpus, or `out` holds something else.
         UnavailableError: the disk is full or cannot be written to.
     """
+    subject.require_decoder("an index and explanations of units")
     out = Path(out)
     chosen = choose_sites(subject.shape, sites, layers)
     contexts = _contexts(subject, corpus, context_len, max_tokens, warn)

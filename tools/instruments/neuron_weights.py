@@ -17,7 +17,7 @@ def write_directions(subject: Subject, layer: int) -> Float[Tensor, "neuron d_mo
 
     parts, family = subject.parts.layers[layer], subject.architecture
     columns = matrix(parts.mlp_down).T
-    if family.mlp_write == family.mlp:
+    if not family.normalises_writes:
         return columns
     return columns * norm_scale(parts.mlp_write, family.norm)
 

@@ -1,8 +1,8 @@
 """Where each model family keeps its modules: one small table per family; all else is derived.
 
-All families here are pre-norm: `stream after = stream before + attention write + MLP write`, which
-the self-test checks at load. Where a family normalises once more before it adds (Gemma 2 and 3),
-the write is that norm's output.
+Decoders here are pre-norm: `stream after = stream before + attention write + MLP write`, which the
+self-test checks at load. Where a family normalises once more before it adds (Gemma 2 and 3), the
+write is that norm's output. The encoders of BERT's kind normalise each sum instead (`Encoder`).
 
 To support a family, add an `Architecture` here or pass one to `register`.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from ..errors import UsageError
 
@@ -20,6 +20,28 @@ if TYPE_CHECKING:  # a configuration is read without torch
     from torch import Tensor, nn
 
 NormKind = Literal["rms", "rms_plus_one", "layer"]
+
+
+@dataclass(frozen=True)
+class EncoderParts:
+    """A family that reads text in both directions, and normalises each sum:
+
+        middle = attention_norm(stream before + attention write)
+        stream after = mlp_norm(middle + MLP write)
+
+    Attributes:
+        attention_norm, mlp_norm: those two norms, relative to a layer.
+        heads: pattern of the names of tensors outside the layers that are not loaded: poolers and
+            the heads of training tasks, which hold no units.
+        pooler: whether the class makes a pooler unless it is told not to.
+        reserved_positions: positions of the table that no token gets.
+    """
+
+    attention_norm: str = "attention.output.LayerNorm"
+    mlp_norm: str = "output.LayerNorm"
+    heads: str = r"^(?:bert\.)?pooler\.|^cls\."
+    pooler: bool = True
+    reserved_positions: int = 0
 
 
 @dataclass(frozen=True)
@@ -37,6 +59,7 @@ class Architecture:
         norm: how a norm scales: by weight, by 1 + weight, or by weight after subtracting the mean.
         computed: pattern of the names of tensors that old files hold although the model computes
             them, such as causal masks.
+        encoder: what an encoder has besides; None for a decoder.
     """
 
     model_type: str
@@ -53,6 +76,12 @@ class Architecture:
     final_norm: str = "model.norm"
     norm: NormKind = "rms"
     computed: str = r"\brotary_emb\.inv_freq$"
+    encoder: EncoderParts | None = None
+
+    @property
+    def normalises_writes(self) -> bool:
+        """Whether the MLP's output goes through a norm of its own before it is added."""
+        return self.encoder is None and self.mlp_write != self.mlp
 
 
 _GEMMA = Architecture("gemma", norm="rms_plus_one")
@@ -62,6 +91,23 @@ _GEMMA_POST_NORM = replace(
     mlp_norm="pre_feedforward_layernorm",
     mlp_write="post_feedforward_layernorm",
 )
+
+_BERT = Architecture(
+    "bert",
+    layers="encoder.layer",
+    attention_out="attention.output.dense",
+    attention_write="attention.output.dense",
+    mlp="intermediate",
+    mlp_rows=("intermediate.dense",),
+    activation="intermediate.intermediate_act_fn",
+    mlp_down="output.dense",
+    mlp_write="output.dense",
+    final_norm="",
+    norm="layer",
+    computed=r"\bposition_ids$",
+    encoder=EncoderParts(),
+)
+_ROBERTA_PARTS = EncoderParts(heads=r"^(?:roberta\.)?pooler\.|^lm_head\.", reserved_positions=2)
 
 _TABLE = (
     Architecture("llama"),
@@ -98,6 +144,29 @@ _TABLE = (
         final_norm="gpt_neox.final_layer_norm",
         norm="layer",
         computed=r"\battention\.(?:(?:masked_)?bias|rotary_emb\.inv_freq)$",
+    ),
+    _BERT,
+    replace(_BERT, model_type="roberta", encoder=_ROBERTA_PARTS),
+    replace(_BERT, model_type="xlm-roberta", encoder=_ROBERTA_PARTS),
+    replace(
+        _BERT,
+        model_type="electra",
+        encoder=EncoderParts(heads=r"^(?:discriminator|generator)_|^generator\.", pooler=False),
+    ),
+    Architecture(
+        "distilbert",
+        layers="transformer.layer",
+        attention_out="attention.out_lin",
+        attention_write="attention.out_lin",
+        mlp="ffn",
+        mlp_rows=("ffn.lin1",),
+        activation="ffn.activation",
+        mlp_down="ffn.lin2",
+        mlp_write="ffn.lin2",
+        final_norm="",
+        norm="layer",
+        computed=r"\bposition_ids$",
+        encoder=EncoderParts("sa_layer_norm", "output_layer_norm", r"^vocab_", pooler=False),
     ),
 )
 
@@ -139,13 +208,49 @@ class Layer:
     mlp_write: nn.Module
 
 
+class PostNorms(NamedTuple):
+    """The norms of one layer of an encoder; see `EncoderParts`."""
+
+    attention: nn.Module
+    mlp: nn.Module
+
+
 @dataclass(frozen=True)
 class ModelModules:
-    """A model's modules, found along its architecture's paths."""
+    """A model's modules, found along its architecture's paths.
+
+    Attributes:
+        post_norms: of each layer of an encoder; none in a decoder.
+        output: the final norm and the unembedding of a decoder.
+    """
 
     layers: tuple[Layer, ...]
-    final_norm: nn.Module
-    unembed: nn.Module
+    post_norms: tuple[PostNorms, ...]
+    output: tuple[nn.Module, nn.Module] | None
+
+    @property
+    def final_norm(self) -> nn.Module:
+        """The norm before the unembedding; raises UsageError in an encoder."""
+        return self._require_output()[0]
+
+    @property
+    def unembed(self) -> nn.Module:
+        """The unembedding; raises UsageError in an encoder."""
+        return self._require_output()[1]
+
+    def _require_output(self) -> tuple[nn.Module, nn.Module]:
+        if self.output is None:
+            raise UsageError(encoder_message("this model", "logits"))
+        return self.output
+
+
+def encoder_message(name: str, what: str) -> str:
+    """Why an encoder cannot do what a decoder can, and what to do."""
+    return (
+        f"{name} is an encoder, which reads text in both directions and predicts no next token: for {what} "
+        "give a decoder, such as smollm2-135m. An encoder has activations (hubel tool "
+        "activations.on_text, activations.search, compare), attention and studies of representations"
+    )
 
 
 def find_modules(model: nn.Module, architecture: Architecture) -> ModelModules:
@@ -176,9 +281,16 @@ def find_modules(model: nn.Module, architecture: Architecture) -> ModelModules:
         )
         for layer in cast("nn.ModuleList", find(model, architecture.layers))
     )
-    return ModelModules(
-        layers, find(model, architecture.final_norm), cast(Any, model).get_output_embeddings()
-    )
+    if encoder := architecture.encoder:
+        norms = tuple(
+            PostNorms(
+                find(layer.whole, encoder.attention_norm), find(layer.whole, encoder.mlp_norm)
+            )
+            for layer in layers
+        )
+        return ModelModules(layers, norms, None)
+    unembed: nn.Module = cast(Any, model).get_output_embeddings()
+    return ModelModules(layers, (), (find(model, architecture.final_norm), unembed))
 
 
 def matrix(projection: nn.Module) -> Float[Tensor, "out in"]:
@@ -197,6 +309,8 @@ def neurons_of(config: Any) -> int:
     """MLP neurons per layer, from a configuration alone."""
     if getattr(config, "model_type", None) == "gpt2":
         return config.n_inner or 4 * config.n_embd
+    if getattr(config, "model_type", None) == "distilbert":
+        return config.hidden_dim
     return config.intermediate_size
 
 

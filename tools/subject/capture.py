@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
@@ -65,10 +65,14 @@ def stream(
     logits: bool = False,
     last_only: bool = False,
     append_columns: AppendColumns | None = None,
+    mask: Bool[Tensor, "batch seq"] | None = None,
 ) -> Float[Tensor, "batch seq vocab"] | None:
     """Run the model on token ids and hand on each site's value; returns the logits if requested.
 
     Sites and edits are of the raw kinds mlp, z, stream, mid and mlp_in.
+
+    Args:
+        mask: tokens that the others see; None for all, as a causal model sees no padding after them.
     """
     unread = set(sites)
 
@@ -88,6 +92,7 @@ def stream(
     output = None
     with suppress(_AllRead), _hooks(parts, unread | set(edits), set(edits), visit):
         options: dict[str, Any] = {"logits_to_keep": 1} if last_only else {}
+        options |= {} if mask is None else {"attention_mask": mask}
         output = model(ids, use_cache=False, **options)
     return output.logits if output is not None and logits else None
 

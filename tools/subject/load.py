@@ -1,7 +1,8 @@
 """Find a subject by name, load it, and check that its architecture is described correctly.
 
-A name is the embedded `smollm2-135m`, a local folder in Hugging Face's layout, or a model on the
-Hugging Face hub. Weights must be safetensors, and code that comes with a model is never run.
+A name is the embedded `smollm2-135m` or `minilm` (an encoder), a local folder in Hugging Face's
+layout, or a model on the Hugging Face hub. Weights must be safetensors, and code that comes with a
+model is never run.
 """
 
 from __future__ import annotations
@@ -103,11 +104,12 @@ def _load_weights(
     directions: Directions | None,
 ) -> Subject:
     """The subject, tested now or, under the same conditions, before."""
+    from .encoder import Encoder
     from .selftest import self_test
     from .subject import Subject
 
-    is_embedded = name == embedded.NAME
-    if is_embedded:
+    origin = embedded.EMBEDDED.get(name)
+    if origin:
         embedded.check_hashes(folder)
     weights = weights_sha256(folder)
     test = SelfTestConditions.of(folder, weights, files.architecture, dtype, device, attention)
@@ -122,12 +124,13 @@ def _load_weights(
         checked_before=passed,
     )
     model.to(device)
-    subject = Subject(
+    kind = Encoder if files.architecture.encoder else Subject
+    subject = kind(
         model,
         files.tokenizer,
         name=name,
         title=subject_title(name),
-        revision=embedded.REVISION if is_embedded else weights[:16],
+        revision=origin.revision if origin else weights[:16],
         directions=directions,
         architecture=files.architecture,
     )
@@ -160,8 +163,8 @@ def subject_shape(
     """How many units a subject has, from its configuration: no weights are fetched or loaded."""
     vectors = load_directions(directions) if directions else {}
     names = {layer: tuple(named) for layer, named in vectors.items()}
-    if name == embedded.NAME:
-        return replace(embedded.SHAPE, directions=names)
+    if name in embedded.EMBEDDED:
+        return replace(embedded.EMBEDDED[name].shape, directions=names)
     folder = subject_folder(name, revision, weights=False)
     check_folder(folder)
     config = read_config(folder).config

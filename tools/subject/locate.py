@@ -1,4 +1,4 @@
-"""Where a subject's files are: the embedded model's cache, a local folder, or the hub's cache."""
+"""Where a subject's files are: the embedded models' cache, a local folder, or the hub's cache."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def subject_folder(
         UsageError: there is no such subject.
         UnavailableError: the hub or registry cannot be reached, or the disk is full.
     """
-    if name == embedded.NAME:
-        return embedded.embedded_folder(progress)
+    if name in embedded.EMBEDDED:
+        return embedded.embedded_folder(progress, embedded.EMBEDDED[name])
     if os.path.isdir(name):  # unlike Path.is_dir, False for a name that cannot be a path
         return Path(name)
     check_not_a_file(name)
@@ -43,8 +43,8 @@ def subject_folder(
 
 def subject_title(name: str) -> str:
     """A subject's name in reports."""
-    if name == embedded.NAME:
-        return embedded.TITLE
+    if name in embedded.EMBEDDED:
+        return embedded.EMBEDDED[name].title
     return Path(name).resolve().name if os.path.isdir(name) else name
 
 
@@ -66,7 +66,8 @@ def _from_hub(name: str, revision: str | None, patterns: tuple[str, ...]) -> Pat
         RevisionNotFoundError,
     )
 
-    sources = f"the embedded {embedded.NAME!r}, a local folder, or a model on the Hugging Face hub"
+    names = " or ".join(map(repr, embedded.EMBEDDED))
+    sources = f"the embedded {names}, a local folder, or a model on the Hugging Face hub"
     if not _HUB_NAME.fullmatch(name):
         raise UsageError(f"no subject {name!r}: there is no such folder; expected {sources}")
     try:

@@ -63,7 +63,7 @@ def mlp_write(
 ) -> Float[Tensor, "*rows d_model"]:
     """What the layer's MLP adds to the residual stream, from its input; float32."""
     written = _project(layer.mlp_down, neurons(architecture, layer, mlp_in), None)
-    if architecture.mlp_write != architecture.mlp:  # a norm of the MLP's output
+    if architecture.normalises_writes:  # a norm of the MLP's output
         written = layer.mlp_write(written.to(matrix(layer.mlp_down).dtype)).float()
     return written
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import UsageError
-from .architectures import architecture_of
+from .architectures import ARCHITECTURES, architecture_of
 from .json_object import read_json_object
 from .library_errors import reason
 from .silence_transformers import silence
@@ -46,6 +46,7 @@ _DROPPED_AND_REPORTED = {
     "fusion_config": "a fusion of modules, which is not done",
     "distributed_config": "a distribution over machines, which is not done",
 }
+_OTHER_KINDS = ("is_encoder_decoder", "use_bidirectional_attention", "add_cross_attention")
 _DROPPED = (
     "dtype",
     "torch_dtype",
@@ -100,7 +101,8 @@ def read_config(folder: Path) -> CheckedConfig:
         raise UsageError(
             f"the installed transformers has no configuration of type {model_type!r}; update it"
         ) from error
-    _check_sizes(path, content, config_class.attribute_map)
+    unmapped = {"intermediate_size": "hidden_dim"} if model_type == "distilbert" else {}
+    _check_sizes(path, content, config_class.attribute_map | unmapped)
     _check_functions(path, content)
     named = [what for key, what in _DROPPED_AND_REPORTED.items() if content.get(key)]
     notes = [f"{CONFIG} of {folder.name!r} names {what}" for what in dict.fromkeys(named)]
@@ -117,7 +119,7 @@ def read_config(folder: Path) -> CheckedConfig:
 
 
 def _check_kind(path: Path, content: Mapping[str, Any]) -> None:
-    """Refuse what is not a plain causal language model, with the cure."""
+    """Refuse what is neither a plain causal language model nor an encoder, with the cure."""
     if quantised := content.get("quantization_config"):
         method = quantised.get("quant_method", "") if isinstance(quantised, Mapping) else ""
         raise UsageError(quantised_message(path.parent, str(method or "an unnamed method")))
@@ -126,12 +128,18 @@ def _check_kind(path: Path, content: Mapping[str, Any]) -> None:
         raise UsageError(
             f"{str(path)!r} has {_given(content, 'model_type')}; expected a name such as 'llama'"
         )
-    for key in ("is_encoder_decoder", "use_bidirectional_attention", "add_cross_attention"):
+    for key in _OTHER_KINDS:
         if content.get(key):
             raise UsageError(
-                f"{str(path)!r} has {key} {_shown(content[key])}; "
-                "hubel reads causal language models only"
+                f"{str(path)!r} has {key} {_shown(content[key])}; hubel reads causal language models, "
+                "and encoders such as bert"
             )
+    known = ARCHITECTURES.get(model_type)
+    if known and known.encoder and content.get("is_decoder"):
+        raise UsageError(
+            f"{str(path)!r} has is_decoder {_shown(content['is_decoder'])}; {model_type!r} models are "
+            "read as encoders only: set is_decoder to false if this is one"
+        )
 
 
 def quantised_message(folder: Path, method: str) -> str:
@@ -173,7 +181,7 @@ def _check_functions(path: Path, content: Mapping[str, Any]) -> None:
     """Keys that transformers looks at only when it builds the model, or never."""
     from transformers.activations import ACT2FN
 
-    for key in ("hidden_act", "hidden_activation", "activation_function"):
+    for key in ("hidden_act", "hidden_activation", "activation_function", "activation"):
         # Gemma's config.json has two of these keys, one of them null. Elsewhere transformers refuses
         # a null.
         if content.get(key) is not None and content[key] not in list(ACT2FN):

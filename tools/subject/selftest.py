@@ -6,10 +6,13 @@
    the outputs of the two projections (or their norms, in post-norm families).
 3. Zeroing a layer's heads, or its neurons, changes the logits; patching the stream with itself does
    not; afterwards the logits are the same as before.
+
+An encoder normalises each of the two sums in step 2, and has its last stream instead of logits.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -94,7 +97,7 @@ def _stream_fault(subject: Subject) -> str | None:
         whole, attention = calls["whole", layer], calls["attention_write", layer]
         mlp = calls["mlp_write", layer]
         assert whole.input is not None  # a layer takes the stream
-        total = whole.input.float() + attention.output.float() + mlp.output.float()
+        total = _stream_after(subject, layer, whole.input, attention.output, mlp.output)
         if not _close(total, whole.output, subject.dtype):
             return (
                 f"in layer {layer} the attention and MLP writes do not add up to the change "
@@ -111,6 +114,16 @@ def _stream_fault(subject: Subject) -> str | None:
     return None
 
 
+@torch.inference_mode()
+def _stream_after(
+    subject: Subject, layer: int, before: Tensor, attention: Tensor, mlp: Tensor
+) -> Float[Tensor, "1 seq d_model"]:
+    if not subject.bidirectional:
+        return before.float() + attention.float() + mlp.float()
+    norms = subject.parts.post_norms[layer]
+    return norms.mlp(norms.attention(before + attention) + mlp).float()
+
+
 def _close(value: Tensor, expected: Tensor, dtype: torch.dtype) -> bool:
     if value.shape != expected.shape:
         return False
@@ -121,18 +134,34 @@ def _close(value: Tensor, expected: Tensor, dtype: torch.dtype) -> bool:
 def _edit_fault(subject: Subject) -> str | None:
     ids = _ids(subject)
     middle = subject.shape.n_layers // 2
-    clean = subject.capture(ids, [], logits=True).logits
-    assert clean is not None  # requested
+    clean = _outcome(subject, ids)
+    what = "stream" if subject.bidirectional else "logits"
     for kind in ("head", "mlp"):
         indices = range(subject.shape.count(Site(kind, middle)))
         zeros = [Intervention(Unit(kind, middle, index), "zero") for index in indices]
-        ablated = subject.capture(ids, [], interventions=[zeros], logits=True).logits
-        if ablated is None or torch.equal(ablated, clean):
+        if torch.equal(_outcome(subject, ids, zeros), clean):
             return f"zeroing all {kind} units of layer {middle} changes nothing"
     self_patch = Intervention(Unit("resid", middle), "patch", source=tuple(ids[0].tolist()))
-    patched = subject.capture(ids, [], interventions=[[self_patch]], logits=True).logits
-    if patched is None or not _close(patched, clean, subject.dtype):
-        return f"patching the stream after layer {middle} with itself changes the logits"
-    if not torch.equal(clean, subject.model(ids, use_cache=False).logits):
-        return "its logits are not the same after an intervention has been removed"
+    if not _close(_outcome(subject, ids, [self_patch]), clean, subject.dtype):
+        return f"patching the stream after layer {middle} with itself changes the {what}"
+    if not torch.equal(clean, _outcome_without_hooks(subject, ids)):
+        return f"its {what} are not the same after an intervention has been removed"
     return None
+
+
+def _outcome(
+    subject: Subject, ids: Int[Tensor, "1 seq"], changes: Sequence[Intervention] = ()
+) -> Tensor:
+    """The logits, or the last stream of an encoder, under some interventions."""
+    if subject.bidirectional:
+        last = Site("stream", subject.shape.n_layers - 1)
+        return subject.capture(ids, [last], interventions=[changes]).activations[last]
+    logits = subject.capture(ids, [], interventions=[changes], logits=True).logits
+    assert logits is not None  # requested
+    return logits
+
+
+@torch.inference_mode()
+def _outcome_without_hooks(subject: Subject, ids: Int[Tensor, "1 seq"]) -> Tensor:
+    output = subject.model(ids, use_cache=False)
+    return output.last_hidden_state if subject.bidirectional else output.logits

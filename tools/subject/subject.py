@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from ..corpus import Split
@@ -41,7 +41,7 @@ class PassEdits(NamedTuple):
 
 
 class Subject:
-    """A causal language model with addressable units.
+    """A language model with addressable units; causal, or of the class `Encoder`.
 
     Attributes:
         name: what the user calls it; `title`: its name in reports, with the origin of the weights.
@@ -50,6 +50,9 @@ class Subject:
         head_dim: columns of z that belong to one head.
         test_conditions: under which it was loaded and tested; None if it was made in another way.
     """
+
+    bidirectional = False
+    """Whether each token sees the whole text, as in an encoder; then there are no logits."""
 
     def __init__(
         self,
@@ -92,14 +95,7 @@ class Subject:
         return f"Subject({self.name!r}, {self.architecture.model_type}, {self.shape.n_layers} layers, {self.device})"
 
     def require_revision(self, revision: str, made_with_it: str) -> None:
-        """Check that the weights are those that something was made with.
-
-        Args:
-            made_with_it: for the message, such as "the run 'x'" or "the index 'y'".
-
-        Raises:
-            UsageError: they are other weights.
-        """
+        """Raise UsageError unless the weights are those that something ("the run 'x'") was made with."""
         if self.revision != revision:
             raise UsageError(
                 f"the subject {self.name!r} has the weights {self.revision}, but {made_with_it} was made with "
@@ -116,6 +112,13 @@ class Subject:
         twin.parts = find_modules(twin.model, self.architecture)
         twin._head_factors = {}
         return twin
+
+    def require_decoder(self, what: str) -> None:
+        """Raise UsageError for an encoder, which has no next-token logits; `what` needs them."""
+
+    def mask(self, ids: Int[Tensor, "batch seq"]) -> Bool[Tensor, "batch seq"] | None:
+        """Tokens that the others see, for an encoder with padding; None for all."""
+        return None
 
     @property
     def device(self) -> torch.device:
@@ -159,16 +162,18 @@ class Subject:
 
         mlp: the input of the down projection. head: norm of each head's output W_O^h z_h (float32).
         resid: the stream after the layer, projected on its named directions (float32). z, stream,
-        mlp_in: raw vectors. Padding on the right is harmless, as the model is causal.
+        mlp_in: raw vectors. Padding on the right (ids 0) is harmless: it is not seen by the tokens before it.
 
         Args:
             interventions: one list per row of the batch.
             last_only: return logits of the last position only.
 
         Raises:
-            UsageError: the subject computes numbers that are not finite.
-            ArgumentError: it does so under these interventions.
+            UsageError: the subject computes numbers that are not finite, or an encoder has no logits.
+            ArgumentError: the numbers are not finite under these interventions.
         """
+        if logits:
+            self.require_decoder("logits")
         ids = self._checked(ids)
         sites = list(dict.fromkeys(sites))
         for site in sites:
@@ -188,6 +193,7 @@ class Subject:
             logits=logits,
             last_only=last_only,
             append_columns=append_columns,
+            mask=self.mask(ids),
         )
         with torch.inference_mode():
             activations = {site: self._units_of(site, raw[site.raw]) for site in sites}
@@ -214,9 +220,8 @@ class Subject:
             for site in sites_of[raw_site]:
                 consume(site, self._units_of(site, value))
 
-        forward.stream(
-            self.model, self.parts, ids, list(sites_of), read, edits, append_columns=append_columns
-        )
+        options: Any = {"append_columns": append_columns, "mask": self.mask(ids)}
+        forward.stream(self.model, self.parts, ids, list(sites_of), read, edits, **options)
 
     def _edits_for(
         self,
@@ -372,7 +377,7 @@ class Subject:
             return self.directions[unit.layer][unit.name]
         layer = self.parts.layers[unit.layer]
         written = matrix(layer.mlp_down)[:, column]
-        if self.architecture.mlp_write != self.architecture.mlp:
+        if self.architecture.normalises_writes:
             written = written * norm_scale(layer.mlp_write, self.architecture.norm)
         return written
 

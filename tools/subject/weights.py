@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Mapping
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import UsageError
 from .architectures import Architecture
@@ -67,10 +67,11 @@ def load_model(
     if wrapper_note(stored):
         options["key_mapping"] = _key_mapping(stored)
     n_stored = sum(prod(tensor.shape) for tensor in stored.values())
-    if not checked_before and _n_parameters(folder, config) > n_stored:
+    if not checked_before and _n_parameters(folder, config, architecture) > n_stored:
         # What is missing would be allocated, whatever its size, so names are compared first.
-        _check_report(folder, _load(folder, config, options | _ALLOCATE_NOTHING)[1], architecture)
-    model, report = _load(folder, config, options)
+        report = _load(folder, config, architecture, options | _ALLOCATE_NOTHING)[1]
+        _check_report(folder, report, architecture)
+    model, report = _load(folder, config, architecture, options)
     _check_report(folder, report, architecture)
     _check_tied(folder, model)
     if not checked_before:
@@ -91,15 +92,36 @@ def wrapper_note(stored: Mapping[str, StoredTensor]) -> str | None:
 _ALLOCATE_NOTHING = {"device_map": {"": "meta"}}
 
 
-def _load(folder: Path, config: Any, options: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
-    """The model, and transformers' report: which tensors are missing, unexpected or reshaped."""
-    from transformers import AutoModelForCausalLM, GenerationConfig
+class _ModelClass(NamedTuple):
+    """transformers' class of a family, and how it is made."""
 
+    auto: Any
+    options: dict[str, Any]
+
+
+def _model_class(architecture: Architecture) -> _ModelClass:
+    from transformers import AutoModel, AutoModelForCausalLM
+
+    if architecture.encoder is None:
+        return _ModelClass(AutoModelForCausalLM, {})
+    without_pooler = {"add_pooling_layer": False} if architecture.encoder.pooler else {}
+    return _ModelClass(AutoModel, without_pooler)
+
+
+def _load(
+    folder: Path, config: Any, architecture: Architecture, options: Mapping[str, Any]
+) -> tuple[Any, Mapping[str, Any]]:
+    """The model, and transformers' report: which tensors are missing, unexpected or reshaped."""
+    from transformers import GenerationConfig
+
+    made = _model_class(architecture)
+    options = {**made.options, **options}
+    if architecture.encoder is None:
+        options["generation_config"] = GenerationConfig()  # the folder's own is not read
     with as_usage_error(f"the weights in {str(folder)!r} cannot be loaded"), silent_and_offline():
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = made.auto.from_pretrained(
             folder,
             config=config,
-            generation_config=GenerationConfig(),  # the folder's own is not read
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
@@ -181,23 +203,26 @@ def _check_sizes(folder: Path, config: Any, stored: Mapping[str, StoredTensor]) 
             )
 
 
-def _n_parameters(folder: Path, config: Any) -> int:
+def _n_parameters(folder: Path, config: Any, architecture: Architecture) -> int:
     """How many numbers the model of a configuration has, tied ones once; nothing is allocated."""
     import torch
-    from transformers import AutoModelForCausalLM
 
+    made = _model_class(architecture)
     path = str(folder / "config.json")
     with as_usage_error(f"{path!r} describes no model that can be built"), silent_and_offline():
         with torch.device("meta"):
-            model: Any = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+            model: Any = made.auto.from_config(config, trust_remote_code=False, **made.options)
         return sum(prod(weight.shape) for weight in model.parameters())
 
 
 def _check_report(folder: Path, report: Mapping[str, Any], architecture: Architecture) -> None:
     missing = sorted(report["missing_keys"])
     reshaped = sorted((name, tuple(a), tuple(b)) for name, a, b in report["mismatched_keys"])
+    left_out = [architecture.computed, *([it.heads] if (it := architecture.encoder) else [])]
     unexpected = sorted(
-        name for name in report["unexpected_keys"] if not re.search(architecture.computed, name)
+        name
+        for name in report["unexpected_keys"]
+        if not any(re.search(pattern, name) for pattern in left_out)
     )
     faults: list[str] = []
     if reshaped:
@@ -225,7 +250,7 @@ def _listed(names: list[str]) -> str:
 
 def _check_tied(folder: Path, model: Any) -> None:
     """transformers keeps two tensors that config.json says are one, if both are there and differ."""
-    if not model.config.tie_word_embeddings:
+    if not model.config.tie_word_embeddings or model.get_output_embeddings() is None:
         return
     embedding, unembedding = model.get_input_embeddings(), model.get_output_embeddings()
     if embedding.weight.data_ptr() != unembedding.weight.data_ptr():

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from hubel.tools.circuits.attention import (
-    attention_patterns,
     copying_scores,
     edge_knockouts,
     head_scores,
@@ -17,6 +16,7 @@ from hubel.tools.circuits.hooks import temporary_hooks
 from hubel.tools.circuits.prompts import PromptPairs
 from hubel.tools.circuits.selftest import open_circuit_model
 from hubel.tools.circuits.sweep import Sweep
+from hubel.tools.subject.attention import attention_patterns
 from tests.support.handmade import induction_model, subject_of
 from tests.support.tiny import MODEL_TYPES, tiny_subject
 

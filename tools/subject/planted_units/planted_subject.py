@@ -51,6 +51,7 @@ def plant(
         UsageError: a unit's layer, source or written token is not in the subject; the message names
             the unit.
     """
+    subject.require_decoder("planted units")
     for unit in suite.units:
         if unit.layer >= subject.shape.n_layers:
             raise UsageError(
