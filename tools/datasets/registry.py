@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from ..errors import UsageError
 from ..rows import kind_of
@@ -22,6 +22,7 @@ from .labelled_texts import LabelledTexts
 from .tables import read_hub, read_table
 
 MAX_LISTED = 12
+Reader = TypeVar("Reader", bound=Callable[..., LabelledTexts])
 
 
 class NamedDataset(NamedTuple):
@@ -46,12 +47,10 @@ def register(name: str, summary: str, read: Callable[[], LabelledTexts]) -> None
     _DATASETS[name] = NamedDataset(name, summary, read)
 
 
-def dataset(
-    name: str, summary: str
-) -> Callable[[Callable[[], LabelledTexts]], Callable[[], LabelledTexts]]:
-    """Register the function that makes or fetches a data set."""
+def dataset(name: str, summary: str) -> Callable[[Reader], Reader]:
+    """Register the function that makes or fetches a data set; it is called without arguments."""
 
-    def decorate(read: Callable[[], LabelledTexts]) -> Callable[[], LabelledTexts]:
+    def decorate(read: Reader) -> Reader:
         register(name, summary, read)
         return read
 
