@@ -11,7 +11,11 @@ import os
 from importlib import import_module
 from typing import Any
 
+from .tools.instrument_modules import MODULES as _INSTRUMENT_MODULES
+
 __version__ = "0.1.0"
+
+_INSTRUMENT_MODULES.append(f"{__name__}.studies.instrument")
 
 if "OMP_WAIT_POLICY" not in os.environ:
     # Torch's threads wait for each other after each operation, by default spinning for 6 ms before

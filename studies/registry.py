@@ -45,6 +45,7 @@ class Study:
     Attributes:
         subjects: how many it needs; -1 for two or more.
         arguments: the model of its options.
+        small: takes seconds on the default subject, so that it can be called as an instrument.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Study:
     function: Callable[..., StudyResult]
     arguments: type[BaseModel]
     subjects: int = 1
+    small: bool = False
 
     @property
     def family(self) -> str:
@@ -79,12 +81,13 @@ _REGISTRY: dict[str, Study] = {}
 
 
 def study(
-    name: str, *, question: str, subjects: int = 1
+    name: str, *, question: str, subjects: int = 1, small: bool = False
 ) -> Callable[[Callable[..., StudyResult]], Callable[..., StudyResult]]:
     """Register a study; raises UsageError for a name that is taken.
 
     Args:
         subjects: how many it needs; -1 for two or more.
+        small: whether it takes seconds on the default subject.
     """
 
     def register(function: Callable[..., StudyResult]) -> Callable[..., StudyResult]:
@@ -92,7 +95,7 @@ def study(
             module = _REGISTRY[name].function.__module__
             raise UsageError(f"the study {name!r} is registered already, by {module}")
         arguments = arguments_model(name, function)
-        _REGISTRY[name] = Study(name, question, function, arguments, subjects)
+        _REGISTRY[name] = Study(name, question, function, arguments, subjects, small)
         return function
 
     return register

@@ -42,6 +42,7 @@ LEAST_DOCUMENTS = 8
 @study(
     "massive-dimensions",
     question="Does one dimension of the residual stream dwarf the others?",
+    small=True,
 )
 def massive_dimensions(
     study: StudyContext,

@@ -29,6 +29,7 @@ CALLS: dict[str, dict[str, Any]] = {
         "texts": _LABELLED,
         "labels": [text.split()[0] for text in _LABELLED],
     },
+    "study": {"name": ""},
     "steer": {"unit": "mlp.1.5", "text": TEXT, "strengths": [2.0, -2.0], "new_tokens": 2},
     "tokens.describe": {"words": ["cat", "zebra"]},
     "units.matching": {"words": ["cat"], "k": 2},

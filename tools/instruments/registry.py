@@ -31,6 +31,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from ..errors import ArgumentError, UnavailableError, UsageError
 from ..files.jsonable import jsonable
+from ..instrument_modules import MODULES
 from .argument_checks import check_numbers, check_result, plain_arguments
 from .arguments_model import arguments_model, faults_of
 
@@ -180,10 +181,12 @@ def call(name: str, arguments: Mapping[str, Any], context: InstrumentContext) ->
 
 @cache
 def _load() -> None:
-    """Import every module of this room once, so that its instruments are registered."""
+    """Import every module of this room once, so that its instruments are registered, and others' ones."""
     package = import_module(__name__.rpartition(".")[0])
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         import_module(module.name)
+    for name in MODULES:
+        import_module(name)
 
 
 def _without_titles(schema: Any) -> Any:
