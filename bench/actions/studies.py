@@ -21,13 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--studies", metavar="A,B", help="only these (default: all; `hubel study` lists them)"
     )
-    parser.add_argument(
-        "--nulls",
-        type=int,
-        default=NULLS,
-        metavar="N",
-        help=f"runs of each null (default: {NULLS})",
-    )
+    parser.add_argument("--nulls", type=int, metavar="N", help="runs of each null (default: 200)")
 
 
 def run(args: argparse.Namespace) -> int:
