@@ -38,6 +38,7 @@ COMMANDS: dict[str, str] = {
     "circuit": "the circuit of a task: tasks, run, show; its parts: mediate, paths, attention; abstract",
     "study": "ask a question about a subject: probes, similarity, bias audits and more, with a verdict",
     "tool": "call any instrument",
+    "watch": "watch units on a stream of texts or during generation; alarms when they drift",
     "mcp": "serve the instruments to any MCP client",
     "loopback": "a language-model server on this machine, to try a run without an API key",
     "cache": "list what is cached, with sizes; clear it",

@@ -196,7 +196,7 @@ class Subject:
             mask=self.mask(ids),
         )
         with torch.inference_mode():
-            activations = {site: self._units_of(site, raw[site.raw]) for site in sites}
+            activations = {site: self.units_of(site, raw[site.raw]) for site in sites}
         read = {f"{site.kind}.{site.layer}": values for site, values in activations.items()}
         if scores is not None:
             read["the logits"] = scores
@@ -218,7 +218,7 @@ class Subject:
 
         def read(raw_site: Site, value: Tensor) -> None:
             for site in sites_of[raw_site]:
-                consume(site, self._units_of(site, value))
+                consume(site, self.units_of(site, value))
 
         options: Any = {"append_columns": append_columns, "mask": self.mask(ids)}
         forward.stream(self.model, self.parts, ids, list(sites_of), read, edits, **options)
@@ -326,7 +326,7 @@ class Subject:
             )
         return ids.to(self.device, torch.long)
 
-    def _units_of(
+    def units_of(
         self, site: Site, raw: Float[Tensor, "batch seq width"]
     ) -> Float[Tensor, "batch seq column"]:
         """The site's units from its raw vectors."""
