@@ -24,15 +24,15 @@ SIZES = {
 }
 
 
-def word_tokenizer() -> Any:
-    """A tokenizer of bytes and a few words."""
+def word_tokenizer(words: str = WORDS) -> Any:
+    """A tokenizer of bytes and a few words, which are separated by spaces."""
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers
     from tokenizers.decoders import ByteLevel as ByteLevelDecoder
     from transformers import PreTrainedTokenizerFast
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {symbol: i for i, symbol in enumerate(["<pad>", *alphabet])}
-    for text in (text for word in WORDS.split() for text in (word, "Ġ" + word)):
+    for text in (text for word in words.split() for text in (word, "Ġ" + word)):
         vocabulary.setdefault(text, len(vocabulary))
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], ignore_merges=True))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
