@@ -71,6 +71,7 @@ def bootstrap(
     statistic: Statistic,
     seed: int = 0,
     interval: IntervalMethod = "expanded",
+    level: float = LEVEL,
 ) -> Interval:
     """Interval of any statistic that is a function of sums over documents.
 
@@ -78,12 +79,13 @@ def bootstrap(
         sums: one row per document.
         statistic: from rows of added sums to one number per row; must not return NaN.
         interval: which percentiles of the draws are its ends.
+        level: share of samples whose interval holds the truth.
     """
     value = float(statistic(sums.sum(axis=0, keepdims=True))[0])
     if len(sums) < 2:
         return Interval(value, None, None)
     draws = statistic(resample_counts(len(sums), seed) @ sums)
-    return ends_of_draws(value, draws, statistic(sums.sum(axis=0) - sums), interval)
+    return ends_of_draws(value, draws, statistic(sums.sum(axis=0) - sums), interval, level)
 
 
 def ends_of_draws(
@@ -91,20 +93,21 @@ def ends_of_draws(
     draws: Float[np.ndarray, " resamples"],
     left_out: Float[np.ndarray, " documents"],
     interval: IntervalMethod,
+    level: float = LEVEL,
 ) -> Interval:
     """The interval from a statistic's draws.
 
     Args:
         left_out: the statistic without each document in turn.
     """
-    tail = (1 - LEVEL) / 2
+    tail = (1 - level) / 2
     if interval == "expanded":
-        tail = _expanded_tail(left_out)
+        tail = _expanded_tail(left_out, level)
     low, high = np.quantile(draws, [tail, 1 - tail])
     return Interval(value, float(low), float(high))
 
 
-def _expanded_tail(left_out: Float[np.ndarray, " documents"]) -> float:
+def _expanded_tail(left_out: Float[np.ndarray, " documents"], level: float) -> float:
     """The share of draws to leave out on each side."""
     from scipy.special import ndtr, stdtrit  # scipy.stats would take a second to import
 
@@ -115,7 +118,7 @@ def _expanded_tail(left_out: Float[np.ndarray, " documents"]) -> float:
     if kurtosis > 1:  # 1 is the least possible
         degrees = min(degrees, max(FEWEST_DEGREES, 2 * n / (kurtosis - 1)))
     # The draws' own spread is sqrt((n - 1) / n) times the unbiased one.
-    return float(ndtr(-np.sqrt(n / (n - 1)) * stdtrit(degrees, (1 + LEVEL) / 2)))
+    return float(ndtr(-np.sqrt(n / (n - 1)) * stdtrit(degrees, (1 + level) / 2)))
 
 
 def resample_counts(

@@ -23,7 +23,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from ..errors import UsageError
 from ..subject.token_text import join_tokens
@@ -168,21 +168,19 @@ def measure_next_token_margins(
     return (scores[:, 0] - scores[:, 1]).tolist()
 
 
-def word_tokens(subject: Subject) -> Int[np.ndarray, " tokens"]:
+def word_tokens(subject: Subject) -> tuple[int, ...]:
     """Tokens that are a word of letters after a space, as the tokenizer would make it."""
     return _word_tokens(subject)
 
 
 @lru_cache(maxsize=4)
-def _word_tokens(subject: Subject) -> Int[np.ndarray, " tokens"]:
+def _word_tokens(subject: Subject) -> tuple[int, ...]:
     strings = subject.token_strings()
     is_word = [text[:1] == " " and text[1:].isascii() and text[1:].isalpha() for text in strings]
-    return np.array(
-        [
-            token
-            for token in np.flatnonzero(is_word).tolist()
-            if subject.tokenize(strings[token]).ids == [token]
-        ]
+    return tuple(
+        token
+        for token in np.flatnonzero(is_word).tolist()
+        if subject.tokenize(strings[token]).ids == [token]
     )
 
 

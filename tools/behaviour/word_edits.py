@@ -104,7 +104,7 @@ def find_counterfactuals(
             f"{prompt.text[:40]!r} (margin {margin:.3g}): there is nothing to change; leave it out"
         )
     frontier: list[tuple[WordEdit, ...]] = [()]
-    single: list[EditedPrompt] = []
+    single, changed = list[EditedPrompt](), list[EditedPrompt]()
     tried = 0
     for n_edits in range(1, most_edits + 1):
         extended = _extend(prompt.text, frontier, candidates, deletions)

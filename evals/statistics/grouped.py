@@ -1,0 +1,116 @@
+"""Means and shares of observations that come in groups, with intervals at any level.
+
+1. Observations of one group (of one document, template or name) depend on each other. Groups are
+   resampled, never observations; without groups each observation is one.
+2. A mean is a ratio of two sums over groups, so that large groups count for more, as they do in the
+   mean itself.
+3. Where all groups agree, as in a share of 0 or of 1, resamples have no spread although the truth
+   may differ. A share then gets Wilson's interval with as many trials as there are groups.
+4. Several intervals that must all hold need a higher level each (Bonferroni).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from ...tools.errors import UsageError
+from .bootstrap import LEVEL, Interval, bootstrap
+from .fdr import wilson
+
+LEAST_GROUPS = 8
+"""With fewer, percentiles of resamples miss the truth far more often than the level says."""
+
+
+def mean_over_groups(
+    values: Sequence[float] | Float[np.ndarray, " rows"],
+    groups: Sequence[object] | None = None,
+    *,
+    level: float = LEVEL,
+    seed: int = 0,
+) -> Interval:
+    """Mean with its interval; no ends for fewer than `LEAST_GROUPS` groups.
+
+    Raises:
+        UsageError: no value, a value that is not finite, or not one group for each.
+    """
+    rows, group = _checked(values, groups)
+    sums = _sums(group, rows, np.ones(len(rows)))
+    if len(sums) < LEAST_GROUPS:
+        return Interval(float(rows.mean()), None, None)
+    if np.ptp(rows) == 0 and rows[0] in (0.0, 1.0):
+        return _unanimous(float(rows[0]), len(sums), level)
+    return bootstrap(sums, lambda total: total[..., 0] / total[..., 1], seed, level=level)
+
+
+def difference_over_groups(
+    values: Sequence[float] | Float[np.ndarray, " rows"],
+    member: Sequence[bool] | Bool[np.ndarray, " rows"],
+    groups: Sequence[object] | None = None,
+    *,
+    level: float = LEVEL,
+    seed: int = 0,
+) -> Interval:
+    """Mean of the members less the mean of the others; no ends where either has too few groups.
+
+    Raises:
+        UsageError: as `mean_over_groups`, or all rows or none are members.
+    """
+    rows, group = _checked(values, groups)
+    inside = np.asarray(member, dtype=bool)
+    if len(inside) != len(rows) or inside.all() or not inside.any():
+        raise UsageError(
+            f"{int(inside.sum())} members among {len(rows)} values given; a difference needs "
+            "members and others"
+        )
+    sums = _sums(group, rows * inside, inside * 1.0, rows * ~inside, ~inside * 1.0)
+
+    def difference(total: np.ndarray) -> np.ndarray:
+        # a resample without a member says nothing: it is given the mean of all
+        mean = (total[..., 0] + total[..., 2]) / (total[..., 1] + total[..., 3])
+        own, other = (
+            np.where(total[..., n] > 0, total[..., s] / np.maximum(total[..., n], 1e-12), mean)
+            for s, n in ((0, 1), (2, 3))
+        )
+        return own - other
+
+    fewest = min(int((sums[:, column] > 0).sum()) for column in (1, 3))
+    if fewest < LEAST_GROUPS:
+        return Interval(float(difference(sums.sum(axis=0))), None, None)
+    return bootstrap(sums, difference, seed, level=level)
+
+
+def count_groups(groups: Sequence[object] | None, rows: int) -> int:
+    """How many independent groups there are; each row is one if there are none."""
+    return rows if groups is None else len(set(groups))
+
+
+def _checked(
+    values: Sequence[float] | Float[np.ndarray, " rows"], groups: Sequence[object] | None
+) -> tuple[Float[np.ndarray, " rows"], np.ndarray]:
+    rows = np.asarray(values, dtype=np.float64)
+    if not len(rows) or not np.isfinite(rows).all():
+        raise UsageError(
+            f"{len(rows)} values given, {int((~np.isfinite(rows)).sum())} of them not finite; "
+            "a mean needs finite values"
+        )
+    if groups is None:
+        return rows, np.arange(len(rows))
+    if len(groups) != len(rows):
+        raise UsageError(f"{len(rows)} values and {len(groups)} groups given; one for each")
+    names = {name: place for place, name in enumerate(dict.fromkeys(groups))}
+    return rows, np.array([names[name] for name in groups])
+
+
+def _sums(group: np.ndarray, *columns: np.ndarray) -> Float[np.ndarray, "groups column"]:
+    count = int(group.max()) + 1
+    return np.stack([np.bincount(group, column, count) for column in columns], axis=1)
+
+
+def _unanimous(value: float, groups: int, level: float) -> Interval:
+    from scipy.special import ndtri  # scipy.stats would take a second to import
+
+    share = wilson(round(value * groups), groups, float(ndtri((1 + level) / 2)))
+    return Interval(value, share.low, share.high)
