@@ -12,8 +12,8 @@ from ...tools.subject.address import Unit
 from . import output
 
 if TYPE_CHECKING:
-    from ...tools.monitoring.channels import Reading
-    from ...tools.monitoring.reader import Step
+    from ...tools.monitoring.channels import TextSignals
+    from ...tools.monitoring.reader import WrittenToken
     from ...tools.monitoring.watch import Standing, Watch
 
 SHOWN_UNITS = 4
@@ -49,7 +49,7 @@ class WatchOutput:
         for unit, explanation in self.explanations.items():
             output.line(f"  {unit}: {explanation}")
 
-    def step(self, number: int, step: Step) -> None:
+    def step(self, number: int, step: WrittenToken) -> None:
         """A token that the subject wrote."""
         ms = 1000 * step.seconds
         self.step_ms.append(ms)
@@ -67,7 +67,7 @@ class WatchOutput:
             ms=_rounded(ms),
         )
 
-    def text(self, reading: Reading, standing: Standing | None) -> None:
+    def text(self, reading: TextSignals, standing: Standing | None) -> None:
         """A text that was watched, and the alarms that it raised."""
         peaks = reading.signals[
             np.arange(len(self.units)), np.abs(reading.signals).argmax(axis=1)

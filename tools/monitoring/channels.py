@@ -20,7 +20,7 @@ from jaxtyping import Float
 from ..subject.address import Unit
 
 
-class Reading(NamedTuple):
+class TextSignals(NamedTuple):
     """What a subject did at each counted token of a text: all but the first, or the new ones.
 
     Attributes:
@@ -42,7 +42,7 @@ def channel_names(units: Sequence[Unit], n_layers: int) -> list[str]:
     return [*of_units, *(f"stream.{layer} length" for layer in range(n_layers)), "surprisal"]
 
 
-def channel_scores(reading: Reading) -> Float[np.ndarray, " channel"]:
+def channel_scores(reading: TextSignals) -> Float[np.ndarray, " channel"]:
     """A text's number in each channel, in the order of `channel_names`."""
     means = reading.signals.mean(axis=1)
     sizes = np.sqrt((reading.signals.astype(np.float64) ** 2).mean(axis=1))

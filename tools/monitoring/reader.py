@@ -22,10 +22,10 @@ from ..index.activation_store.losses import losses_and_entropies
 from ..instruments.continuation import Sampling
 from ..subject.address import Site, Unit
 from ..subject.subject import Subject
-from .channels import Reading
+from .channels import TextSignals
 
 
-class Step(NamedTuple):
+class WrittenToken(NamedTuple):
     """One token that the subject wrote, and what it did when it read it back.
 
     Attributes:
@@ -57,7 +57,7 @@ class UnitReader:
         self._columns = [subject.shape.column(unit) for unit in self.units]
         self.strings = subject.token_strings()
 
-    def read(self, ids: Sequence[int]) -> Reading:
+    def read(self, ids: Sequence[int]) -> TextSignals:
         """A text of at least two tokens that fits the subject's context, in one pass."""
         if len(ids) < 2:
             raise UsageError(f"a text of {len(ids)} tokens given; expected at least 2")
@@ -78,14 +78,14 @@ class UnitReader:
         subject.stream(batch, [*(unit.place for unit in self.units), *streams], consume)
         following = batch[0, 1:].to(subject.device)
         surprisal = losses_and_entropies(subject, last[0][:-1], following)[:, 0]
-        return Reading(
+        return TextSignals(
             [self.strings[i] for i in ids[1:]],
             self._in_order(signals),
             torch.stack(lengths).numpy(),
             surprisal.numpy(),
         )
 
-    def write(self, ids: Sequence[int], sampling: Sampling) -> Iterator[Step]:
+    def write(self, ids: Sequence[int], sampling: Sampling) -> Iterator[WrittenToken]:
         """Continue a text, one step for each new token.
 
         Raises:
@@ -101,12 +101,14 @@ class UnitReader:
             chosen, surprisal = choose_token(logits, sampling, random)
             signals, lengths, logits = self._step(cache, chosen)
             now = perf_counter()
-            yield Step(self.strings[chosen], chosen, signals, lengths, surprisal, now - started)
+            yield WrittenToken(
+                self.strings[chosen], chosen, signals, lengths, surprisal, now - started
+            )
             started = perf_counter()
 
-    def reading_of(self, steps: Sequence[Step]) -> Reading:
+    def reading_of(self, steps: Sequence[WrittenToken]) -> TextSignals:
         """The new tokens as a text that was read."""
-        return Reading(
+        return TextSignals(
             [step.token for step in steps],
             np.stack([step.signals for step in steps], axis=1),
             np.stack([step.lengths for step in steps], axis=1),

@@ -11,9 +11,9 @@ import numpy as np
 from ..errors import UsageError
 from ..instruments.continuation import Sampling
 from .baseline import Baseline, WatchSettings
-from .channels import Reading, channel_scores
+from .channels import TextSignals, channel_scores
 from .drift import FALSE_ALARMS, FEWEST_BASELINE, DriftTest
-from .reader import Step, UnitReader
+from .reader import UnitReader, WrittenToken
 
 
 class NamedAlarm(NamedTuple):
@@ -79,13 +79,13 @@ class Watch:
         self.cut += len(ids) > most
         return ids[:most]
 
-    def steps(self, ids: list[int], seed: int = 0) -> Iterator[Step]:
+    def steps(self, ids: list[int], seed: int = 0) -> Iterator[WrittenToken]:
         """Continue a text; the seed is of its own draw, so that equal prompts differ."""
         settings = self.settings
         sampling = Sampling(settings.new_tokens, settings.temperature, seed + self.texts)
         return self.reader.write(ids, sampling)
 
-    def take(self, reading: Reading) -> Standing | None:
+    def take(self, reading: TextSignals) -> Standing | None:
         """Take in what the subject did on a text; None without a baseline."""
         scores = channel_scores(reading)
         self._scores.append(scores)

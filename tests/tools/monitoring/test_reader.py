@@ -11,7 +11,7 @@ import torch
 from hubel.tools.errors import CorruptError, UsageError
 from hubel.tools.instruments.continuation import Sampling, continue_text
 from hubel.tools.monitoring.baseline import Baseline, WatchSettings
-from hubel.tools.monitoring.channels import Reading, channel_names, channel_scores
+from hubel.tools.monitoring.channels import TextSignals, channel_names, channel_scores
 from hubel.tools.monitoring.reader import UnitReader
 from hubel.tools.monitoring.watch import Watch
 from hubel.tools.subject import Site, Unit
@@ -61,7 +61,7 @@ def test_hooks_are_gone_between_steps() -> None:
 
 def test_channels_are_means_and_root_mean_squares() -> None:
     signals = np.array([[3.0, -4.0], [1.0, 1.0]])
-    reading = Reading(["a", "b"], signals, np.array([[1.0, 2.0]]), np.array([4.0, 6.0]))
+    reading = TextSignals(["a", "b"], signals, np.array([[1.0, 2.0]]), np.array([4.0, 6.0]))
     scores = channel_scores(reading)
     assert scores == pytest.approx([-0.5, np.sqrt(12.5), 1, 1, 1.5, 5])
     assert len(channel_names(UNITS[:2], 1)) == len(scores)
