@@ -66,13 +66,22 @@ def add_text_column(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def add_reading(parser: argparse._ActionsContainer) -> None:
-    """How much of the text is read, in contexts of which length, and what is kept of it."""
+def add_reading(parser: argparse._ActionsContainer, *shorter: str) -> None:
+    """How much of the text is read, in contexts of which length, and what is kept of it.
+
+    Args:
+        shorter: other names of --corpus-tokens, where no budget of language models has them.
+    """
     parser.add_argument(
         "--layers", metavar="L,L-L", help="only these layers, e.g. 1,10,20-23 (default: all)"
     )
     parser.add_argument(
-        "--max-tokens", type=int, metavar="N", help="tokens of the corpus to read (default: all)"
+        *shorter,
+        "--corpus-tokens",
+        dest="corpus_tokens",
+        type=int,
+        metavar="N",
+        help="tokens of the corpus to read (default: all)",
     )
     parser.add_argument(
         "--context-len",
@@ -97,8 +106,8 @@ def check_reading(args: argparse.Namespace) -> None:
         raise UsageError(
             f"--context-len {args.context_len}: give at least 2, since the first token is left out"
         )
-    if args.max_tokens is not None and args.max_tokens < 1:
-        raise UsageError(f"--max-tokens {args.max_tokens}: give at least 1")
+    if args.corpus_tokens is not None and args.corpus_tokens < 1:
+        raise UsageError(f"--corpus-tokens {args.corpus_tokens}: give at least 1")
 
 
 def corpus(args: argparse.Namespace) -> str:

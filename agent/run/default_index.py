@@ -138,7 +138,7 @@ def _check_same(index: Index, subject: Subject, corpus: Corpus, settings: IndexS
     if settings.context_len not in (IndexSettings().context_len, index.context_len):
         has, option = f"contexts of {index.context_len} tokens", "--context-len"
     elif settings.max_tokens is not None and index.tokens > settings.max_tokens:
-        has, option = f"{index.tokens} tokens", "--max-tokens"
+        has, option = f"{index.tokens} tokens", "--corpus-tokens"
     elif not {*(settings.layers or ())} <= {site.layer for site in index.sites}:
         has, option = "other layers", "--layers"
     else:

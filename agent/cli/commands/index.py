@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="read no text: compute the units from the activation store of a finished index of the "
         "same subject and corpus",
     )
-    options.add_reading(parser)
+    options.add_reading(parser, "--max-tokens")
     parser.add_argument(
         "--store-bits",
         type=int,
@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
                 args.out,
                 sites=sites,
                 layers=layers,
-                max_tokens=args.max_tokens,
+                max_tokens=args.corpus_tokens,
                 context_len=args.context_len,
                 seed=args.seed,
                 progress=reporter,
@@ -154,7 +154,7 @@ def _check_same_text(args: argparse.Namespace, origin: Index, corpus: Corpus) ->
             f"{name} has contexts of {origin.context_len} tokens; "
             f"give --context-len {origin.context_len}, or leave out --from-store"
         )
-    if args.max_tokens is not None:
+    if args.corpus_tokens is not None:
         raise UsageError(f"--max-tokens: the text is all that of {name}; leave out one of them")
 
 

@@ -170,7 +170,7 @@ def _index_on_the_way(args: argparse.Namespace, config: RunConfig) -> tuple[Subj
 
     layers = parse_layers(args.layers)
     settings = IndexSettings(
-        None if layers is None else tuple(layers), args.max_tokens, args.context_len
+        None if layers is None else tuple(layers), args.corpus_tokens, args.context_len
     )
     corpus = read_corpus(options.corpus(args))  # a wrong name fails before a subject is loaded
     with progress(quiet=args.quiet) as reporter:
@@ -250,11 +250,11 @@ def _check_text(args: argparse.Namespace) -> None:
     options.check_reading(args)
     parse_layers(args.layers)
     parse_store(args.store)
-    is_set = args.layers or args.max_tokens or args.context_len != options.CONTEXT_LEN
+    is_set = args.layers or args.corpus_tokens or args.context_len != options.CONTEXT_LEN
     is_set = is_set or args.store != "auto"
     if not args.subject and (is_set or args.text_column):
         raise UsageError(
-            "--text-column, --layers, --max-tokens, --context-len and --store are about an index "
+            "--text-column, --layers, --corpus-tokens, --context-len and --store are about an index "
             "to be made: give --subject and --corpus as well"
         )
 

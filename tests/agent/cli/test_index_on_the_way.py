@@ -69,7 +69,7 @@ def test_the_index_is_made_where_it_is_looked_for(
 
 
 @pytest.mark.parametrize(
-    "option", [("--context-len", "16"), ("--max-tokens", "9"), ("--layers", "1")]
+    "option", [("--context-len", "16"), ("--corpus-tokens", "9"), ("--layers", "1")]
 )
 def test_an_option_that_an_existing_index_contradicts_is_refused(
     small_subject: str,  # noqa: F811
@@ -87,6 +87,20 @@ def test_an_option_that_an_existing_index_contradicts_is_refused(
     assert not runs.exists()
 
 
+def test_the_corpus_is_cut_where_asked_and_a_budget_of_tokens_cuts_nothing(
+    small_subject: str,  # noqa: F811
+    texts: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    argv = ["--subject", small_subject, "--corpus", str(texts / "folder"), "--layers", "0"]
+    read: list[int] = []
+    for name, options in (("all", ("--max-tokens", "9")), ("cut", ("--corpus-tokens", "600"))):
+        index = tmp_path / name
+        assert run(tmp_path / "runs", "--name", name, "--index", str(index), *argv, *options) == 0
+        read.append(Index.open(index).tokens)
+    assert read[1] <= 600 < read[0]
+
+
 def test_a_corpus_that_does_not_exist_is_refused_before_a_subject_is_loaded(
     tmp_path: Path, capsys
 ) -> None:
@@ -101,9 +115,9 @@ def test_a_corpus_that_does_not_exist_is_refused_before_a_subject_is_loaded(
     [
         (["--corpus", "c"], "--corpus given without --subject"),
         (["--subject", "s"], "--subject given without --corpus"),
-        (["--index", "i", "--max-tokens", "5"], "are about an index to be made"),
+        (["--index", "i", "--corpus-tokens", "5"], "are about an index to be made"),
         (["--subject", "s", "--corpus", "c", "--context-len", "1"], "--context-len 1"),
-        (["--subject", "s", "--corpus", "c", "--max-tokens", "0"], "--max-tokens 0"),
+        (["--subject", "s", "--corpus", "c", "--corpus-tokens", "0"], "--corpus-tokens 0"),
         (["--subject", "s", "--corpus", "c", "--layers", "x"], "--layers 'x'"),
         (["--subject", "s", "--corpus", "c", "--explainer", "nobody"], "nobody"),
         (["--config", "f", "--subject", "s"], "--config sets everything"),
