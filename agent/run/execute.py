@@ -170,6 +170,7 @@ def execute_run(
                         reporter.say(EXPLANATION)
                     with resources.clock.phase("explain"):
                         investigate_all(driver, pending, reporter, resources.record_neighbours)
+                    resources.record_late_failures()
                 budget = driver.context.budget_reached
                 if not count_targets(log, config.targets).pending:
                     with resources.clock.phase("controls"):

@@ -6,7 +6,7 @@ Each is made when it is first needed, so a run that is done loads nothing.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -170,6 +170,14 @@ class RunResources:
             self._head_start.join()  # it loads the lexica, and the first search waits for it anyway
         if lexicon.lexica is not None:  # each says itself what is missing
             reasons += lexicon.lexica.missing
+        self._log_left_out(reasons)
+
+    def record_late_failures(self) -> None:
+        """Log the lexica that could not be loaded when something first asked for them in the end."""
+        lexica = self.lexicon().lexica
+        self._log_left_out([] if lexica is None else lexica.missing)
+
+    def _log_left_out(self, reasons: Sequence[str]) -> None:
         # what an earlier start of this run had to leave out is still missing in what it explained
         logged = (self._log.get(LEFT_OUT) or {"reasons": []})["reasons"]
         if new := [line for line in reasons if line not in logged]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from ..errors import UsageError
 from .concepts import Concept
 from .lexicon import Lexicon
 from .predicate import Predicate
@@ -18,7 +19,10 @@ def freeze(lexicon: Lexicon, predicates: Iterable[str]) -> Lexicon:
     """
     neighbourhoods: dict[str, list[str]] = {}
     for concept in _concepts(predicates):
-        members = concept.looked_up(lexicon)
+        try:
+            members = concept.looked_up(lexicon)
+        except UsageError:  # a lexicon that is not there: nothing was predicted with it, either
+            continue
         if members is not None:
             neighbourhoods[concept.to_text()] = list(members)
     return Lexicon(lexicon.strings, None, neighbourhoods, lexicon.annotator)

