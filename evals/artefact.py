@@ -2,7 +2,7 @@
 
 By a fixed rule, on explore alone, an explanation is marked if
 
-- *place*: the first term of its headline is, or has in it, a place in the context; or
+- *place*: a term of its headline is, or has in it, a place in the context; or
 - *start*: at least half of the 50 strongest tokens lie at the positions 1 and 2, where the context
   begins in the middle of a document and attention still rests on its first token. By chance 3 % do.
 
@@ -41,11 +41,13 @@ def artefact(
         mask: the tokens that count.
     """
     terms = predicate.headline().terms if predicate is not None else ()
-    if terms and any(isinstance(part, Position) for part in with_parts(terms[0].concept)):
-        return (
-            f"Its first concept ({terms[0].concept.noun()}) is a place in the excerpt, "
-            "and where excerpts begin was decided by cutting the text."
-        )
+    for number, term in enumerate(terms):
+        if any(isinstance(part, Position) for part in with_parts(term.concept)):
+            which = "A concept of its headline" if number else "Its first concept"
+            return (
+                f"{which} ({term.concept.noun()}) is a place in the excerpt, "
+                "and where excerpts begin was decided by cutting the text."
+            )
     share = start_share(signal, mask)
     if share < LEAST_SHARE:
         return ""

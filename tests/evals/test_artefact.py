@@ -44,12 +44,19 @@ def test_silent_target_and_noise_are_not_marked() -> None:
         ('strongly position(0, 4) + moderately casing("capitalised")', True),
         ("- strongly position(32, 63)", True),
         ('strongly both(casing("capitalised"), position(0, 4))', True),
-        ('strongly casing("capitalised") + moderately position(0, 4)', False),
+        ('strongly casing("capitalised") + moderately position(0, 4)', True),
+        (
+            'strongly casing("capitalised") + strongly suffix("ed") - strongly suffix("ing")'
+            " + moderately position(0, 4)",
+            False,
+        ),
         ('strongly words("cat") + moderately position(0, 4)', True),  # listed words head nothing
         ('list(" cat" 3)', False),
     ],
 )
-def test_place_in_the_context_is_marked_where_it_comes_first(printed: str, marked: bool) -> None:
+def test_a_place_in_the_context_is_marked_where_the_headline_has_it(
+    printed: str, marked: bool
+) -> None:
     reason = artefact(Predicate.parse(printed), signal(0), MASK)
     assert bool(reason) == marked
     assert not marked or "place in the excerpt" in reason
