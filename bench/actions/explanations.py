@@ -68,6 +68,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="F,F|all",
         help="search again without each of these families of concepts (compositional only)",
     )
+    parser.add_argument(
+        "--bounds",
+        action="store_true",
+        help="also what no search over the same concepts can exceed (takes some minutes)",
+    )
     parser.add_argument("--seed", type=int, default=7, help="seed of all draws (default: 7)")
 
 
@@ -77,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
 
     from ...agent.runlog.progress import progress
     from ..explanations.ablation import ablation_lines, families
+    from ..explanations.bounds import bound_means, bounds
     from ..explanations.measure import ExplanationBench
     from ..explanations.summary import summary, verdicts_by_target
 
@@ -87,16 +93,22 @@ def run(args: argparse.Namespace) -> int:
         bench = ExplanationBench(_drawn(args, reporter), reporter)
         rows = list(bench.rows(explainer))
         losses = ablation_lines(bench, rows, left_out)
+        bound_lines = bounds(bench, rows) if args.bounds else []
+    means = bound_means(bound_lines)
     lines, verdicts = summary(rows), verdicts_by_target(rows)
     if args.json:
+        of_target = {line["target"]: {"bounds": line} for line in bound_lines}
         for row in rows:
             verdict = verdicts[row.target]
-            output.json_line(row.to_json() | {"verdict": verdict.verdict, "tier": verdict.tier})
-        output.json_line({"summary": lines, "ablation": losses})
+            decided = {"verdict": verdict.verdict, "tier": verdict.tier}
+            output.json_line(row.to_json() | decided | of_target.get(row.target, {}))
+        output.json_line({"summary": lines, "ablation": losses, "bounds": means})
         return DONE
     _show(lines)
     if losses:
         _show_ablation(losses)
+    if means:
+        _show_bounds(means)
     return DONE
 
 
@@ -161,12 +173,20 @@ def _show(lines: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _show_ablation(lines: Sequence[Mapping[str, Any]]) -> None:
-    columns = ("without", "targets", "r", "lost", "meaning", "lost", "unseen", "lost")
+    columns = ("without", "targets", "used by", "r", "lost", "meaning", "lost", "unseen", "lost")
     keys = ("r", "r_lost", "meaning", "meaning_lost", "unseen", "unseen_lost")
     cells = [
-        (line["without"], line["targets"], *(_cell(line[key]) for key in keys))
+        (line["without"], line["targets"], line["used"], *(_cell(line[key]) for key in keys))
         for line in sorted(lines, key=lambda line: -(line["r_lost"] or 0))
     ]
+    output.table(columns, cells, right=columns[1:])
+
+
+def _show_bounds(lines: Sequence[Mapping[str, Any]]) -> None:
+    from ..explanations.bounds import FIGURES
+
+    columns = ("best over the same concepts", *FIGURES.values())
+    cells = [(_units(line), *(_cell(line[key]) for key in FIGURES)) for line in lines]
     output.table(columns, cells, right=columns[1:])
 
 

@@ -1,4 +1,8 @@
-"""What each family of concepts is worth: the same search without it."""
+"""What each family of concepts is worth: the same search without it.
+
+A unit whose formula has no concept of the family is not searched again: its formula stays. (Another
+concept among those tried may tip a choice either way, which is noise and no worth of the family.)
+"""
 
 from __future__ import annotations
 
@@ -37,6 +41,11 @@ def without(family: str) -> Callable[[Concept], bool]:
     return allowed
 
 
+def uses(row: ExplanationRow, allowed: Callable[[Concept], bool]) -> bool:
+    """Whether a unit's formula has a concept that is not allowed."""
+    return not all(allowed(term.concept) for term in row.formula.terms)
+
+
 def ablation_lines(
     bench: ExplanationBench, rows: Sequence[ExplanationRow], names: Sequence[str]
 ) -> list[dict[str, Any]]:
@@ -49,10 +58,14 @@ def ablation_lines(
     by_target = {row.target: row for row in rows}
     units = [measured for measured in bench.drawn.units if measured.kind != "rotated"]
     for name in names:
-        explainer = Compositional(bench.drawn.draw.seed, without(name))
-        line: dict[str, Any] = {"without": name, "targets": len(units)}
+        allowed = without(name)
+        explainer = Compositional(bench.drawn.draw.seed, allowed)
+        used = sum(uses(by_target[str(unit.unit)], allowed) for unit in units)
+        line: dict[str, Any] = {"without": name, "targets": len(units), "used": used}
         reduced = [
             bench.row(explainer, unit._replace(in_halves=False), f"without {name}")
+            if uses(by_target[str(unit.unit)], allowed)
+            else by_target[str(unit.unit)]
             for unit in units
         ]
         for figure in WORTH:

@@ -25,6 +25,7 @@ from ...agent.runlog.lexicon import subject_lexicon
 from ...agent.runlog.run_subject import weights_of
 from ...tools.correlation import pearson
 from ...tools.dissection import Predicate, TextView
+from ...tools.dissection.search import shared_candidates
 from ...tools.files.code_digest import code_digest
 from ...tools.index import Collected
 from ...tools.index.holdout import open_collected_holdout
@@ -35,6 +36,7 @@ from .units import DrawnUnits, Kind, MeasuredUnit
 if TYPE_CHECKING:
     from ...agent.explainers.protocol import Explainer, TargetData
     from ...agent.runlog.progress import Reporter
+    from ...tools.dissection.candidates import CandidateMatrix
     from ...tools.subject.address import Unit
 
 ROOT = Path(__file__).parents[2]
@@ -63,6 +65,11 @@ class ExplanationRow:
     half_r: float | None = None
     half_shared: float | None = None
 
+    @property
+    def formula(self) -> Predicate:
+        """The formula; one without terms if there is none."""
+        return Predicate.parse(self.predicate) if self.predicate else Predicate()
+
     def to_json(self) -> dict[str, Any]:
         """A line of `--json`."""
         row = asdict(self)
@@ -73,7 +80,7 @@ class ExplanationBench:
     """What is shared by the units of one draw."""
 
     def __init__(self, drawn: DrawnUnits, reporter: Reporter) -> None:
-        self.drawn, self._reporter = drawn, reporter
+        self.drawn, self.reporter = drawn, reporter
         code = [ROOT / folder for folder in SEARCH_CODE]
         self._formulas = ResultCache("explanations", code_digest(*code))
         self._figures = ResultCache("explanations", code_digest(*code, ROOT / "evals"))
@@ -90,9 +97,9 @@ class ExplanationBench:
         """
         units = self.drawn.units
         for number, measured in enumerate(units):
-            self._reporter.update("explain", number, len(units), unit="units", note=label)
+            self.reporter.update("explain", number, len(units), unit="units", note=label)
             yield self.row(explainer, measured, label)
-        self._reporter.update("explain", len(units), len(units), unit="units", note=label)
+        self.reporter.update("explain", len(units), len(units), unit="units", note=label)
 
     def row(self, explainer: Explainer, measured: MeasuredUnit, label: str = "") -> ExplanationRow:
         """One unit's row."""
@@ -112,39 +119,56 @@ class ExplanationBench:
             return row
         halves = [self._explained(explainer, unit, half, label) for half in (0, 1)]
         first, second = map(_predicate, halves)
-        agreement = pearson(self._text.predicted(first), self._text.predicted(second))
+        agreement = pearson(self.text.predicted(first), self.text.predicted(second))
         return replace(row, half_r=agreement, half_shared=_shared(first, second))
 
     def _figures_of(self, unit: Unit, predicate: Predicate) -> Figures:
         seed = self.drawn.draw.seed
 
         def measure() -> dict[str, Any]:
-            return dict(figures_of(self._text, unit, predicate, target_seed(seed, str(unit))))
+            return dict(figures_of(self.text, unit, predicate, target_seed(seed, str(unit))))
 
         key = (*self.drawn.identity, seed, unit, predicate.to_text())
         return self._figures.get_or_make(measure, *key)
 
     @cached_property
     def _folder(self) -> Path:
-        return self.drawn.collect(self._reporter)
+        return self.drawn.collect(self.reporter)
 
     @cached_property
-    def _data(self) -> SplitData:
+    def data(self) -> SplitData:
+        """Explore and select."""
         explore, select = (Collected.open(self._folder, split) for split in ("explore", "select"))
         subject = self.drawn.subject
         revision = weights_of(subject.revision)
-        lexicon = subject_lexicon(lambda: subject, revision, self._reporter.say)
+        lexicon = subject_lexicon(lambda: subject, revision, self.reporter.say)
         return SplitData(explore, select, lexicon, self._caches[0])
 
     @cached_property
-    def _text(self) -> HeldOutText:
+    def text(self) -> HeldOutText:
+        """Explore and holdout."""
         holdout = open_collected_holdout(self._folder)
-        return HeldOutText(self._data.collected("explore"), holdout, self._data.lexicon)
+        return HeldOutText(self.data.collected("explore"), holdout, self.data.lexicon)
+
+    @cached_property
+    def candidates(self) -> CandidateMatrix:
+        """The concepts that the search chooses from, over explore."""
+        explore = self.data.collected("explore")
+        # An explainer sees near-duplicates as one document.
+        return shared_candidates(
+            explore.tokens,
+            explore.length,
+            explore.group,
+            explore.mask,
+            self.data.lexicon,
+            self.drawn.draw.seed,
+            self._caches[0],
+        )
 
     @cached_property
     def _select_text(self) -> TextView:
-        select = self._data.collected("select")
-        return TextView(select.tokens, select.length, self._data.lexicon)
+        select = self.data.collected("select")
+        return TextView(select.tokens, select.length, self.data.lexicon)
 
     def _explained(
         self, explainer: Explainer, unit: Unit, half: int | None, label: str
@@ -152,7 +176,7 @@ class ExplanationBench:
         """The winner on all of explore or on one half of its documents, from the cache if it is there."""
 
         def explain() -> dict[str, Any]:
-            parts = (unit, self._explore_data(unit, half), self._data.of(unit, "select"))
+            parts = (unit, self._explore_data(unit, half), self.data.of(unit, "select"))
             if half not in self._is_warm:  # builds what all targets share
                 explain_alone(explainer, *parts, self._select_text, seed)
                 self._is_warm.add(half)
@@ -167,18 +191,18 @@ class ExplanationBench:
         return self._formulas.get_or_make(explain, *identity, unit, half)
 
     def _explore_data(self, unit: Unit, half: int | None) -> TargetData:
-        data = self._data.of(unit, "explore")
+        data = self.data.of(unit, "explore")
         if half is None:
             return data
-        chosen = np.flatnonzero(self._half_of_context == half)
+        chosen = np.flatnonzero(self.half_of_context == half)
         fields = ("tokens", "length", "document", "mask", "signal")
         parts = {name: getattr(data, name)[chosen] for name in fields}
         return replace(data, **parts, cache=self._caches[1 + half])
 
     @cached_property
-    def _half_of_context(self) -> Int[np.ndarray, " context"]:
+    def half_of_context(self) -> Int[np.ndarray, " context"]:
         """0 or 1 for each context of explore; near-duplicate documents are in one half."""
-        groups, index = np.unique(self._data.collected("explore").group, return_inverse=True)
+        groups, index = np.unique(self.data.collected("explore").group, return_inverse=True)
         order = np.random.default_rng([self.drawn.draw.seed, 2]).permutation(len(groups))
         return (order % 2)[index]
 
