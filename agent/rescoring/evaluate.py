@@ -271,7 +271,7 @@ class _SourceScorer:
             "judge": self._plan.judge.name,
             "corpus": self._plan.corpus or None,
             "split": split,
-            "explanation": explanation.sentence,
+            "explanation": explanation.words,
             "predicate": explanation.predicate,
             "attempt": attempt,
             **outcome.to_json(),

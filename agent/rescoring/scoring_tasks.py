@@ -73,7 +73,7 @@ class TaskBuilder:
             parts=data.parts(explanation.predicate, split),
             other=data.predict_split(self._other_predicate(explanation), split),
             seed=target_seed(self._source.seed, explanation.target),
-            explanation=explanation.sentence,
+            explanation=explanation.words,
             vocabulary=data.lexicon.strings,
             resampling=self._source.resampling,
         )

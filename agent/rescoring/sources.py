@@ -82,7 +82,7 @@ def _run(folder: Path) -> ExplanationSource:
     config = RunConfig.load(folder)
     run_rows = target_rows(folder)
     explanations = [
-        Explanation(row["target"], row["explanation"], row["predicate"])
+        Explanation(row["target"], row["explanation"], row["predicate"], gist=row["gist"] or "")
         for row in run_rows
         if row["explanation"]
     ]

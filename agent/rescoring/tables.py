@@ -49,11 +49,18 @@ class Explanation:
     sentence: str
     predicate: str | None = None
     place: str = field(default="", compare=False)
+    gist: str = ""
+    """A language model's own words next to a formula."""
+
+    @property
+    def words(self) -> str:
+        """What a reader is told who has only words, as in a run: the gist, else the sentence."""
+        return self.gist or self.sentence
 
     @property
     def id(self) -> str:
         """Hash of the claim, 12 hex digits."""
-        return hashlib.sha256(f"{self.sentence}\0{self.predicate or ''}".encode()).hexdigest()[:12]
+        return hashlib.sha256(f"{self.words}\0{self.predicate or ''}".encode()).hexdigest()[:12]
 
 
 def is_table(path: Path) -> bool:

@@ -9,11 +9,14 @@ import pytest
 
 from hubel.agent.cli.main import run_command_line
 from hubel.agent.llm.conversation import Reply, Request
+from hubel.agent.rescoring.evaluate import EVENT
+from hubel.agent.rescoring.sources import open_source
 from hubel.agent.review.report import write_report
 from hubel.agent.review.run_catalog import RunCatalog
 from hubel.agent.review.store.fill import fill
 from hubel.agent.review.target_page import target_page
 from hubel.agent.run.replay import replay
+from hubel.agent.runlog.log import read_events
 from hubel.agent.runlog.views import target_rows
 from tests.support.language_model_runs import RunModel
 from tests.support.scripted_model import ScriptedModel, is_second_look, reply, turn_of
@@ -66,3 +69,17 @@ def test_gist_is_shown_beside_the_sentence_and_is_never_markup(
 
 def test_run_without_a_language_model_has_no_gist(finished: Path) -> None:
     assert {row["gist"] for row in target_rows(finished)} == {None}
+
+
+def test_a_judge_is_told_the_gist_again_by_eval(run_model: RunModel) -> None:
+    folder, _ = run_model(ScriptedModel(naming))
+    before = len(list(read_events(folder)))
+    command = ["eval", str(folder), "--scorers", "detection", "--judge", "constant:yes", "-q"]
+    assert run_command_line(command) == 0
+    (scored,) = [event.data for event in list(read_events(folder))[before:] if event.event == EVENT]
+    assert (scored["explanation"], scored["predicate"]) == (
+        GIST,
+        'strongly words("the"); step 1.0, rest 0.0',
+    )
+    source = open_source(folder.name, folder.parent)
+    assert [one.sentence for one in source.explanations] == ['Fires on "the".']  # as it is listed
