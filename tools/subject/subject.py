@@ -51,8 +51,7 @@ class Subject:
         test_conditions: under which it was loaded and tested; None if it was made in another way.
     """
 
-    bidirectional = False
-    """Whether each token sees the whole text, as in an encoder; then there are no logits."""
+    bidirectional = False  # whether each token sees the whole text; then there are no logits
 
     def __init__(
         self,
