@@ -6,6 +6,7 @@ adapted to a subject that reads from left to right.
 
 from __future__ import annotations
 
-from .items import BiasItem, WeightedText, items_of_half, weigh, weighted_score
+from .items import BiasItem, WeightedText, items_of_half, weigh
+from .score import score_items
 
-__all__ = ["BiasItem", "WeightedText", "items_of_half", "weigh", "weighted_score"]
+__all__ = ["BiasItem", "WeightedText", "items_of_half", "score_items", "weigh"]

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
 
 from ..errors import UsageError
 
@@ -67,16 +66,6 @@ def weigh_end(
     ids, offsets = subject.tokenize(prefix + end)
     after = [place for place, (_, stop) in enumerate(offsets, 1) if stop > len(prefix)]
     return weigh([start, *ids], after, mean=mean)
-
-
-def weighted_score(text: WeightedText, log_probs: Float[np.ndarray, " after_first"]) -> float:
-    """The score of a text from the log probabilities of its tokens from the second on."""
-    if len(log_probs) != len(text.ids) - 1:
-        raise UsageError(
-            f"{len(log_probs)} log probabilities given for {len(text.ids)} tokens; "
-            "give one for each token but the first"
-        )
-    return float(np.dot(text.weights[1:], log_probs))
 
 
 def items_of_half(items: Sequence[BiasItem], seed: int) -> tuple[list[BiasItem], list[BiasItem]]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 
 from hubel.bench.tiny_subject import miniature
-from hubel.tools.bias import BiasItem, items_of_half, weigh, weighted_score
+from hubel.tools.bias import BiasItem, items_of_half, score_items, weigh
 from hubel.tools.errors import UsageError
 
 
@@ -20,8 +19,12 @@ def test_a_score_is_the_weighted_sum_of_the_subjects_log_probabilities() -> None
     for place in (2, 3):
         row = logits[0, place - 1].double()
         expected += float(row[ids[place]] - torch.logsumexp(row, 0)) / 2
-    log_probs = logits[0].double().log_softmax(-1)[range(len(ids) - 1), ids[1:]].numpy()
-    assert weighted_score(weigh(ids, [2, 3], mean=True), log_probs) == pytest.approx(expected)
+    short = weigh(ids[:3], [2])
+    item = BiasItem((weigh(ids, [2, 3], mean=True), short), "group", "domain")
+    row = logits[0, 1].double()
+    scores = score_items(subject, [item])
+    assert scores[0, 0] == pytest.approx(expected, abs=1e-5)
+    assert scores[0, 1] == pytest.approx(float(row.log_softmax(-1)[ids[2]]), abs=1e-5)
 
 
 @pytest.mark.parametrize("counted", [[], [0], [9]])
@@ -30,9 +33,13 @@ def test_a_text_without_a_token_that_can_be_scored_is_refused(counted: list[int]
         weigh([1, 2, 3], counted)
 
 
-def test_log_probabilities_of_another_length_are_refused() -> None:
-    with pytest.raises(UsageError, match="one for each token but the first"):
-        weighted_score(weigh([1, 2, 3], [1]), np.zeros(3))
+def test_no_item_and_a_text_beyond_the_context_are_refused() -> None:
+    subject = miniature()
+    with pytest.raises(UsageError, match="slice empty"):
+        score_items(subject, [])
+    long = weigh([1] * 200, [150])
+    with pytest.raises(UsageError, match="200 tokens given; miniature reads at most 128"):
+        score_items(subject, [BiasItem((long, long), "group", "domain")])
 
 
 def test_halves_share_no_group_and_both_have_every_domain() -> None:

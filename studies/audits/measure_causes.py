@@ -1,0 +1,136 @@
+"""What `bias_causes` measures: preferences and loss with suspects, and with placebos, at their means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...tools.behaviour.sequence_probability import RowEdit, TokenRow, score_rows
+from ...tools.bias import BiasItem, items_of_half, score_items
+from ...tools.bias.load import BiasSetName, load_items
+from ...tools.bias.unit_effects import (
+    UnitMeans,
+    ablation_edit,
+    estimate_effects,
+    placebo_units,
+    unit_means,
+)
+from ...tools.corpus import read_corpus
+from ...tools.errors import UsageError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from ...tools.subject import Subject
+    from ...tools.subject.address import Unit
+    from ..measurements import Measured
+    from ..study_context import StudyContext
+
+MEAN_DOCUMENTS, LOSS_DOCUMENTS, TOKENS = 60, 40, 64
+"""Of lee-news: those whose tokens give the means, those whose loss is measured, tokens of each."""
+
+
+def measure_causes(
+    study: StudyContext, data: BiasSetName, n_units: int, n_placebos: int, limit: int, seed: int
+) -> Measured:
+    """Suspects from one half of a set, and what they and placebos do to everything else."""
+    subject = study.subject
+    news = news_texts(subject)
+    means = unit_means(subject, news[:MEAN_DOCUMENTS])
+    first, second = items_of_half(_pairs(subject, data, limit, seed), seed)
+    effects = estimate_effects(
+        subject,
+        first,
+        item_weights(data, first),
+        means,
+        progress=lambda done, total: study.progress("estimating effects", done, total),
+    )
+    suspects = effects.ranked(n_units)
+    if not suspects:
+        raise UsageError(f"no unit of {subject.name} lowers the preference on {data}, by estimate")
+    held_out = {data: second}
+    for name in ("winobias", "stereoset", "crows-pairs"):
+        if name != data:
+            held_out[name] = _pairs(subject, name, limit, seed)
+    measured: dict[str, np.ndarray] = {
+        "units": np.array([str(unit) for unit in suspects]),
+        "estimate": np.array([effects.of(unit) for unit in suspects]),
+    }
+    edits = list(_edits(subject, suspects, means, n_placebos, seed))
+    for name, items in held_out.items():
+        measured |= _preferences(study, name, items, edits)
+    return measured | _losses(study, news[MEAN_DOCUMENTS:], edits)
+
+
+def _edits(
+    subject: Subject, suspects: Sequence[Unit], means: UnitMeans, n_placebos: int, seed: int
+) -> Iterator[RowEdit | None]:
+    """Nothing, the suspects, then the placebos."""
+    yield None
+    yield ablation_edit(subject, suspects, means)
+    rng = np.random.default_rng(seed)
+    for _ in range(n_placebos):
+        yield ablation_edit(subject, placebo_units(suspects, means, rng), means)
+
+
+def _pairs(subject: Subject, name: BiasSetName, limit: int, seed: int) -> list[BiasItem]:
+    items = load_items(subject, name, limit, seed).readings["scores"]
+    # Second sentences without the trained classifier of the paper are another task.
+    return [item for item in items if item.part in ("", "intrasentence")]
+
+
+def _preferences(
+    study: StudyContext, name: str, items: Sequence[BiasItem], edits: Sequence[RowEdit | None]
+) -> dict[str, np.ndarray]:
+    pairs = [BiasItem(item.texts[:2], item.group, item.domain, item.part) for item in items]
+    found: list[Float[np.ndarray, " item"]] = []
+    for done, edit in enumerate(edits, 1):
+        scores = score_items(study.subject, pairs, edit)
+        found.append(scores[:, 0] - scores[:, 1])
+        study.progress(f"preferences on {name}", done, len(edits))
+    return {
+        f"{name}.before": found[0],
+        f"{name}.after": found[1],
+        f"{name}.placebo": np.stack(found[2:]),
+        f"{name}.group": np.array([item.group for item in items]),
+        f"{name}.weight": item_weights(name, items),
+    }
+
+
+def item_weights(name: str, items: Sequence[BiasItem]) -> Float[np.ndarray, " item"]:
+    """Weights that add up to 1: equal, or for WinoBias half for each gender."""
+    if name != "winobias":
+        return np.full(len(items), 1 / len(items))
+    domains = [item.domain for item in items]
+    kinds = sorted(set(domains))
+    return np.array([1 / (len(kinds) * domains.count(domain)) for domain in domains])
+
+
+def news_texts(subject: Subject) -> list[tuple[int, ...]]:
+    """The first tokens of documents of lee-news, long ones only."""
+    texts: list[tuple[int, ...]] = []
+    for document in read_corpus("lee-news").documents:
+        ids = subject.tokenize(document.text).ids[:TOKENS]
+        if len(ids) == TOKENS:
+            texts.append(tuple(ids))
+        if len(texts) == MEAN_DOCUMENTS + LOSS_DOCUMENTS:
+            break
+    return texts
+
+
+def _losses(
+    study: StudyContext, texts: Sequence[tuple[int, ...]], edits: Sequence[RowEdit | None]
+) -> dict[str, np.ndarray]:
+    """Mean loss per token of each document, nats."""
+    rows = [TokenRow(ids, 1) for ids in texts]
+    found: list[np.ndarray] = []
+    for done, edit in enumerate(edits, 1):
+        found.append(np.array([-values.mean() for values in score_rows(study.subject, rows, edit)]))
+        study.progress("loss on news", done, len(edits))
+    return {
+        "loss.before": found[0],
+        "loss.after": found[1],
+        "loss.placebo": np.stack(found[2:]),
+    }
