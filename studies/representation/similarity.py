@@ -51,7 +51,11 @@ def similarity(
     """
     measured = study.measured("vectors", lambda: measure_vectors(study, data, texts, pooling, seed))
     return conclude(
-        measured["vectors"], measured["group"], measured["layer"].tolist(), measure, seed
+        list(measured["vectors"]),
+        measured["group"],
+        measured["layer"].tolist(),
+        measure,
+        seed,
     )
 
 

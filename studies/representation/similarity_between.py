@@ -58,7 +58,7 @@ def similarity_between(
             f"vectors-{place}",
             lambda place=place: measure_vectors(study, data, texts, pooling, seed, place),
         )
-        layers.append(SubjectLayers(name, measured["layer"].tolist(), measured["vectors"]))
+        layers.append(SubjectLayers(name, measured["layer"].tolist(), list(measured["vectors"])))
         group = measured["group"]
     assert group is not None  # there are two subjects or more
     return conclude(layers, group, measure, seed)

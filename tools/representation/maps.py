@@ -33,7 +33,7 @@ NEIGHBOURS = 15
 """Of trustworthiness and purity; UMAP's own default."""
 FEWEST_POINTS = 2 * NEIGHBOURS + 2
 """Trustworthiness is defined for fewer than half as many neighbours as points."""
-MOST_TRUSTED = 2_000
+MOST_TRUSTED = 1_000
 """Points for which trustworthiness is computed at most, drawn at random: it takes all distances."""
 PERPLEXITY = 30
 """Of t-SNE, its default; a third of the points where there are fewer than 90."""
@@ -81,25 +81,36 @@ def make_map(
         UsageError: too few rows, or vectors that are all the same.
     """
     from sklearn.decomposition import PCA
+    from threadpoolctl import threadpool_limits
 
     check_map(method, len(vectors))
     scaled = standardise(vectors, "the vectors")
-    pca = PCA(min(COMPONENTS, *scaled.shape), svd_solver="full").fit(scaled)
-    components = pca.transform(scaled)
-    if components.shape[1] < 2:
+    if scaled.shape[1] < 2:
         raise UsageError("vectors of one column given; a map needs at least two")
     explained = None
-    if method == "pca":
-        points = components[:, :2]
-        first, second = pca.explained_variance_ratio_[:2].tolist()
-        explained = (first, second)
-    else:
-        points = {"tsne": _tsne, "umap": _umap}[method](components, seed)
-    rng = np.random.default_rng(seed)
-    chosen = rng.permutation(len(scaled))[:MOST_TRUSTED]
-    trust = _trustworthiness(scaled[chosen], points[chosen])
-    shuffled = _trustworthiness(scaled[chosen], points[rng.permutation(chosen)])
-    return PlaneMap(method, points.astype(np.float64), trust, shuffled, explained)
+    with threadpool_limits(1):  # sums in another order would move the points of t-SNE
+        pca = PCA(min(COMPONENTS, *scaled.shape), svd_solver="full").fit(scaled)
+        points = components = pca.transform(scaled)
+        if method == "pca":
+            first, second = pca.explained_variance_ratio_[:2].tolist()
+            points, explained = components[:, :2], (first, second)
+        else:
+            points = {"tsne": _tsne, "umap": _umap}[method](components, seed)
+    points = points.astype(np.float64)
+    shuffled = points[np.random.default_rng(seed).permutation(len(points))]
+    trusted, by_chance = (trust(vectors, where, seed) for where in (points, shuffled))
+    return PlaneMap(method, points, trusted, by_chance, explained)
+
+
+def trust(
+    vectors: Float[np.ndarray, "row width"], points: Float[np.ndarray, "row 2"], seed: int = 0
+) -> float:
+    """Trustworthiness of points on a map of the vectors, on at most `MOST_TRUSTED` of them."""
+    from sklearn.manifold import trustworthiness
+
+    chosen = np.random.default_rng(seed).permutation(len(points))[:MOST_TRUSTED]
+    scaled = standardise(vectors[chosen], "the vectors")
+    return float(trustworthiness(scaled, points[chosen], n_neighbors=NEIGHBOURS))
 
 
 def _tsne(components: np.ndarray, seed: int) -> np.ndarray:
@@ -117,12 +128,6 @@ def _umap(components: np.ndarray, seed: int) -> np.ndarray:
         umap: Any = import_module("umap")
         reducer = umap.UMAP(n_neighbors=NEIGHBOURS, random_state=seed, n_jobs=1)
         return np.asarray(reducer.fit_transform(components))
-
-
-def _trustworthiness(vectors: np.ndarray, points: np.ndarray) -> float:
-    from sklearn.manifold import trustworthiness
-
-    return float(trustworthiness(vectors, points, n_neighbors=NEIGHBOURS))
 
 
 def neighbours_from_other_groups(
