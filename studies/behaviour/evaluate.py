@@ -1,0 +1,291 @@
+"""Evaluation on a labelled data set: accuracy, loss and calibration, by slice, and where it fails.
+
+1. Put each text into the template and compare the names of the classes as continuations. The largest
+   log p is the answer; softmax over the classes is its confidence.
+2. Accuracy, loss (-log of the right class's share) and expected calibration error for all texts and
+   for each facet: label, length, and the data set's slices.
+3. Control of accuracy: always answering the most frequent class. Control of confidence: accuracy.
+4. Failure slices: half of the groups choose candidates, the other half tests them
+   (`tools/behaviour/failure_slices`).
+
+All claims together hold at 95 %. Facets after Tenney et al., "The Language Interpretability Tool"
+(EMNLP 2020); calibration after Guo et al. (ICML 2017).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from ...evals.statistics.grouped import (
+    LEAST_GROUPS,
+    difference_over_groups,
+    mean_over_groups,
+)
+from ...tools.behaviour.failure_slices import WordsOfTexts, choose_slices, words_of_texts
+from ...tools.errors import UsageError
+from ..figures import BarChart, Figure, LinePlot, PlottedLine
+from ..registry import study
+from ..result import StudyClaim, StudyResult
+from ..study_context import StudyContext
+from ..verdicts import above, cannot_say, joint_level
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int, Shaped
+
+    from ...tools.datasets import LabelledTexts
+    from ...tools.subject import Subject
+    from ..measurements import Measured
+
+MOST_SLICES = 5
+BINS = 10
+"""Of confidence, of equal width."""
+BATCH = 200
+"""Texts that are scored between two signs of progress."""
+LENGTHS = ("short", "middle", "long")
+
+
+@study("evaluate", question="How well does the subject label these texts, and where does it fail?")
+def evaluate(
+    study: StudyContext,
+    data: Annotated[
+        str, Field(description="a name, or a table with text and label")
+    ] = "sae-probes/113_movie_sent",
+    template: Annotated[
+        str, Field(description="what the subject reads; {text} is the text")
+    ] = "Review: {text}\nThe review is",
+    words: Annotated[
+        str, Field(description="a word for each class in its order; by default the classes' names")
+    ] = "negative,positive",
+    texts: Annotated[int, Field(ge=40, le=100_000, description="texts at most")] = 1000,
+    seed: int = 0,
+) -> StudyResult:
+    """Evaluate the subject as a classifier: accuracy, calibration, and slices where it errs more.
+
+    A slice is a word in the text, a label, a length or a column of the data. Slices are found on one
+    half of the data and tested on the other.
+    """
+    measured = study.measured(
+        "answers", lambda: measure_answers(study, data, template, words, texts, seed)
+    )
+    return conclude(measured, seed)
+
+
+def measure_answers(
+    study: StudyContext, name: str, template: str, words: str, texts: int, seed: int
+) -> Measured:
+    """log p of every class for every text, and what slices are made of."""
+    from ...tools.datasets import independent_groups, read_dataset
+
+    data = read_dataset(name)
+    data.require_classes()
+    rows = np.random.default_rng(seed).permutation(len(data))[:texts]
+    data = data.take(np.sort(rows))
+    answers = answer_words(words, data.classes)
+    if "{text}" not in template:
+        raise UsageError(f"template {template!r} given; it needs {{text}} where the text goes")
+    scores, n_cut = _score(study, data, template, answers)
+    length = np.array([len(text) for text in data.texts])
+    held = words_of_texts(data.texts)
+    columns = {f"slice {name}": np.array(values) for name, values in data.slices.items()}
+    return {
+        "scores": scores,
+        "label": data.class_numbers,
+        "classes": np.array(data.classes),
+        "group": independent_groups(data.texts, data.groups),
+        "length": np.searchsorted(np.quantile(length, [1 / 3, 2 / 3]), length),
+        "word": held.words,
+        "word_text": held.text,
+        "word_number": held.number,
+        "n_cut": np.array(n_cut),
+        **columns,
+    }
+
+
+def answer_words(words: str, classes: Sequence[str]) -> list[str]:
+    """The continuation for each class, with a space before it.
+
+    Raises:
+        UsageError: there is not one word for each class, or two are the same.
+    """
+    given = [word.strip() for word in words.split(",")] if words.strip() else list(classes)
+    if len(given) != len(classes) or len(set(given)) != len(given) or not all(given):
+        raise UsageError(
+            f"words {words!r} given; expected {len(classes)} different ones, separated by commas, "
+            f"for the classes {', '.join(classes)}"
+        )
+    return [f" {word}" for word in given]
+
+
+def _score(
+    study: StudyContext, data: LabelledTexts, template: str, answers: Sequence[str]
+) -> tuple[Float[np.ndarray, "text class"], int]:
+    n_cut, parts = 0, list[np.ndarray]()
+    for start in range(0, len(data), BATCH):
+        study.progress("texts", start, len(data))
+        batch = data.texts[start : start + BATCH]
+        scores, cut = _scores_of(study.subject, batch, template, answers)
+        parts.append(scores)
+        n_cut += cut
+    return np.concatenate(parts), n_cut
+
+
+def _scores_of(
+    subject: Subject, texts: Sequence[str], template: str, answers: Sequence[str]
+) -> tuple[Float[np.ndarray, "text class"], int]:
+    from ...tools.behaviour import continuation_probabilities
+
+    prompts = [template.replace("{text}", text) for text in texts for _ in answers]
+    scored = continuation_probabilities(
+        subject, prompts, list(answers) * len(texts), too_long="cut"
+    )
+    return scored.totals.reshape(len(texts), len(answers)), scored.n_cut // len(answers)
+
+
+class Answers(NamedTuple):
+    """What the subject answered to each text: whether rightly, at which loss and how surely."""
+
+    right: Float[np.ndarray, " text"]
+    loss: Float[np.ndarray, " text"]
+    confidence: Float[np.ndarray, " text"]
+    group: Int[np.ndarray, " text"]
+
+    def at(self, rows: Shaped[np.ndarray, " row"]) -> Answers:
+        """Those to some texts."""
+        return Answers(*(values[rows] for values in self))
+
+
+def conclude(measured: Measured, seed: int = 0) -> StudyResult:
+    """Claims on accuracy, confidence and slices; a row for each facet and slice; two figures."""
+    answers = _answers(measured)
+    columns = _columns(measured)
+    choosing, testing = _halves(answers.group, seed)
+    held = WordsOfTexts(measured["word"], measured["word_text"], measured["word_number"])
+    error = 1 - answers.right
+    slices = choose_slices(error, answers.group, columns, held, choosing, MOST_SLICES)
+    level = joint_level(2 + len(slices))
+    claims = _overall_claims(measured, answers, level, seed)
+    rows = [_row("all", "all", answers)]
+    for found in slices:
+        inside = found.members[testing]
+        claims.append(_slice_claim(found.name, answers.at(testing), inside, level, seed))
+        if inside.any():
+            rows.append(_row("failure slice", found.name, answers.at(testing[inside])))
+    for column, values in columns.items():
+        for value in np.unique(values):
+            rows.append(_row("facet", f"{column} {value}", answers.at(values == value)))
+    return StudyResult(rows, claims, _figures(rows, answers))
+
+
+def _answers(measured: Measured) -> Answers:
+    scores, label = measured["scores"], measured["label"]
+    shares = np.exp(scores - np.logaddexp.reduce(scores, axis=1, keepdims=True))
+    right = (shares.argmax(axis=1) == label) * 1.0
+    loss = -np.log(np.maximum(shares[np.arange(len(label)), label], 1e-300))
+    return Answers(right, loss, shares.max(axis=1), measured["group"])
+
+
+def _columns(measured: Measured) -> dict[str, Shaped[np.ndarray, " text"]]:
+    """The facets: label, length, and the data set's slices."""
+    columns = {
+        "label": measured["classes"][measured["label"]],
+        "length": np.array(LENGTHS)[measured["length"]],
+    }
+    own = {key: values for key, values in measured.items() if key.startswith("slice ")}
+    return columns | {key.removeprefix("slice "): values for key, values in own.items()}
+
+
+def _halves(
+    group: Int[np.ndarray, " text"], seed: int
+) -> tuple[Int[np.ndarray, " chosen"], Int[np.ndarray, " tested"]]:
+    numbers = np.unique(group)
+    first = np.random.default_rng(seed).permutation(numbers)[: len(numbers) // 2]
+    is_first = np.isin(group, first)
+    return np.flatnonzero(is_first), np.flatnonzero(~is_first)
+
+
+def _overall_claims(
+    measured: Measured, answers: Answers, level: float, seed: int
+) -> list[StudyClaim]:
+    right, confidence = answers.right, answers.confidence
+    group, n_cut = answers.group.tolist(), int(measured["n_cut"])
+    counts = np.bincount(measured["label"], minlength=len(measured["classes"]))
+    majority = float(counts.max() / counts.sum())
+    n = len(set(group))
+    note = f" ({n_cut} of {len(right)} texts were cut to the context)" if n_cut else ""
+    better = f"the subject is right more often than the most frequent class{note}"
+    surer = "the subject is more confident than it is right"
+    if n < LEAST_GROUPS:
+        why = f"({n} groups, and an interval needs {LEAST_GROUPS})"
+        return [cannot_say(f"{claim} {why}", n) for claim in (better, surer)]
+    accuracy = mean_over_groups(right, group, level=level, seed=seed)
+    excess = mean_over_groups(confidence - right, group, level=level, seed=seed)
+    return [above(better, accuracy, majority, n), above(surer, excess, 0.0, n)]
+
+
+def _slice_claim(
+    name: str, answers: Answers, inside: Shaped[np.ndarray, " text"], level: float, seed: int
+) -> StudyClaim:
+    error, group = 1 - answers.right, answers.group
+    claim = f"the subject errs more often than elsewhere: {name}"
+    n = len(np.unique(group[inside]))
+    if not inside.any() or inside.all():
+        return cannot_say(f"{claim} (an empty slice in the half that tests)", n)
+    excess = difference_over_groups(error, inside, group.tolist(), level=level, seed=seed)
+    if excess.low is None:
+        return cannot_say(f"{claim} ({n} groups, and an interval needs {LEAST_GROUPS})", n)
+    return above(claim, excess, 0.0, n)
+
+
+def calibration_error(
+    right: Float[np.ndarray, " text"], confidence: Float[np.ndarray, " text"]
+) -> float:
+    """Mean of |confidence - accuracy| over bins of confidence, weighted by their sizes."""
+    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gaps = np.bincount(place, confidence - right, BINS)
+    return float(np.abs(gaps).sum() / len(right))
+
+
+def _row(kind: str, name: str, answers: Answers) -> dict[str, Any]:
+    right, loss, confidence, group = answers
+    accuracy = mean_over_groups(right, group.tolist())
+    return {
+        "kind": kind,
+        "slice": name,
+        "texts": len(right),
+        "groups": len(np.unique(group)),
+        "accuracy": accuracy.value,
+        "low": accuracy.low,
+        "high": accuracy.high,
+        "loss": float(loss.mean()),
+        "confidence": float(confidence.mean()),
+        "calibration error": calibration_error(right, confidence),
+    }
+
+
+def _figures(rows: Sequence[Mapping[str, Any]], answers: Answers) -> list[Figure]:
+    right, confidence = answers.right, answers.confidence
+    overall, *parts = rows
+    bars = BarChart(
+        "slices",
+        "Accuracy by slice; control: all texts",
+        "accuracy",
+        [row["slice"] for row in parts],
+        [row["accuracy"] for row in parts],
+        [row["low"] for row in parts],
+        [row["high"] for row in parts],
+        [overall["accuracy"]] * len(parts),
+    )
+    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    used = [number for number in range(BINS) if (place == number).any()]
+    surety = [float(confidence[place == number].mean()) for number in used]
+    shares = [float(right[place == number].mean()) for number in used]
+    lines = [
+        PlottedLine("subject", surety, shares),
+        PlottedLine("perfect calibration", surety, surety, is_control=True),
+    ]
+    title = "Share of right answers by confidence"
+    return [bars, LinePlot("calibration", title, "confidence", "accuracy", lines)]

@@ -1,0 +1,85 @@
+"""The study of evaluation on the tiny subject, and its arithmetic against naive loops."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hubel.studies import StudyContext, find_study
+from hubel.studies.behaviour.evaluate import calibration_error
+from hubel.tools.behaviour.failure_slices import choose_slices, words_of_texts
+from hubel.tools.errors import UsageError
+from hubel.tools.subject import Subject
+from tests.support.tiny import WORDS
+
+
+def table(folder: Path, rows: int = 60) -> Path:
+    """Random words with two labels and a slice."""
+    draw, words = np.random.default_rng(0), WORDS.split()
+    lines = [f"{' '.join(draw.choice(words, 6))},{words[row % 2]},{row % 3}" for row in range(rows)]
+    path = folder / "data.csv"
+    path.write_text("text,label,third\n" + "\n".join(lines))
+    return path
+
+
+def test_a_table_is_evaluated_by_slice(tiny: Subject, tmp_path: Path) -> None:
+    options = {"data": f"{table(tmp_path)}::slices=third", "template": "{text} is", "words": ""}
+    result = find_study("evaluate")(StudyContext([tiny]), options)
+    slices = {row["slice"]: row for row in result.rows if row["kind"] != "failure slice"}
+    assert {"all", "third 0", "third 1", "third 2"} <= set(slices)
+    assert slices["all"]["texts"] == sum(slices[f"third {third}"]["texts"] for third in range(3))
+    assert not any(claim.verdict == "supported" for claim in result.claims[:1])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"words": "yes"}, "words 'yes' given; expected 2 different ones"),
+        ({"words": "yes,yes"}, "expected 2 different ones"),
+        ({"words": "", "template": "nothing"}, r"it needs \{text\} where the text goes"),
+    ],
+)
+def test_bad_options_are_one_line(
+    tiny: Subject, tmp_path: Path, options: dict[str, str], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        find_study("evaluate")(StudyContext([tiny]), {"data": str(table(tmp_path)), **options})
+
+
+def test_one_class_only_is_refused(tiny: Subject, tmp_path: Path) -> None:
+    (tmp_path / "one.csv").write_text("text,label\na b,x\nc d,x\n")
+    with pytest.raises(UsageError, match="all 2 labels are 'x'"):
+        find_study("evaluate")(StudyContext([tiny]), {"data": str(tmp_path / "one.csv")})
+
+
+def test_calibration_error_is_a_naive_loop() -> None:
+    draw = np.random.default_rng(0)
+    confidence = draw.uniform(0.1, 1.0, 500)
+    confidence[0] = 1.0
+    right = (draw.random(500) < confidence**2) * 1.0
+    total = 0.0
+    for number in range(10):
+        low, high = number / 10, (number + 1) / 10
+        chosen = [
+            i for i, c in enumerate(confidence) if low <= c < high or (c == 1.0 and number == 9)
+        ]
+        if chosen:
+            gap = np.mean(confidence[chosen]) - np.mean(right[chosen])
+            total += len(chosen) / 500 * abs(gap)
+    assert calibration_error(right, confidence) == pytest.approx(total)
+
+
+def test_a_slice_is_chosen_by_its_z_and_needs_groups() -> None:
+    texts = ["red cat"] * 30 + ["blue cat"] * 30 + ["green dog"] * 40
+    held = words_of_texts(texts)
+    assert held.words.tolist() == ["blue", "dog", "green", "red"]  # cat is in most of them
+    error = np.array([1.0] * 30 + [0.0] * 70)
+    rows = np.arange(100)
+    (first, *_) = choose_slices(error, np.arange(100), {}, held, rows, 3)
+    assert first.name == 'the word "red"'
+    shares = 1.0 - 0.0
+    spread = np.sqrt(0.3 * 0.7 * (1 / 30 + 1 / 70))
+    assert first.z == pytest.approx(shares / spread)
+    assert choose_slices(error, rows // 20, {}, held, rows, 3) == []
