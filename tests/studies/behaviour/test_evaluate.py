@@ -33,6 +33,13 @@ def test_a_table_is_evaluated_by_slice(tiny: Subject, tmp_path: Path) -> None:
     assert not any(claim.verdict == "supported" for claim in result.claims[:1])
 
 
+def test_few_texts_cannot_say(tiny: Subject, tmp_path: Path) -> None:
+    options = {"data": str(table(tmp_path, rows=4)), "template": "{text} is", "words": ""}
+    result = find_study("evaluate")(StudyContext([tiny]), options)
+    assert {claim.verdict for claim in result.claims} == {"cannot say"}
+    assert "4 groups, and an interval needs 8" in result.claims[0].claim
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
