@@ -68,6 +68,7 @@ def measure_jacobian(
     """The Jacobian of each layer, and the token ids of the documents that the lenses read."""
     import torch
 
+    from ...tools.corpus.document_starts import document_starts
     from ...tools.representation.jacobian_lens import mean_jacobian
 
     ids = document_starts(study.subject, corpus, fit + documents, length, seed)
@@ -82,31 +83,6 @@ def measure_jacobian(
         lambda done, total: study.progress("dimensions differentiated", done, total),
     )
     return {"jacobian": jacobian, "ids": np.array(ids[fit:])}
-
-
-def document_starts(
-    subject: Subject, corpus: str, count: int, length: int, seed: int
-) -> list[list[int]]:
-    """The first tokens of documents that have so many, near-duplicates left out, in random order."""
-    from ...tools.corpus import read_corpus
-    from ...tools.corpus.split import DuplicateGroups
-
-    documents = read_corpus(corpus).documents
-    order = np.random.default_rng(seed).permutation(len(documents))
-    duplicates = DuplicateGroups()
-    starts: list[list[int]] = []
-    for place in order.tolist():
-        ids = subject.tokenize(documents[place].text).ids[:length]
-        if len(ids) < length:
-            continue
-        duplicates.add(documents[place].text)
-        if len(set(duplicates.groups)) > len(starts):
-            starts.append(ids)
-        else:  # a group that is there already
-            continue
-        if len(starts) == count:
-            break
-    return starts
 
 
 def measure_readings(study: StudyContext, fitted: Measured, seed: int) -> Measured:

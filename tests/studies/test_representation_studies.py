@@ -1,0 +1,77 @@
+"""Studies of representations on the tiny subject: runs, options, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hubel.studies import StudyContext, find_study
+from hubel.tools.errors import UsageError
+from tests.support.tiny import WORDS, tiny_subject
+
+VOCABULARY = WORDS.split()
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """60 texts of 8 words, with a label that is their last word's."""
+    rng = np.random.default_rng(0)
+    rows = [" ".join(rng.choice(VOCABULARY, 7)) for _ in range(60)]
+    path = tmp_path / "texts.csv"
+    lines = [f"{text} {('cat', 'dog')[n % 2]},{n % 2},{n // 2}" for n, text in enumerate(rows)]
+    path.write_text("text,label,group\n" + "\n".join(lines))
+    return path
+
+
+@pytest.mark.parametrize("measure", ["cka", "procrustes"])
+def test_similarity_of_layers_and_of_a_subject_with_itself(table: Path, measure: str) -> None:
+    options = {"data": str(table), "measure": measure}
+    result = find_study("similarity")(StudyContext([tiny_subject()]), options)
+    assert [row["layer"] for row in result.rows] == ["embedding", "resid.0", "resid.1", "resid.2"]
+    twice = StudyContext([tiny_subject(), tiny_subject("gpt2")])
+    between = find_study("similarity-between")(twice, options)
+    assert len(between.rows) == 4
+    itself = find_study("similarity-between")(StudyContext([tiny_subject()] * 2), options)
+    assert [row["similarity"] for row in itself.rows] == pytest.approx([1] * 4, abs=1e-5)
+
+
+@pytest.mark.parametrize("colour", ["label", "prediction", "mlp.1.3"])
+def test_a_map_is_coloured_by_label_prediction_or_unit(table: Path, colour: str) -> None:
+    options = {"data": str(table), "colour": colour, "pooling": "last"}
+    result = find_study("map")(StudyContext([tiny_subject()]), options)
+    assert len(result.rows) >= 2
+    (figure,) = result.figures
+    assert len(figure.texts) == 60  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_one_colour_and_a_layer_that_is_not_there_are_refused(table: Path, tmp_path: Path) -> None:
+    one = tmp_path / "one.csv"
+    one.write_text(table.read_text().replace(",0,", ",1,"))
+    with pytest.raises(UsageError, match="all 60 texts have the colour '1'; give two kinds"):
+        find_study("map")(StudyContext([tiny_subject()]), {"data": str(one)})
+    with pytest.raises(UsageError, match="layer 7 given; tiny-llama has layers 0 to 2"):
+        find_study("map")(StudyContext([tiny_subject()]), {"data": str(table), "layer": 7})
+
+
+@pytest.mark.parametrize("kind", ["writes", "reads", "tokens"])
+def test_directions_of_all_kinds(kind: str) -> None:
+    options = {"directions": kind, "count": 20}
+    result = find_study("superposition")(StudyContext([tiny_subject()]), options)
+    assert result.rows
+    assert all(-1 <= row["cosine"] <= 1 for row in result.rows)
+
+
+def test_the_lens_and_the_context_need_long_enough_documents(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    path = tmp_path / "corpus.txt"
+    path.write_text("\n\n".join(" ".join(rng.choice(VOCABULARY, 30)) for _ in range(12)))
+    options = {"corpus": str(path), "documents": 8, "length": 16}
+    lens = find_study("lens")(StudyContext([tiny_subject()]), options | {"fit": 2})
+    assert lens.rows[-1]["jacobian"] == pytest.approx(lens.rows[-1]["logit"], abs=1e-5)
+    context = find_study("context")(StudyContext([tiny_subject()]), options)
+    assert [row["early context"] for row in context.rows] == ["own", "truncated", "replaced"]
+    for name in ("lens", "context"):
+        with pytest.raises(UsageError, match="has 0 documents of 40 tokens or more"):
+            find_study(name)(StudyContext([tiny_subject()]), options | {"length": 40})
