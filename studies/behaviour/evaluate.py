@@ -3,7 +3,7 @@
 1. Put each text into the template and compare the names of the classes as continuations. The largest
    log p is the answer; softmax over the classes is its confidence.
 2. Accuracy, loss (-log of the right class's share) and expected calibration error for all texts and
-   for each facet: label, length, and the data set's slices.
+   for each facet: label, length, the data set's slices, the answer and its confidence.
 3. Control of accuracy: always answering the most frequent class. Control of confidence: accuracy.
 4. Failure slices: half of the groups choose candidates, the other half tests them
    (`tools/behaviour/failure_slices`).
@@ -46,6 +46,7 @@ BINS = 10
 BATCH = 200
 """Texts that are scored between two signs of progress."""
 LENGTHS = ("short", "middle", "long")
+CONFIDENCES = ("low", "middle", "high")
 
 
 @study("evaluate", question="How well does the subject label these texts, and where does it fail?")
@@ -174,7 +175,7 @@ def conclude(measured: Measured, seed: int = 0) -> StudyResult:
         claims.append(_slice_claim(found.name, answers.at(testing), inside, level, seed))
         if inside.any():
             rows.append(_row("failure slice", found.name, answers.at(testing[inside])))
-    for column, values in columns.items():
+    for column, values in (columns | _outcome_columns(measured, answers)).items():
         for value in np.unique(values):
             rows.append(_row("facet", f"{column} {value}", answers.at(values == value)))
     return StudyResult(rows, claims, _figures(rows, answers))
@@ -196,6 +197,18 @@ def _columns(measured: Measured) -> dict[str, Shaped[np.ndarray, " text"]]:
     }
     own = {key: values for key, values in measured.items() if key.startswith("slice ")}
     return columns | {key.removeprefix("slice "): values for key, values in own.items()}
+
+
+def _outcome_columns(
+    measured: Measured, answers: Answers
+) -> dict[str, Shaped[np.ndarray, " text"]]:
+    """Facets that the answer decides: no failure slices, since they are known only afterwards."""
+    thirds = np.quantile(answers.confidence, [1 / 3, 2 / 3])
+    place = np.searchsorted(thirds, answers.confidence)
+    return {
+        "answer": measured["classes"][measured["scores"].argmax(axis=1)],
+        "confidence": np.array(CONFIDENCES)[place],
+    }
 
 
 def _halves(

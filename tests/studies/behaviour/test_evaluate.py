@@ -30,6 +30,9 @@ def test_a_table_is_evaluated_by_slice(tiny: Subject, tmp_path: Path) -> None:
     slices = {row["slice"]: row for row in result.rows if row["kind"] != "failure slice"}
     assert {"all", "third 0", "third 1", "third 2"} <= set(slices)
     assert slices["all"]["texts"] == sum(slices[f"third {third}"]["texts"] for third in range(3))
+    for column in ("label", "length", "answer", "confidence"):
+        own = [row["texts"] for name, row in slices.items() if name.startswith(f"{column} ")]
+        assert sum(own) == 60
     assert not any(claim.verdict == "supported" for claim in result.claims[:1])
 
 
