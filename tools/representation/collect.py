@@ -54,6 +54,7 @@ def collect(
     pooling: Pooling = "last",
     max_tokens: int = MAX_TOKENS,
     too_long: TooLong = "error",
+    fast: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Float[np.ndarray, "site text width"]:
     """The vector of each text at each site, float32; all sites must have the same width.
@@ -61,12 +62,16 @@ def collect(
     Args:
         max_tokens: of one text, and at most the subject's context.
         too_long: whether a longer text is an error, or is read from its last `max_tokens` on.
+        fast: products in bfloat16, which takes half the time on processors that have it; the values
+            differ by about a hundredth.
         progress: called with the number of texts done and to do.
 
     Raises:
         UsageError: a text has no token.
         ArgumentError: there is no text, one is too long, or the subject has no such layer.
     """
+    from torch import autocast, bfloat16
+
     for site in sites:
         if not -(site.kind == "stream") <= site.layer < subject.shape.n_layers:
             raise ArgumentError(
@@ -79,7 +84,8 @@ def collect(
     vectors: Float[np.ndarray, "site text width"] | None = None
     done = 0
     for batch in batches(tokenized):
-        read = _read(subject, batch.ids, sites)
+        with autocast(subject.device.type, dtype=bfloat16, enabled=fast):
+            read = _read(subject, batch.ids, sites)
         for number, values in zip(batch.numbers, _pooled(read, batch.texts, pooling), strict=True):
             if vectors is None:
                 vectors = np.empty((len(sites), len(distinct), values.shape[-1]), np.float32)

@@ -101,9 +101,8 @@ def probe_places(
         )
 
     results = []
-    # One thread for each fit: the products are small, and sums in another order round differently.
-    # Perceptrons take turns, since warnings are silenced for all threads at once.
-    with threadpool_limits(1), ThreadPoolExecutor(threads if kind == "linear" else 1) as pool:
+    # one thread for each fit: the products are small, and sums in another order round differently
+    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
         for result in pool.map(one, vectors):
             results.append(result)
             done += 1
@@ -142,7 +141,6 @@ def fitted(
     Args:
         inverse_penalty: C of the logistic regression.
     """
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import make_pipeline
@@ -153,13 +151,16 @@ def fitted(
         model = LogisticRegression(C=inverse_penalty, max_iter=2000)
     else:
         model = MLPClassifier((HIDDEN,), max_iter=300, random_state=seed)
-    probe = make_pipeline(StandardScaler(), model)
-    if kind == "linear":
-        return probe.fit(vectors, classes)
-    # one that has not converged is still held to texts that it never saw
+    return fit_quietly(make_pipeline(StandardScaler(), model), vectors, classes)
+
+
+def fit_quietly(model: Any, vectors: np.ndarray, classes: np.ndarray) -> Any:
+    """Fit a model of scikit-learn; one that has not converged is held to unseen texts like any other."""
+    from sklearn.exceptions import ConvergenceWarning
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return probe.fit(vectors, classes)
+        return model.fit(vectors, classes)
 
 
 def direction(model: Any) -> Float[np.ndarray, "class width"]:
