@@ -54,24 +54,40 @@ def test_random_labels_of_groups_are_read_by_a_random_split_and_not_by_the_split
 
 
 def test_all_places_together_equal_a_plain_loop() -> None:
-    group = np.repeat(np.arange(30), 4)
+    group = np.repeat(np.arange(30), 8)
     y = np.random.default_rng(0).integers(0, 3, 30)[group]
-    places = np.stack([gaussian(120, 8, seed=s) + s * 0.5 * y[:, None] for s in range(3)])
-    results = probe_places(places, y, group, n_folds=3, n_controls=2, seed=5)
+    places = np.stack([gaussian(240, 8, seed=s) + s * 0.5 * y[:, None] for s in range(3)])
+    control = control_labels(y, group, np.random.default_rng(5))
+    train, test = np.flatnonzero(group < 18), np.flatnonzero(group >= 18)
+    results = probe_places(places, y, control, train)
+    for x, result in zip(places, results, strict=True):
+        for labels, seen in ((y, result.correct), (control, result.control)):
+            scaler = StandardScaler().fit(x[train])
+            model = LogisticRegression(max_iter=2000).fit(scaler.transform(x[train]), labels[train])
+            right = model.predict(scaler.transform(x[test])) == labels[test]
+            assert np.abs(right - seen[test]).mean() < 0.02
+    accuracies = [float(result.correct[test].mean()) for result in results]
+    assert accuracies == sorted(accuracies)
+
+
+def test_the_probe_of_one_place_is_a_plain_loop_over_folds() -> None:
+    group = np.repeat(np.arange(30), 4)
+    y = np.random.default_rng(0).integers(0, 2, 30)[group]
+    x = gaussian(120, 8) + 0.7 * y[:, None].astype(np.float32)
+    result = probe(x, y, group, n_folds=3, n_controls=2, seed=5)
     random = np.random.default_rng(5)
     controls = [control_labels(y, group, random) for _ in range(2)]
-    for x, result in zip(places, results, strict=True):
-        for labels, seen in ((y, result.correct), (np.array(controls), result.control)):
-            right = np.zeros((len(np.atleast_2d(labels)), len(y)))
-            for k, line in enumerate(np.atleast_2d(labels)):
-                splitter = StratifiedGroupKFold(3, shuffle=True, random_state=5)
-                for train, test in splitter.split(x, y, group):
-                    scaler = StandardScaler().fit(x[train])
-                    model = LogisticRegression(max_iter=2000)
-                    model.fit(scaler.transform(x[train]), line[train])
-                    right[k, test] = model.predict(scaler.transform(x[test])) == line[test]
-            assert np.abs(right.mean(axis=0) - seen).mean() < 0.02
-    assert results[0].accuracy < results[1].accuracy < results[2].accuracy
+    for lines, seen in (([y], result.correct), (controls, result.control)):
+        right = np.zeros((len(lines), len(y)))
+        for k, labels in enumerate(lines):
+            for train, test in StratifiedGroupKFold(3, shuffle=True, random_state=5).split(
+                x, y, group
+            ):
+                scaler = StandardScaler().fit(x[train])
+                model = LogisticRegression(max_iter=2000)
+                model.fit(scaler.transform(x[train]), labels[train])
+                right[k, test] = model.predict(scaler.transform(x[test])) == labels[test]
+        assert np.abs(right.mean(axis=0) - seen).mean() < 0.02
 
 
 def test_folds_split_no_group_and_control_labels_are_of_groups() -> None:
