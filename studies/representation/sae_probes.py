@@ -58,9 +58,9 @@ def sae_probes(
     layer: Annotated[
         int | None, Field(ge=0, description="the stream after it; none: chosen on a pilot")
     ] = None,
-    train: Annotated[int, Field(ge=40, le=1024, description="train texts of a task")] = 512,
-    test: Annotated[int, Field(ge=40, le=2000, description="test texts of a task")] = 256,
-    max_tokens: Annotated[int, Field(ge=1, le=1024, description="read of a long text")] = 32,
+    train: Annotated[int, Field(ge=40, le=1024, description="train texts of a task")] = 256,
+    test: Annotated[int, Field(ge=40, le=2000, description="test texts of a task")] = 128,
+    max_tokens: Annotated[int, Field(ge=1, le=1024, description="read of a long text")] = 24,
     seed: int = 0,
 ) -> StudyResult:
     """Run the probing protocol of sae-probes: AUC of logistic regression on 113 binary tasks.
