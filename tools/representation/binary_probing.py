@@ -206,10 +206,12 @@ def _validation(
     from sklearn.model_selection import StratifiedGroupKFold
 
     n = len(classes)
-    if n < FEWEST_VALIDATED or len(np.unique(group)) < N_FOLDS:
-        return
     is_single = n >= SINGLE_SPLIT
-    n_folds = max(N_FOLDS, -(-n // MOST_VALIDATION)) if is_single else N_FOLDS
+    wanted = max(N_FOLDS, -(-n // MOST_VALIDATION)) if is_single else N_FOLDS
+    rarest = min(len(np.unique(group[classes == number])) for number in np.unique(classes))
+    n_folds = min(wanted, rarest)
+    if n < FEWEST_VALIDATED or n_folds < 2:
+        return
     splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
     for train, validation in splitter.split(np.zeros(n), classes, group):
         if all(len(np.unique(classes[part])) == 2 for part in (train, validation)):
