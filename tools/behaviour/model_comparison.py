@@ -104,7 +104,8 @@ def compare_layers_on_same_input(
         ids = torch.tensor([list(ids) for ids in texts[start : start + ROWS_PER_PASS]])
         inputs, own = _read_layers(first, ids)
         other = _read_layers(second, ids, inputs)[1]
-        rows, sums = list[Tensor](), list[Tensor]()
+        rows: list[Tensor] = []
+        sums: list[Tensor] = []
         for layer in range(first.shape.n_layers):
             stream, neurons = Site("stream", layer), Site("mlp", layer)
             written = own[stream][:, 1:] - inputs[layer][:, 1:]
