@@ -14,6 +14,7 @@ from .ratios import SpeedComparison, early_stop_speed, statistics_speed
 from .rows import SpeedRow
 from .run import long_run, short_run
 from .session import open_session
+from .similarity import similarity_speed
 from .tool import cold_tools
 from .verdicts import verdicts
 
@@ -34,12 +35,15 @@ def _ratios(bench: SpeedBench) -> Iterator[Row]:
     from .circuits import circuits_speed
 
     yield from statistics_speed()
+    yield similarity_speed()
     yield early_stop_speed(bench.subject)
     yield from circuits_speed(bench.subject)
 
 
 PARTS: Mapping[str, SpeedPart] = {
-    "ratios": SpeedPart("statistics, early stop and circuits over the naive way", _ratios),
+    "ratios": SpeedPart(
+        "statistics, similarity, early stop and circuits over the naive way", _ratios
+    ),
     "index": SpeedPart("an index with and without a store over the bare forward pass", index_speed),
     "tool": SpeedPart("instruments in a new process each, on an existing index", cold_tools),
     "session": SpeedPart("a session that stays open, call by call", open_session),

@@ -3,7 +3,8 @@
 1. J_l is the mean over texts and source positions t of sum_{t' >= t} d h_last(t') / d h_l(t): how the
    stream after the last layer, at this and all later tokens, changes with the stream after layer l.
 2. One backward pass per dimension of the last stream, with that dimension's cotangent at every position
-   at once, gives its row of J_l for all layers. Texts run side by side, and their rows are averaged.
+   at once, gives its row of J_l for all layers. Texts, and copies of them for further dimensions, run
+   side by side; the rows of the texts are averaged.
 3. The lens reads J_l h as if it were the last stream: final norm, unembedding. The logit lens reads h
    itself, as if the layers in between changed nothing. After the last layer J is the identity, and both
    are the model's own output.
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
     from ..subject import Subject
 
+TOKENS = 2048
+"""Of a pass. Copies of the texts carry a dimension each: passes over few tokens mostly wait."""
+
 
 def mean_jacobian(
     subject: Subject,
@@ -38,20 +42,24 @@ def mean_jacobian(
     import torch
 
     n_layers, width = subject.shape.n_layers, subject.d_model
+    copies = max(1, min(width, TOKENS // ids.numel()))
     jacobian = np.zeros((n_layers, width, width), dtype=np.float32)
     with _streams(subject) as kept, torch.enable_grad():
-        subject.model(ids.to(subject.device), use_cache=False, logits_to_keep=1)
+        subject.model(ids.repeat(copies, 1).to(subject.device), use_cache=False, logits_to_keep=1)
         streams = [kept[layer] for layer in range(n_layers)]
         last = streams[-1]
-        for row in range(width):
-            cotangent = torch.zeros_like(last)
-            cotangent[:, 1:, row] = 1
+        for start in range(0, width, copies):
+            rows = range(start, min(start + copies, width))
+            cotangent = torch.zeros_like(last).unflatten(0, (copies, len(ids)))
+            for copy, row in enumerate(rows):
+                cotangent[copy, :, 1:, row] = 1
             slopes = torch.autograd.grad(
-                last, streams, cotangent, retain_graph=True, materialize_grads=True
+                last, streams, cotangent.flatten(0, 1), retain_graph=True, materialize_grads=True
             )
             for layer, slope in enumerate(slopes):
-                jacobian[layer, row] = slope[:, 1:].float().mean(dim=(0, 1)).cpu().numpy()
-            progress(row + 1, width)
+                by_copy = slope.unflatten(0, (copies, len(ids)))[: len(rows), :, 1:]
+                jacobian[layer, rows] = by_copy.float().mean(dim=(1, 2)).cpu().numpy()
+            progress(rows.stop, width)
     return jacobian
 
 
