@@ -34,15 +34,14 @@ class AppState:
         """The run of a request's path, its store brought up to date.
 
         Raises:
-            UnknownName: there is no such run, or it is a circuit.
+            UnknownName: there is no such run, or it is a circuit or a study.
             CorruptError: its log cannot be read.
             UnavailableError: its log is being read for the first time.
         """
         run = self.catalog.run(name(request, "run"))
         if not run.is_unit_run:
-            raise UnknownName(
-                f"{run.name} is a circuit and has no list of targets; see /runs/{run.name}/circuit"
-            )
+            place = f"/runs/{run.name}" + "/circuit" * (run.kind == "circuit")
+            raise UnknownName(f"{run.name} is a {run.kind} and has no list of targets; see {place}")
         if run.problem:
             raise CorruptError(run.problem)
         if not run.is_registered():

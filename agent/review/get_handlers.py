@@ -15,6 +15,7 @@ from starlette.requests import Request
 from ...tools.errors import ArgumentError, HubelError
 from ...tools.subject.address import Unit
 from ..circuits.result import read_circuit
+from ..studies.result import read_study
 from .app_state import AppState, name
 from .holdout import worst_errors_on_holdout
 from .run_catalog import StoredRun, UnknownName
@@ -147,6 +148,14 @@ def circuit(state: AppState, request: Request, body: Any) -> Any:
         raise UnknownName(f"{run.name} holds no circuit") from None
 
 
+def study(state: AppState, request: Request, body: Any) -> Any:
+    """The result of a study's run: claims, figures and rows, as the run wrote them."""
+    run = state.catalog.run(name(request, "run"), fresh=False)
+    if run.kind != "study":
+        raise UnknownName(f"{run.name} holds no study")
+    return read_study(run.folder)
+
+
 def comparison(state: AppState, request: Request, body: Any) -> Any:
     """Two runs on the targets that both have."""
     from .compare_runs import compare
@@ -158,7 +167,7 @@ def comparison(state: AppState, request: Request, body: Any) -> Any:
     for run in (first, second):
         if not run.is_unit_run or run.problem:
             raise ArgumentError(
-                run.problem or f"{run.name} is a circuit and has no targets to compare"
+                run.problem or f"{run.name} is a {run.kind} and has no targets to compare"
             )
     offset, limit = _page(request, 100, 1000)
     return compare(first, second, query, offset, limit)

@@ -56,7 +56,7 @@ def call_instrument(state: AppState, request: Request, body: CallBody) -> Any:
     """Call any instrument; none can reach held-out text."""
     run = state.catalog.run(body.run)
     if not run.is_unit_run or run.problem:
-        raise ArgumentError(run.problem or f"{run.name} is a circuit; name a run of units")
+        raise ArgumentError(run.problem or f"{run.name} is a {run.kind}; name a run of units")
     return state.live.call(name(request, "name"), run, body)
 
 

@@ -27,6 +27,7 @@ from ...tools.files.regular_file import make_inside
 from ...tools.subject.address import Unit
 from ..circuits.result import read_circuit
 from ..runlog.layout import CIRCUIT
+from ..studies.result import read_study
 from . import token_maps
 from .inline_assets import bundle, styles
 from .json_response import plain_json
@@ -121,6 +122,8 @@ class _Report:
             store_decisions(self.run.reviews, self.run.store)
 
     def targets(self) -> list[str]:
+        if self.run.kind == "study":
+            return []
         with self.run.store.reading() as db:
             return [row[0] for row in db.execute("select target from targets order by position")]
 
@@ -134,6 +137,9 @@ class _Report:
         base = f"/api/runs/{self.run.name}"
         yield "/api/runs", {"runs": [vars(row)]}
         yield base, run_page(self.run, row, [row.notice] if row.notice else [])
+        if self.run.kind == "study":
+            yield f"{base}/study", read_study(self.run.folder)
+            return
         with self.run.store.reading() as db:
             listed = list_targets(db, TargetQuery(limit=10**9))
         yield f"{base}/targets", listed._asdict() | {"rows": with_reviews(self.run, listed.rows)}

@@ -20,13 +20,13 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from ...tools.errors import HubelError, UsageError
 from ...tools.files.regular_file import check_inside, read_regular
 from ..runlog.config import find_run, run_folders
 from ..runlog.config_file import MAX_BYTES
-from ..runlog.layout import CIRCUIT, CONFIG, EVENTS, REVIEWS, SEAL
+from ..runlog.layout import CIRCUIT, CONFIG, EVENTS, REVIEWS, SEAL, STUDY
 from ..runlog.reviews import Reviews
 from ..runlog.unreadable_run import unreadable_run
 from .store.database import Store, get_meta, set_meta
@@ -38,7 +38,8 @@ Settings = dict[str, Any]
 """A run's configuration without its targets, as the store has it."""
 READ_INLINE = 4 << 20
 """Bytes of log that are read while a request waits: about a tenth of a second."""
-_CIRCUIT_KIND = re.compile(rb'^kind = "circuit"$', re.MULTILINE)
+_OTHER_KIND = re.compile(rb'^kind = "(circuit|study)"$', re.MULTILINE)
+RunKind = Literal["units", "circuit", "study"]
 
 
 class UnknownName(HubelError):
@@ -63,15 +64,22 @@ class StoredRun:
         self._filler: subprocess.Popen[bytes] | None = None
 
     @property
-    def is_unit_run(self) -> bool:
-        """Whether the run explains units, so that it has a log; a circuit's result is in circuit.json."""
+    def kind(self) -> RunKind:
+        """What the run is about; the results of circuits and studies are files of their own."""
         config = self.folder / CONFIG
         try:
-            return not _is_circuit(config, config.stat().st_mtime_ns)
-        except FileNotFoundError:  # only a circuit's result
-            return not (self.folder / CIRCUIT).exists()
+            return _kind_of(config, config.stat().st_mtime_ns)
+        except FileNotFoundError:  # only a result
+            if (self.folder / STUDY).exists():
+                return "study"
+            return "circuit" if (self.folder / CIRCUIT).exists() else "units"
         except OSError:  # reading it as a run says what is wrong
-            return True
+            return "units"
+
+    @property
+    def is_unit_run(self) -> bool:
+        """Whether the run explains units, so that it has a log of targets."""
+        return self.kind == "units"
 
     def refresh(self) -> None:
         """Let the store read what was added to the log, now or in another process."""
@@ -174,10 +182,11 @@ def stored_settings(db: sqlite3.Connection, schema: str = "main") -> Settings | 
 
 
 @lru_cache(maxsize=4096)
-def _is_circuit(config: Path, _changed: int) -> bool:
+def _kind_of(config: Path, _changed: int) -> RunKind:
     """Look for one line only: parsing the configuration of 100,000 targets takes a second."""
     content = read_regular(config, MAX_BYTES, inside=config.parent)
-    return _CIRCUIT_KIND.search(content) is not None
+    match = _OTHER_KIND.search(content)
+    return "units" if match is None else cast(RunKind, match[1].decode())
 
 
 def _start_filling(folder: Path) -> subprocess.Popen[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Any, Literal, NamedTuple, TypedDict
 
 from ...tools.errors import HubelError
 from ..circuits.result import read_circuit
-from ..runlog.layout import CIRCUIT, EVENTS, LOCK
+from ..runlog.layout import CIRCUIT, EVENTS, LOCK, STUDY
 from ..runlog.run_subject import weights_of
 from ..runlog.unreadable_run import unreadable_run
-from .run_catalog import RunCatalog, Settings, StoredRun, stored_settings
+from ..studies.result import read_study
+from .run_catalog import RunCatalog, RunKind, Settings, StoredRun, stored_settings
 from .store.database import get_meta
 
 QUIET_S = 30.0
@@ -47,7 +49,7 @@ class RunRow:
     """One row of the list. What is not known is None, and `notice` says why."""
 
     name: str
-    kind: Literal["units", "circuit"]
+    kind: RunKind
     notice: str | None = None
     state: Literal["running", "done", "interrupted", "unreadable"] | None = None
     subject: str | None = None
@@ -73,6 +75,10 @@ class RunRow:
     verdict: str | None = None
     """Of a circuit, as its faithfulness."""
     faithfulness: float | None = None
+    study: str | None = None
+    """Its name, of a study."""
+    claims: dict[str, int] | None = None
+    """How many claims of a study have which verdict."""
 
 
 class _Setting(NamedTuple):
@@ -111,8 +117,10 @@ def _row_or_problem(run: StoredRun) -> RunRow:
 
 def run_row(run: StoredRun) -> RunRow:
     """The row of one run, without false keeps."""
-    row = RunRow(run.name, "units" if run.is_unit_run else "circuit")
-    if not run.is_unit_run:
+    row = RunRow(run.name, run.kind)
+    if row.kind == "study":
+        return study_row(run, row)
+    if row.kind == "circuit":
         return _circuit_row(run, row)
     if run.problem:
         return replace(row, state="unreadable", notice=run.problem)
@@ -171,16 +179,49 @@ def _circuit_values(folder: Path, changed_ns: int) -> dict[str, Any]:
     def text(name: str) -> str | None:
         return None if circuit.get(name) is None else str(circuit[name])
 
-    started = time.gmtime(changed_ns // 10**9)
     return {
         "state": "done",
         "subject": text("subject_title") or text("subject"),
         "corpus": text("task"),
         "explainer": text("explainer"),
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", started),
+        "started": _time(changed_ns),
         "verdict": text("verdict"),
         "faithfulness": circuit.get("faithfulness"),
     }
+
+
+# ---------------------------------------------------------------- studies
+
+
+def study_row(run: StoredRun, row: RunRow) -> RunRow:
+    """The row of a study's run, from its result."""
+    path = run.folder / STUDY
+    if not path.exists():
+        notice = f"No result yet; `hubel resume {run.name}` goes on where it stopped."
+        state = "running" if is_written(run.folder) else "interrupted"
+        return replace(row, state=state, notice=notice)
+    try:
+        return replace(row, **_study_values(run.folder, path.stat().st_mtime_ns))
+    except HubelError as error:
+        return replace(row, state="unreadable", notice=str(error))
+    except (OSError, KeyError, TypeError) as error:
+        return replace(row, state="unreadable", notice=f"{STUDY} cannot be read: {error!r}")
+
+
+@lru_cache(maxsize=256)
+def _study_values(folder: Path, changed_ns: int) -> dict[str, Any]:
+    document = read_study(folder)
+    return {
+        "state": "done",
+        "study": str(document["study"]),
+        "subject": ", ".join(map(str, document["subjects"])),
+        "started": _time(changed_ns),
+        "claims": dict(Counter(str(claim["verdict"]) for claim in document["claims"])),
+    }
+
+
+def _time(changed_ns: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(changed_ns // 10**9))
 
 
 # ---------------------------------------------------------------- whether a run is going on

@@ -58,6 +58,7 @@ ROUTES: Sequence[Operation] = (
     Operation("GET", f"{RUN}/targets", get_handlers.targets, LISTED),
     Operation("GET", f"{RUN}/search", get_handlers.search, {"q": TEXT, "in": TEXT} | PAGED),
     Operation("GET", f"{RUN}/circuit", get_handlers.circuit),
+    Operation("GET", f"{RUN}/study", get_handlers.study),
     Operation("GET", TARGET, get_handlers.one_target),
     Operation("GET", f"{TARGET}/predicted", get_handlers.predicted, {"split": SPLITS} | PAGED),
     Operation("GET", f"{TARGET}/transcript", get_handlers.transcript, PAGED),

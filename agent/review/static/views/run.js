@@ -11,6 +11,7 @@ import { change, go, here, href, path } from "../router.js";
 import { LongTable } from "../table.js";
 import { filters } from "./filters.js";
 import { progress } from "./runs.js";
+import { studyView } from "./study.js";
 
 const SORT = { key: "position", dir: "asc" };
 const FILTERS = ["layer", "site", "side", "tier", "verdict", "status", "review", "r_min", "r_max", "drop_min"];
@@ -19,6 +20,7 @@ const FALLING = ["r", "drop", "usd", "headline_r", "meaning_r", "list"]; // sort
 export async function runView({ run }, query) {
   const base = address("runs", run);
   const about = await get(base);
+  if (about.run.kind === "study" && about.run.state === "done") return studyView({ run }, query);
   const list = new Targets(run, base, about);
   const head = h("div", {});
   const hitBox = h("div", {});

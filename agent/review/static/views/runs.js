@@ -59,11 +59,11 @@ function row(run) {
   return h("tr", { class: run.state },
     h("th", { scope: "row" }, h("a", { href: href(to), data: { to } }, t(run.name)), h("span", { class: `state ${run.state}` }, run.state), run.notice ? h("p", { class: "row-notice" }, t(run.notice)) : null),
     h("td", { class: "wide-only" }, t(run.subject ?? "–"), h("small", {}, t(run.corpus ?? ""))),
-    h("td", { class: "wide-only" }, t(run.explainer ?? "–")),
-    h("td", { class: "progress-cell" }, run.kind === "circuit" ? circuit(run) : progress(run)),
+    h("td", { class: "wide-only" }, run.kind === "study" ? "study" : t(run.explainer ?? "–"), h("small", {}, t(run.study ?? ""))),
+    h("td", { class: "progress-cell" }, { circuit, study }[run.kind]?.(run) ?? progress(run)),
     h("td", { class: "num" }, run.targets ? [count(run.kept), h("small", {}, ` of ${count(run.targets)}`)] : "–"),
     h("td", { class: "num" }, number(run.mean_r?.value), h("small", {}, run.mean_r ? interval(run.mean_r.low, run.mean_r.high) : "")),
-    h("td", { class: "num wide-only" }, falseKeeps(run.false_keeps)),
+    h("td", { class: "num wide-only" }, run.kind === "units" ? falseKeeps(run.false_keeps) : "–"),
     h("td", { class: "num wide-only" }, usd(run.usd), h("small", {}, run.calls ? plural(run.calls, "call") : "no model calls")),
     h("td", { class: "num wide-only" }, time(run.started)));
 }
@@ -72,6 +72,14 @@ function row(run) {
 function circuit({ verdict: word, faithfulness: f }) {
   return h("div", { class: "progress" }, word ? verdict({ status: "done", verdict: word }) : null,
     h("small", {}, f ? `circuit, faithfulness ${number(f.value)} [${interval(f.low, f.high)}]` : "circuit"));
+}
+
+const CLAIMS = [["supported", "kept"], ["refuted", "rejected"], ["cannot say", "inconclusive"]];
+
+/** A study's claims by verdict. */
+function study({ claims }) {
+  if (!claims) return h("small", {}, "study");
+  return h("div", { class: "progress" }, CLAIMS.filter(([name]) => claims[name]).map(([name, cls]) => h("span", { class: `verdict ${cls}` }, `${count(claims[name])} ${name} `)));
 }
 
 function falseKeeps(rate) {
