@@ -15,7 +15,7 @@ Kim et al., "Interpretability Beyond Feature Attribution: Testing with Concept A
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -46,7 +46,8 @@ def concept_vector(
     spread = vectors.std(axis=0, dtype=np.float64)
     scale = np.where(spread > 0, spread, 1.0)
     if method == "regression":
-        direction = fitted(vectors, is_concept)[-1].coef_[0].astype(np.float64)
+        regression: Any = fitted(vectors, is_concept)[-1]
+        direction = regression.coef_[0].astype(np.float64)
     else:
         means = [vectors[is_concept == side].mean(axis=0, dtype=np.float64) for side in (0, 1)]
         direction = (means[1] - means[0]) / scale
