@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,3 +69,8 @@ class ConceptTable:
             ~np.isin(tokens, explore_tokens),
             None if vectors is None else (vectors[explore_tokens], vectors[tokens]),
         )
+
+    def often(self, least: int) -> ConceptTable:
+        """The concepts that hold at so many positions of explore or more."""
+        chosen = np.flatnonzero(np.diff(self.explore.indptr) >= least)
+        return replace(self, explore=self.explore[chosen], holdout=self.holdout[chosen])

@@ -1,6 +1,6 @@
 """What all columns together predict: ridge regression of many signals, the ridge chosen on a fold.
 
-One factorisation of the Gram matrix serves all signals. Some 10,000 concepts take seconds each, so
+One factorisation of the Gram matrix serves all signals. Some 5,000 concepts take seconds each, so
 that the ridge is chosen on one fold left out and not on each in turn.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-RIDGES = (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
+RIDGES = (30.0, 100.0, 300.0, 1000.0)
 """Pseudo-positions for each weight."""
 
 
@@ -50,17 +50,8 @@ def tuned_weights(
         left = gram @ weights - gram_without @ weights
         errors.append((weights * (left - 2 * left_products)).sum(axis=0))
     best = np.array(ridges)[np.argmin(errors, axis=0)]
-    return weights_by_ridge(gram, products, best), best
-
-
-def weights_by_ridge(
-    gram: Float[np.ndarray, "columns columns"],
-    products: Float[np.ndarray, "columns signals"],
-    ridges: Float[np.ndarray, " signals"],
-) -> Float[np.ndarray, "columns signals"]:
-    """Weights where each signal has a ridge of its own."""
     weights = np.zeros_like(products)
-    for ridge in np.unique(ridges):
-        alike = ridges == ridge
+    for ridge in np.unique(best):
+        alike = best == ridge
         weights[:, alike] = ridge_weights(gram, products[:, alike], float(ridge))
-    return weights
+    return weights, best
