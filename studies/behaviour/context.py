@@ -21,6 +21,7 @@ from pydantic import Field
 
 from ...evals.statistics.grouped import mean_over_groups
 from ...tools.errors import UsageError
+from ..document_starts import document_starts
 from ..figures import LinePlot, PlottedLine
 from ..registry import study
 from ..result import StudyResult
@@ -63,8 +64,6 @@ def measure_losses(
 ) -> Measured:
     """Loss in nats of late tokens: [way, document, position], the half's first token left out."""
     import torch
-
-    from ...tools.corpus.document_starts import document_starts
 
     subject = study.subject
     if length > subject.context_length:

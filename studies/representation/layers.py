@@ -25,7 +25,7 @@ from ..registry import study
 from ..result import StudyClaim, StudyResult
 from ..study_context import StudyContext
 from ..verdicts import above, cannot_say, joint_level
-from .layer_vectors import Pooling, TextCount, measure_vectors
+from .layer_vectors import Pooled, Pooling, TextCount, measure_vectors
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -70,27 +70,38 @@ def layers(
 
 
 def measure_property(
-    study: StudyContext, name: str, texts: int, pooling: str, seed: int
+    study: StudyContext, name: str, texts: int, pooling: Pooled, seed: int
 ) -> Measured:
     """What probes of each layer read of one property."""
-    from ...tools.representation.groups import label_classes, require_spread
+    from ...tools.representation.groups import (
+        control_labels,
+        group_folds,
+        label_classes,
+        require_spread,
+    )
     from ...tools.representation.probe import probe_places
 
-    measured = measure_vectors(study, name, texts, pooling, seed)  # pyright: ignore[reportArgumentType]
+    measured = measure_vectors(study, name, texts, pooling, seed)
+    vectors, group = measured["vectors"], measured["group"]
     labels = label_classes(measured["label"].tolist(), name)
-    require_spread(labels, measured["group"], 2, name)
-    probed = probe_places(
-        measured["vectors"],
-        labels.classes,
-        measured["group"],
-        seed=seed,
-        progress=lambda done, total: study.progress(f"{name}: layers probed", done, total),
-    )
-    return {
-        "correct": np.stack([layer.correct for layer in probed]),
-        "control": np.stack([layer.control for layer in probed]),
-        "group": measured["group"],
-    }
+    require_spread(labels, group, 2, name)
+    controls = control_labels(labels.classes, group, np.random.default_rng(seed))
+    correct = np.zeros(vectors.shape[:2], dtype=bool)
+    control = np.zeros(vectors.shape[:2])
+    for number, (train, test) in enumerate(group_folds(labels.classes, group, 2, seed), 1):
+        step = f"{name}: layers probed on half {number}"
+        probed = probe_places(
+            vectors,
+            labels.classes,
+            controls,
+            train,
+            seed=seed,
+            progress=lambda done, total, step=step: study.progress(step, done, total),
+        )
+        for layer, read in enumerate(probed):
+            correct[layer, test] = read.correct[test]
+            control[layer, test] = read.control[test]
+    return {"correct": correct, "control": control, "group": group}
 
 
 def conclude(read: Mapping[str, ReadProperty], seed: int = 0) -> StudyResult:
@@ -121,14 +132,20 @@ def conclude(read: Mapping[str, ReadProperty], seed: int = 0) -> StudyResult:
         for name in names
     ]
     depths = [place - 1 for place in range(len(next(iter(read.values())).correct))]
-    lines = [PlottedLine(name, depths, *_ends(draws[name].gain)) for name in names]
+    ends = [_ends(draws[name].gain) for name in names]
+    lines = [
+        PlottedLine(name, depths, gain, low, high)
+        for name, (gain, low, high) in zip(names, ends, strict=True)
+    ]
     title = "Accuracy of probes less that of control labels"
     return StudyResult(
         rows, [*readable, *order], [LinePlot("profiles", title, "layer", "gain", lines)]
     )
 
 
-def _ends(gain: Float[np.ndarray, "draw layer"]) -> tuple[Sequence[float], ...]:
+def _ends(
+    gain: Float[np.ndarray, "draw layer"],
+) -> tuple[list[float], list[float], list[float]]:
     low, high = np.quantile(gain[1:], [0.025, 0.975], axis=0)
     return gain[0].tolist(), low.tolist(), high.tolist()
 

@@ -20,6 +20,7 @@ from pydantic import Field
 
 from ...evals.statistics.grouped import mean_over_groups
 from ...tools.errors import UsageError
+from ..document_starts import document_starts
 from ..figures import LinePlot, PlottedLine
 from ..registry import study
 from ..result import StudyResult
@@ -68,7 +69,6 @@ def measure_jacobian(
     """The Jacobian of each layer, and the token ids of the documents that the lenses read."""
     import torch
 
-    from ...tools.corpus.document_starts import document_starts
     from ...tools.representation.jacobian_lens import mean_jacobian
 
     ids = document_starts(study.subject, corpus, fit + documents, length, seed)

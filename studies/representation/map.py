@@ -213,11 +213,11 @@ def _scatter(
     texts: list[str],
     method: MapMethod,
 ) -> ScatterPlot:
-    labels = ["", ""]
+    across, up = "", ""
     if explained is not None:
-        labels = [f"component {i} ({share:.0%})" for i, share in enumerate(explained, 1)]
-    x, y = (np.round(axis, 4).tolist() for axis in points.T)
-    return ScatterPlot("map", f"Texts by {method}", *labels, x, y, texts, colours)
+        across, up = (f"component {i} ({share:.0%})" for i, share in enumerate(explained, 1))
+    x, y = np.round(points, 4).T.tolist()
+    return ScatterPlot("map", f"Texts by {method}", across, up, x, y, texts, colours)
 
 
 def _purity(

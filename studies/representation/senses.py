@@ -91,7 +91,7 @@ _SENTENCES = {
 SENTENCES = tuple(
     SenseSentence(word, sense, f"{start} {word}")
     for word, senses in _SENTENCES.items()
-    for sense, start in ((sense, start) for sense in (0, 1) for start in senses[sense])
+    for sense, start in zip((0, 0, 0, 1, 1, 1), senses[0] + senses[1], strict=True)
 )
 SHUFFLES = 20
 

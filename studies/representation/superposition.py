@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
+    from ...tools.representation.interference import Overlap
     from ...tools.subject import Subject
     from ..measurements import Measured
 
@@ -120,11 +121,31 @@ def conclude(
             count,
         ),
     ]
-    strongest = np.argsort(-measured.nearest, kind="stable")
+    quantiles = np.linspace(0, 1, 101)
+    lines = [
+        PlottedLine(
+            name,
+            quantiles.tolist(),
+            np.quantile(one.nearest, quantiles).tolist(),
+            is_control=one is not measured,
+        )
+        for name, one in (
+            ("these", measured),
+            ("random", random[0]),
+            ("random, same second moments", alike[0]),
+        )
+    ]
+    title = "Largest overlap of each direction with another"
+    figure = LinePlot("overlaps", title, "share of directions", "|cosine|", lines)
+    return StudyResult(_closest_pairs(measured, names), claims, [figure])
+
+
+def _closest_pairs(measured: Overlap, names: list[str]) -> list[dict[str, object]]:
+    """The pairs that overlap most, each once."""
     rows: list[dict[str, object]] = []
-    for place in strongest.tolist():
+    for place in np.argsort(-measured.nearest, kind="stable").tolist():
         partner = int(measured.partner[place])
-        if place < partner or int(measured.partner[partner]) != place:  # a pair is listed once
+        if place < partner or int(measured.partner[partner]) != place:
             rows.append(
                 {
                     "direction": names[place],
@@ -133,17 +154,4 @@ def conclude(
                     "dimensions": float(measured.dimensions[place]),
                 }
             )
-    quantiles = np.linspace(0, 1, 101)
-    lines = [
-        PlottedLine(
-            name, quantiles.tolist(), np.quantile(one.nearest, quantiles).tolist(), **control
-        )
-        for name, one, control in (
-            ("these", measured, {}),
-            ("random", random[0], {"is_control": True}),
-            ("random, same second moments", alike[0], {"is_control": True}),
-        )
-    ]
-    title = "Largest overlap of each direction with another"
-    figure = LinePlot("overlaps", title, "share of directions", "|cosine|", lines)
-    return StudyResult(rows[:LISTED], claims, [figure])
+    return rows[:LISTED]

@@ -55,6 +55,20 @@ def test_one_colour_and_a_layer_that_is_not_there_are_refused(table: Path, tmp_p
         find_study("map")(StudyContext([tiny_subject()]), {"data": str(table), "layer": 7})
 
 
+def test_layers_read_what_the_last_word_gives_away(table: Path, tmp_path: Path) -> None:
+    options = {"properties": [str(table)], "pooling": "last"}
+    result = find_study("layers")(StudyContext([tiny_subject()]), options)
+    (row,) = result.rows
+    assert row["centre of gravity"] == pytest.approx(0, abs=0.5)
+    with pytest.raises(UsageError, match="name each data set once"):
+        find_study("layers")(StudyContext([tiny_subject()]), {"properties": ["a", "a"]})
+
+
+def test_senses_on_a_subject(table: Path) -> None:
+    result = find_study("senses")(StudyContext([tiny_subject()]), {})
+    assert result.rows[0]["across senses"] == pytest.approx(1, abs=1e-6)
+
+
 @pytest.mark.parametrize("kind", ["writes", "reads", "tokens"])
 def test_directions_of_all_kinds(kind: str) -> None:
     options = {"directions": kind, "count": 20}

@@ -38,10 +38,10 @@ def no_attention(seed: int) -> bool:
         for layer in subject.parts.layers:
             layer.attention_out.weight.zero_()  # pyright: ignore[reportCallIssue]
     without = [late_losses(subject, before, late) for before in (early, other)]
-    reads = not np.allclose(*with_attention)
+    reads = not np.allclose(with_attention[0], with_attention[1])
     result = conclude(_losses(seed, gain=0.5), seed)
     found = all(claim.verdict == "supported" for claim in result.claims)
-    return reads and bool(np.array_equal(*without)) and found
+    return reads and bool(np.array_equal(without[0], without[1])) and found
 
 
 @null("context", "losses that do not depend on the early context")

@@ -6,11 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .documents import read_corpus
-from .split import DuplicateGroups
-
 if TYPE_CHECKING:
-    from ..subject import Subject
+    from ..tools.subject import Subject
 
 
 def document_starts(
@@ -20,6 +17,9 @@ def document_starts(
 
     Of near-duplicates only the first is taken.
     """
+    from ..tools.corpus import read_corpus
+    from ..tools.corpus.split import DuplicateGroups
+
     documents = list(read_corpus(corpus).documents)
     starts: list[list[int]] = []
     duplicates = DuplicateGroups()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hubel.tools.corpus.document_starts import document_starts
+from hubel.studies.document_starts import document_starts
 from tests.support.tiny import WORDS, tiny_subject
 
 VOCABULARY = WORDS.split()
