@@ -10,6 +10,7 @@ from .directions import random_directions
 from .index import index_speed
 from .matching import matching_speed
 from .memory import peak_memory
+from .probing import probing_speed
 from .ratios import SpeedComparison, early_stop_speed, statistics_speed
 from .rows import SpeedRow
 from .run import long_run, short_run
@@ -36,6 +37,7 @@ def _ratios(bench: SpeedBench) -> Iterator[Row]:
 
     yield from statistics_speed()
     yield similarity_speed()
+    yield probing_speed()
     yield early_stop_speed(bench.subject)
     yield from circuits_speed(bench.subject)
 

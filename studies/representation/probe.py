@@ -25,7 +25,7 @@ from ..figures import LinePlot, PlottedLine
 from ..registry import study
 from ..result import StudyResult
 from ..study_context import StudyContext
-from ..verdicts import above, below
+from ..verdicts import above, below, cannot_say
 from .layer_vectors import DatasetName, Pooling, TextCount, measure_vectors
 
 if TYPE_CHECKING:
@@ -126,7 +126,9 @@ def _conclude_accuracy(
             max(majority, controls[best]),
             n,
         ),
-        above(f"{names[best]} tells more of the label than the word embedding does", gain, 0.0, n),
+        above(f"{names[best]} tells more of the label than the word embedding does", gain, 0.0, n)
+        if best
+        else cannot_say("no layer tells more of the label than the word embedding: it is best", n),
     ]
     rows = [
         {
@@ -173,7 +175,9 @@ def _conclude_code(
             min(uniform, controls[best]),
             n,
         ),
-        below(f"{names[best]} saves bits that the word embedding does not", saved, 0.0, n),
+        below(f"{names[best]} saves bits that the word embedding does not", saved, 0.0, n)
+        if best
+        else cannot_say("no layer saves more bits than the word embedding, which is best", n),
     ]
     rows = [
         {
