@@ -56,7 +56,7 @@ def centred_gram(rows: csr_matrix) -> Float[np.ndarray, "columns columns"]:
     """Centred Gram matrix of 0/1 columns, given as rows of a sparse matrix."""
     counts = np.asarray(rows.sum(axis=1)).ravel()
     gram = np.asarray((rows @ rows.T).todense())
-    gram -= np.outer(counts, counts / max(1, np.shape(rows)[1]))
+    gram -= np.outer(counts, counts / max(1, (rows.shape or (0, 0))[1]))
     return gram
 
 
