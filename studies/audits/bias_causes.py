@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 COST = 0.01
 """Nats of loss per token that a mitigation may cost: 1 % of perplexity."""
-PAIR_SETS = ("winobias", "stereoset", "crows-pairs")
 
 
 @study("bias-causes", question="Which units carry a preference for stereotypes?")
@@ -62,12 +61,10 @@ def bias_causes(
     placebo units do, and otherwise says that it cannot say. Also measures whether the other sets
     follow, and what it costs in loss on ordinary text.
     """
-    from .measure_causes import measure_causes
+    from .measure_causes import SETS, measure_causes
 
-    measured = study.measured(
-        "effects", lambda: measure_causes(study, data, units, placebos, items, seed)
-    )
-    others = [name for name in PAIR_SETS if name != data]
+    measured = measure_causes(study, data, units, placebos, items, seed)
+    others = [name for name in SETS if name != data]
     return conclude(measured, [data, *others], seed)
 
 

@@ -31,6 +31,7 @@ from .group_texts import Family
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+    from ...tools.subject import Subject
     from ..measurements import Measured
 
 SHUFFLES = 200
@@ -62,7 +63,7 @@ def fairness(
 
 def measure_sentences(study: StudyContext, family: Family) -> Measured:
     """Loss per token after the group's name, for every sentence and group."""
-    from ...tools.behaviour import continuation_probabilities, start_token
+    from ...tools.behaviour import continuation_probabilities
     from .group_texts import group_texts
 
     rows = group_texts(family)
@@ -71,7 +72,7 @@ def measure_sentences(study: StudyContext, family: Family) -> Measured:
         subject,
         [row.named for row in rows],
         [row.text[len(row.named) :] for row in rows],
-        start=start_token(subject),
+        start=_start_if_any(subject),
     )
     return {
         "figure": -scored.means,
@@ -82,7 +83,7 @@ def measure_sentences(study: StudyContext, family: Family) -> Measured:
 
 def measure_data(study: StudyContext, data: str, by: str) -> Measured:
     """Loss per token of each text of a data set."""
-    from ...tools.behaviour import start_token, text_probabilities
+    from ...tools.behaviour import text_probabilities
     from ...tools.datasets import read_dataset
 
     rows = read_dataset(data)
@@ -90,12 +91,22 @@ def measure_data(study: StudyContext, data: str, by: str) -> Measured:
         known = ", ".join(rows.slices) or "none"
         raise UsageError(f"the data set {data!r} has no slice {by!r}; it has {known}")
     subject = study.subject
-    scored = text_probabilities(subject, rows.texts, start=start_token(subject), too_long="cut")
+    scored = text_probabilities(subject, rows.texts, start=_start_if_any(subject), too_long="cut")
     return {
         "figure": -scored.means,
         "group": np.array(rows.slices[by]),
         "cluster": np.array(rows.groups or [str(place) for place in range(len(rows))]),
     }
+
+
+def _start_if_any(subject: Subject) -> int | None:
+    """The token that begins a text; without one a text is read from its second token on."""
+    from ...tools.behaviour import start_token
+
+    try:
+        return start_token(subject)
+    except UsageError:
+        return None
 
 
 def conclude(measured: Measured, seed: int = 0) -> StudyResult:

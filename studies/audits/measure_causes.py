@@ -19,15 +19,16 @@ from ...tools.bias.unit_effects import (
 )
 from ...tools.corpus import read_corpus
 from ...tools.errors import UsageError
+from ...tools.subject.address import Unit
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
     from ...tools.subject import Subject
-    from ...tools.subject.address import Unit
     from ..measurements import Measured
     from ..study_context import StudyContext
 
+SETS: tuple[BiasSetName, ...] = ("winobias", "stereoset", "crows-pairs")
 MEAN_DOCUMENTS, LOSS_DOCUMENTS, TOKENS = 60, 40, 64
 """Of lee-news: those whose tokens give the means, those whose loss is measured, tokens of each."""
 
@@ -35,33 +36,57 @@ MEAN_DOCUMENTS, LOSS_DOCUMENTS, TOKENS = 60, 40, 64
 def measure_causes(
     study: StudyContext, data: BiasSetName, n_units: int, n_placebos: int, limit: int, seed: int
 ) -> Measured:
-    """Suspects from one half of a set, and what they and placebos do to everything else."""
+    """Suspects from one half of a set, and what they and placebos do to everything else.
+
+    Each part is a measurement of its own, so that a stopped run goes on where it was.
+    """
+    suspects = study.measured("suspects", lambda: _suspects(study, data, n_units, limit, seed))
+    edits: list[RowEdit | None] = []
+
+    def all_edits() -> list[RowEdit | None]:
+        if not edits:
+            units = [Unit.parse(str(name)) for name in suspects["units"]]
+            means = unit_means(study.subject, news_texts(study.subject)[:MEAN_DOCUMENTS])
+            edits.extend(_edits(study.subject, units, means, n_placebos, seed))
+        return edits
+
+    def preferences(name: BiasSetName) -> Measured:
+        items = _pairs(study.subject, name, limit, seed)
+        if name == data:
+            _, items = items_of_half(items, seed)
+        return _preferences(study, name, items, all_edits())
+
+    measured = dict(suspects)
+    for name in SETS:
+        part = study.measured(f"preferences-{name}", lambda name=name: preferences(name))
+        measured |= {f"{name}.{column}": values for column, values in part.items()}
+    losses = study.measured(
+        "losses",
+        lambda: _losses(study, news_texts(study.subject)[MEAN_DOCUMENTS:], all_edits()),
+    )
+    return measured | {f"loss.{column}": values for column, values in losses.items()}
+
+
+def _suspects(
+    study: StudyContext, data: BiasSetName, n_units: int, limit: int, seed: int
+) -> Measured:
+    """The units that lower the preference most on the first half, by estimate."""
     subject = study.subject
-    news = news_texts(subject)
-    means = unit_means(subject, news[:MEAN_DOCUMENTS])
-    first, second = items_of_half(_pairs(subject, data, limit, seed), seed)
+    first, _ = items_of_half(_pairs(subject, data, limit, seed), seed)
     effects = estimate_effects(
         subject,
         first,
         item_weights(data, first),
-        means,
+        unit_means(subject, news_texts(subject)[:MEAN_DOCUMENTS]),
         progress=lambda done, total: study.progress("estimating effects", done, total),
     )
-    suspects = effects.ranked(n_units)
-    if not suspects:
+    units = effects.ranked(n_units)
+    if not units:
         raise UsageError(f"no unit of {subject.name} lowers the preference on {data}, by estimate")
-    held_out = {data: second}
-    for name in ("winobias", "stereoset", "crows-pairs"):
-        if name != data:
-            held_out[name] = _pairs(subject, name, limit, seed)
-    measured: dict[str, np.ndarray] = {
-        "units": np.array([str(unit) for unit in suspects]),
-        "estimate": np.array([effects.of(unit) for unit in suspects]),
+    return {
+        "units": np.array([str(unit) for unit in units]),
+        "estimate": np.array([effects.of(unit) for unit in units]),
     }
-    edits = list(_edits(subject, suspects, means, n_placebos, seed))
-    for name, items in held_out.items():
-        measured |= _preferences(study, name, items, edits)
-    return measured | _losses(study, news[MEAN_DOCUMENTS:], edits)
 
 
 def _edits(
@@ -91,11 +116,11 @@ def _preferences(
         found.append(scores[:, 0] - scores[:, 1])
         study.progress(f"preferences on {name}", done, len(edits))
     return {
-        f"{name}.before": found[0],
-        f"{name}.after": found[1],
-        f"{name}.placebo": np.stack(found[2:]),
-        f"{name}.group": np.array([item.group for item in items]),
-        f"{name}.weight": item_weights(name, items),
+        "before": found[0],
+        "after": found[1],
+        "placebo": np.stack(found[2:]),
+        "group": np.array([item.group for item in items]),
+        "weight": item_weights(name, items),
     }
 
 
@@ -130,7 +155,7 @@ def _losses(
         found.append(np.array([-values.mean() for values in score_rows(study.subject, rows, edit)]))
         study.progress("loss on news", done, len(edits))
     return {
-        "loss.before": found[0],
-        "loss.after": found[1],
-        "loss.placebo": np.stack(found[2:]),
+        "before": found[0],
+        "after": found[1],
+        "placebo": np.stack(found[2:]),
     }

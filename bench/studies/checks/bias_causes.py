@@ -14,7 +14,7 @@ SPREAD = 0.1
 """Of what a random set of units does to the preference, beside what it does to single items."""
 
 
-def _measured(seed: int, falls: tuple[float, float, float]) -> dict[str, np.ndarray]:
+def measured_with(seed: int, falls: tuple[float, float, float]) -> dict[str, np.ndarray]:
     """Runs in which the suspects lower the preference on each set by so much, and placebos by nothing."""
     rng = np.random.default_rng(seed)
     measured = {"units": np.array(["head.1.2", "mlp.3.4"]), "estimate": np.array([-0.2, -0.1])}
@@ -48,7 +48,7 @@ def _measured(seed: int, falls: tuple[float, float, float]) -> dict[str, np.ndar
     "ends the sequence",
 )
 def planted_fall(seed: int) -> bool:
-    result = conclude(_measured(seed, (0.5, 0.0, 0.5)), SETS, seed)
+    result = conclude(measured_with(seed, (0.5, 0.0, 0.5)), SETS, seed)
     held, second, third, cost = result.claims
     return (
         held.verdict == "supported"
@@ -62,4 +62,4 @@ def planted_fall(seed: int) -> bool:
 
 @null("bias-causes", "placebo units in the place of the suspects")
 def placebo_suspects(seed: int) -> StudyResult:
-    return conclude(_measured(seed, (0.0, 0.0, 0.0)), SETS, seed)
+    return conclude(measured_with(seed, (0.0, 0.0, 0.0)), SETS, seed)

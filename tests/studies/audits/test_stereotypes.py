@@ -69,8 +69,8 @@ def test_stereoset_equals_the_authors_evaluation(context: StudyContext) -> None:
             log_probs(context.subject, text).mean() for text in item.texts()
         )
         term = item.target.casefold()
-        pro[term] += stereotype > anti
-        related[term] += (stereotype > unrelated) + (anti > unrelated)
+        pro[term] += int(stereotype > anti)
+        related[term] += int(stereotype > unrelated) + int(anti > unrelated)
         total[term] += 1
     ss = np.mean([100 * pro[term] / total[term] for term in total])
     lms = np.mean([100 * related[term] / (2 * total[term]) for term in total])
