@@ -12,7 +12,7 @@ can read is erased; later layers may compute a label again from what is left.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -27,10 +27,11 @@ from .layer_vectors import DatasetName, Pooling, TextCount, chosen_texts, descri
 from .probe import Counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from jaxtyping import Float, Int
 
+    from ...evals.statistics.bootstrap import Interval
     from ...tools.representation.erasure import Eraser
     from ...tools.subject import Subject
     from ..measurements import Measured
@@ -174,33 +175,38 @@ def conclude(
             loss.shape[1],
         ),
     ]
-    rows = [
+    rows = _rows((before, after, placebo), loss.mean(axis=1).tolist(), majority)
+    return StudyResult(rows, claims, [_bars(rows, layer)])
+
+
+def _rows(
+    accuracies: Sequence[Interval], losses: Sequence[float], majority: float
+) -> list[dict[str, float | str | None]]:
+    names = ("as it is", "erased", "shuffled labels erased")
+    return [
         {
             "condition": name,
             "accuracy": accuracy.value,
             "low": accuracy.low,
             "high": accuracy.high,
             "majority": majority,
-            "loss": float(mean),
+            "loss": loss,
         }
-        for name, accuracy, mean in zip(
-            ("as it is", "erased", "shuffled labels erased"),
-            (before, after, placebo),
-            loss.mean(axis=1),
-            strict=True,
-        )
+        for name, accuracy, loss in zip(names, accuracies, losses, strict=True)
     ]
-    bars = BarChart(
+
+
+def _bars(rows: Sequence[Mapping[str, Any]], layer: int) -> BarChart:
+    return BarChart(
         "accuracy",
         f"A probe of resid.{layer} before and after erasing",
         "accuracy on unseen groups",
-        [str(row["condition"]) for row in rows],
-        [before.value, after.value, placebo.value],
-        [before.low, after.low, placebo.low],
-        [before.high, after.high, placebo.high],
-        [majority] * 3,
+        [row["condition"] for row in rows],
+        [row["accuracy"] for row in rows],
+        [row["low"] for row in rows],
+        [row["high"] for row in rows],
+        [row["majority"] for row in rows],
     )
-    return StudyResult(rows, claims, [bars])
 
 
 def _parts(
