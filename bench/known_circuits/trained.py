@@ -14,6 +14,9 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Iterator
+from copy import deepcopy
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,9 +76,13 @@ def load_trained(name: str, seed: int = 0, root: Path | None = None) -> TrainedM
     model = _untrained(task)
     model.load_state_dict(load_file(folder / "model.safetensors"))
     facts = read_sealed(folder / "training.json")
-    words = ["<start>", *(f"t{index}" for index in range(1, task.vocabulary))]
-    subject = Subject(model, word_level(words), name=f"{name}/trained/{seed}")
+    subject = _subject(task, model, f"{name}/trained/{seed}")
     return TrainedModel(task, open_circuit_model(subject), facts["accuracy"], facts["seconds"])
+
+
+def _subject(task: TrainingTask, model: GPT2LMHeadModel, name: str) -> Subject:
+    words = ["<start>", *(f"t{index}" for index in range(1, task.vocabulary))]
+    return Subject(model, word_level(words), name=name)
 
 
 def _is_whole(folder: Path) -> bool:
@@ -87,12 +94,13 @@ def _is_whole(folder: Path) -> bool:
         return False
 
 
-def _train(task: TrainingTask, seed: int, folder: Path) -> None:
+def training(task: TrainingTask, seed: int) -> Iterator[GPT2LMHeadModel]:
+    """The model before training, and after each of the task's steps: the same object each time."""
     # 1. the model
-    started = time.process_time()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = _untrained(task).train()
+        model = _untrained(task)
+    yield model
 
     # 2. training
     rng = np.random.default_rng([seed, 0])
@@ -101,12 +109,28 @@ def _train(task: TrainingTask, seed: int, folder: Path) -> None:
         optimizer, lambda step: _rate_factor(step, task.steps)
     )
     for _ in range(task.steps):
+        model.train()  # who was given it may have set it to eval
         ids, targets = map(torch.as_tensor, task.draw(rng, BATCH))
         loss = cross_entropy(model(ids).logits.flatten(0, 1), targets.flatten())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
+        yield model
+
+
+def checkpoints(name: str, every: int, until: int, seed: int = 0) -> list[Subject]:
+    """A task's model before training, and after every so many steps until one of them."""
+    task = training_task(name)
+    models = islice(training(task, seed), 0, until + 1, every)
+    return [
+        _subject(task, deepcopy(model), f"step-{step * every}") for step, model in enumerate(models)
+    ]
+
+
+def _train(task: TrainingTask, seed: int, folder: Path) -> None:
+    started = time.process_time()
+    *_, model = training(task, seed)
 
     # 3. accuracy on sequences of another seed
     accuracy, seconds = _accuracy(model.eval(), task, seed), time.process_time() - started
