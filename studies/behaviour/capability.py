@@ -4,8 +4,9 @@
 2. Accuracy: the share of prompts after which the right option is the more likely one. Chance is one
    half.
 3. Length-matched control: the same options after another prompt of the task with as many tokens (or
-   the nearest number), whose answer is another one. It keeps length, form and how common the
-   options are, and takes away the question.
+   the nearest number), of another group and whatever its answer is. It keeps length, form and how
+   common the options are, and takes away the question. A prompt chosen for another answer would ask
+   for the wrong option wherever a task has two answers, and be beaten too easily.
 4. Claims for each task: accuracy is above chance, and above the control on the same options. All
    intervals, over groups of prompts, hold together at 95 %.
 """
@@ -84,18 +85,12 @@ def measure_task(subject: Subject, task: str, n: int, seed: int) -> Measured:
 
 
 def length_matched(prompts: Sequence[ChoicePrompt], length: Sequence[int], seed: int) -> list[int]:
-    """For each prompt another one with another answer and group, the nearest in length.
-
-    Where all others have the same answer, as in a task of one answer, the group alone must differ.
-    """
+    """For each prompt another one, of another group if there is any, the nearest in length."""
     rng = np.random.default_rng(seed)
     chosen: list[int] = []
     for number, prompt in enumerate(prompts):
         others = [n for n in rng.permutation(len(prompts)).tolist() if n != number]
-        other_group = [n for n in others if prompts[n].group != prompt.group] or others
-        answer = prompt.options[prompt.answer]
-        differ = [n for n in other_group if prompts[n].options[prompts[n].answer] != answer]
-        pool = differ or other_group
+        pool = [n for n in others if prompts[n].group != prompt.group] or others
         chosen.append(min(pool, key=lambda n: abs(length[n] - length[number])) if pool else number)
     return chosen
 
