@@ -91,12 +91,10 @@ def measure_attention(subject: Subject, corpus: str, documents: int, tokens: int
 def conclude(summaries: Summaries, uniform: Mapping[str, float]) -> StudyResult:
     """The claims, a row and a point for each head."""
     means = {name: summaries[name].mean(axis=0) for name in MEASURES}
-    n_layers, n_heads = means["sink"].shape
     rows = [
         {"layer": layer, "head": head}
         | {name: round(float(means[name][layer, head]), 6) for name in MEASURES}
-        for layer in range(n_layers)
-        for head in range(n_heads)
+        for layer, head in np.ndindex(means["sink"].shape)
     ]
     return StudyResult(rows, _claims(summaries, uniform), _figures(means, uniform))
 
