@@ -193,7 +193,10 @@ def measure_task(
     sites = [EMBEDDING, Site("stream", layer)]
     embedded, vectors = _vectors(study, chosen.texts, sites, sizes)
     data = chosen.split(vectors)
-    scores = score_settings(data, seed)
+    # a seed of its own: the same shuffled labels in every task would make one control of all
+    scores = score_settings(
+        data, seed + int(hashlib.sha256(task.name.encode()).hexdigest()[:6], 16)
+    )
     lookup = score(chosen.split(embedded), "standard", len(chosen.train), seed)
     other = sae_probes_tasks().get(f"{task.name}_OOD")
     if other is not None:
