@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from ...tools.subject.address import Unit
 from . import output
@@ -69,9 +68,7 @@ class WatchOutput:
 
     def text(self, reading: TextSignals, standing: Standing | None) -> None:
         """A text that was watched, and the alarms that it raised."""
-        peaks = reading.signals[
-            np.arange(len(self.units)), np.abs(reading.signals).argmax(axis=1)
-        ].tolist()
+        peaks = [max(signals, key=abs) for signals in reading.signals.tolist()]
         strongest = {str(unit): _rounded(p) for unit, p in zip(self.units, peaks, strict=True)}
         alarms = standing.alarms if standing else []
         if self.as_json:
@@ -110,12 +107,12 @@ class WatchOutput:
             parts.append(f"the first stream that drifted is that of layer {layer}")
         output.line("; ".join(parts))
         if self.step_ms:
-            output.line(f"a step takes {np.median(self.step_ms):.1f} ms{self._overhead()}")
+            output.line(f"a step takes {median(self.step_ms):.1f} ms{self._overhead()}")
 
     def _overhead(self) -> str:
         if not self.plain_ms:
             return ""
-        plain, watched = np.median(self.plain_ms), np.median(self.step_ms)
+        plain, watched = median(self.plain_ms), median(self.step_ms)
         return (
             f", and {plain:.1f} ms when nothing is watched: {watched / plain:.3f} times as long, "
             f"{watched - plain:+.1f} ms"
@@ -131,8 +128,8 @@ class WatchOutput:
             "first_layer": watch.first_layer(),
             "threshold": _rounded(watch.test.threshold) if watch.test else None,
             "explanations": self.explanations,
-            "ms_per_step": _rounded(np.median(self.step_ms)) if self.step_ms else None,
-            "plain_ms_per_step": _rounded(np.median(self.plain_ms)) if self.plain_ms else None,
+            "ms_per_step": _rounded(median(self.step_ms)) if self.step_ms else None,
+            "plain_ms_per_step": _rounded(median(self.plain_ms)) if self.plain_ms else None,
         }
 
     def _json(self, **values: object) -> None:

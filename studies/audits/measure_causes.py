@@ -10,13 +10,6 @@ import numpy as np
 from ...tools.behaviour.sequence_probability import RowEdit, TokenRow, score_rows
 from ...tools.bias import BiasItem, items_of_half, score_items
 from ...tools.bias.load import BiasSetName, load_items
-from ...tools.bias.unit_effects import (
-    UnitMeans,
-    ablation_edit,
-    estimate_effects,
-    placebo_units,
-    unit_means,
-)
 from ...tools.corpus import read_corpus
 from ...tools.errors import UsageError
 from ...tools.subject.address import Unit
@@ -24,6 +17,7 @@ from ...tools.subject.address import Unit
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+    from ...tools.bias.unit_effects import UnitMeans
     from ...tools.subject import Subject
     from ..measurements import Measured
     from ..study_context import StudyContext
@@ -44,6 +38,8 @@ def measure_causes(
     edits: list[RowEdit | None] = []
 
     def all_edits() -> list[RowEdit | None]:
+        from ...tools.bias.unit_effects import unit_means
+
         if not edits:
             units = [Unit.parse(str(name)) for name in suspects["units"]]
             means = unit_means(study.subject, news_texts(study.subject)[:MEAN_DOCUMENTS])
@@ -71,6 +67,8 @@ def _suspects(
     study: StudyContext, data: BiasSetName, n_units: int, limit: int, seed: int
 ) -> Measured:
     """The units that lower the preference most on the first half, by estimate."""
+    from ...tools.bias.unit_effects import estimate_effects, unit_means
+
     subject = study.subject
     first, _ = items_of_half(_pairs(subject, data, limit, seed), seed)
     effects = estimate_effects(
@@ -93,6 +91,8 @@ def _edits(
     subject: Subject, suspects: Sequence[Unit], means: UnitMeans, n_placebos: int, seed: int
 ) -> Iterator[RowEdit | None]:
     """Nothing, the suspects, then the placebos."""
+    from ...tools.bias.unit_effects import ablation_edit, placebo_units
+
     yield None
     yield ablation_edit(subject, suspects, means)
     rng = np.random.default_rng(seed)

@@ -153,10 +153,11 @@ def _outcome(
     subject: Subject, ids: Int[Tensor, "1 seq"], changes: Sequence[Intervention] = ()
 ) -> Tensor:
     """The logits, or the last stream of an encoder, under some interventions."""
+    interventions = [changes] if changes else None
     if subject.bidirectional:
         last = Site("stream", subject.shape.n_layers - 1)
-        return subject.capture(ids, [last], interventions=[changes]).activations[last]
-    logits = subject.capture(ids, [], interventions=[changes], logits=True).logits
+        return subject.capture(ids, [last], interventions=interventions).activations[last]
+    logits = subject.capture(ids, [], interventions=interventions, logits=True).logits
     assert logits is not None  # requested
     return logits
 

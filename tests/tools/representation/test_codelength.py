@@ -30,7 +30,7 @@ def test_bits_are_those_of_a_naive_sender() -> None:
         p = model.predict_proba(scaler.transform(x[sent]))[np.arange(len(sent)), y[sent]]
         total -= np.log2(p).sum()
     assert abs(result.total - total) < 0.5  # the least probability
-    assert result.compression > 1.5
+    assert result.compression > 1.3  # of random labels 1
 
 
 def test_random_labels_take_a_bit_each() -> None:

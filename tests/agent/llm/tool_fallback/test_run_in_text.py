@@ -59,9 +59,9 @@ def test_an_investigation_in_words(run_model: RunModel, provider: str) -> None:
         )
         assert all("tools" not in body for body in server.bodies)
     assert result.done == 1
-    assert (target_rows(folder)[0]["explanation"], target_rows(folder)[0]["calls"]) == (
-        'Fires on "the".',
-        6,
-    )
-    assert len(RunLog(folder, writable=False).all("outcome", "mlp.0.0")) == 16
+    assert target_rows(folder)[0]["explanation"] == 'Fires on "the".'
+    log = RunLog(folder, writable=False)
+    # `calls` may be one more: a prompt that counts a multiple of 512 tokens is checked for cuts.
+    assert len(log.all("llm_call", "mlp.0.0")) == 6
+    assert len(log.all("outcome", "mlp.0.0")) == 16
     assert replay(folder).bitwise
