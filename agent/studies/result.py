@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
+import numpy as np
+
 from ...tools.errors import CorruptError, UsageError
 from ...tools.files.jsonable import jsonable
 from ...tools.files.regular_file import IrregularFileError, read_regular
@@ -52,7 +54,11 @@ class StudyDocument(TypedDict):
 
 
 def study_document(study: Study, config: StudyConfig, result: StudyResult) -> StudyDocument:
-    """What is written of a result; numbers as JSON has them."""
+    """What is written of a result; numbers as JSON has them.
+
+    Raises:
+        UsageError: a number is not finite.
+    """
     claims = [{"study": study.name, **jsonable(claim)} for claim in result.claims]
     document = {
         "format": FORMAT,
@@ -65,7 +71,21 @@ def study_document(study: Study, config: StudyConfig, result: StudyResult) -> St
         "rows": [jsonable(row) for row in result.rows],
         "figures": [jsonable(figure) for figure in result.figures],
     }
-    return cast(StudyDocument, json.loads(json.dumps(document, allow_nan=False)))
+    try:
+        text = json.dumps(document, allow_nan=False, default=_plain)
+    except ValueError as error:
+        raise UsageError(
+            f"{study.name} computed numbers that are not finite, so there is no result; try "
+            "--dtype float32, or more texts in each group"
+        ) from error
+    return cast(StudyDocument, json.loads(text))
+
+
+def _plain(value: Any) -> Any:
+    """A numpy number as Python has it."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"a study returned {value!r}, which JSON cannot hold")
 
 
 def read_study(folder: Path) -> StudyDocument:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...studies import StudyContext, find_study
-from ...tools.errors import CorruptError, UsageError
+from ...tools.errors import CorruptError, HubelError, UsageError
 from ...tools.files import atomic_file
 from ..runlog.compare_logs import differences
 from ..runlog.config import versions
@@ -69,20 +69,38 @@ def study_config(
     return StudyConfig(name, list(subjects), _without_nulls(checked), device, dtype)
 
 
-def make_study_run(folder: Path, config: StudyConfig) -> None:
+def run_study(folder: Path, config: StudyConfig, reporter: Reporter | None = None) -> StudyDocument:
+    """Make a run, or go on with the one of that name, and execute it.
+
+    A new run in which nothing could be measured, as with an unknown data set, is not kept.
+    """
+    is_new = make_study_run(folder, config)
+    try:
+        return execute_study_run(folder, reporter)
+    except HubelError:
+        if is_new and not any((folder / MEASURED).glob("*.npz")):
+            shutil.rmtree(folder)
+        raise
+
+
+def make_study_run(folder: Path, config: StudyConfig) -> bool:
     """Write the configuration of a new run; a run of that name with the same configuration is kept.
+
+    Returns:
+        Whether the run is new.
 
     Raises:
         UsageError: the run of that name has another configuration.
     """
     if not (folder / CONFIG).exists():
         replace(config, versions=versions()).save(folder)
-        return
+        return True
     if replace(StudyConfig.load(folder), versions={}) != replace(config, versions={}):
         raise UsageError(
             f"the run {folder.name} was started as something else (see its config.toml); give another "
             f"--name, or continue it as it is with `hubel resume {run_argument(folder)}`"
         )
+    return False
 
 
 def execute_study_run(

@@ -10,8 +10,9 @@ from __future__ import annotations
 import argparse
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ...runlog.layout import run_argument
 from ...runlog.progress import progress
 from .. import options, output
 from .. import parser as parsers
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 NAME = "study"
 HELP = "ask a question about a subject: probes, similarity, bias audits and more, with a verdict"
-INTERRUPTED = "stopped; nothing is lost: `hubel resume` with the run's name continues it"
 DEFAULT_SUBJECT = "smollm2-135m"
 
 
@@ -48,7 +48,6 @@ def _actions() -> dict[str, parsers.Action]:
             study.question,
             lambda parser, study=study: _add_options(parser, study),
             lambda args, study=study: _run(args, study),
-            INTERRUPTED,
         )
         for name, study in studies().items()
     }
@@ -85,7 +84,7 @@ def _add_options(parser: argparse.ArgumentParser, study: Study) -> None:
 
 
 def _run(args: argparse.Namespace, study: Study) -> int:
-    from ...studies.run import execute_study_run, make_study_run, study_config
+    from ...studies.run import run_study, study_config
 
     subjects = args.subject or [DEFAULT_SUBJECT] * (study.subjects == 1)
     config = study_config(
@@ -93,8 +92,11 @@ def _run(args: argparse.Namespace, study: Study) -> int:
     )
     name = args.name or f"{study.name}-{datetime.now():%Y%m%d-%H%M%S}"
     folder = Path(args.runs) / name
-    make_study_run(folder, config)
-    with progress(quiet=args.quiet) as reporter:
-        document: dict[str, Any] = dict(execute_study_run(folder, reporter))
+    try:
+        with progress(quiet=args.quiet) as reporter:
+            document = run_study(folder, config, reporter)
+    except KeyboardInterrupt:
+        resume = f"`hubel resume {run_argument(folder)}`"
+        raise KeyboardInterrupt(f"stopped; nothing is lost: {resume} continues it") from None
     print_study(folder, document, as_json=args.json)
     return DONE

@@ -16,6 +16,7 @@ from hubel.agent.studies.run import execute_study_run, make_study_run, replay_st
 from hubel.studies.representation import massive_dimensions
 from hubel.tools.errors import CorruptError, UsageError
 from hubel.tools.subject.subject import Subject
+from tests.tools.subject.model_folder import save_tiny
 
 NAME = "massive-dimensions"
 
@@ -26,6 +27,12 @@ def corpus(tmp_path: Path) -> Path:
     words = np.random.default_rng(0).choice(["the", "cat", "dog", "said", "Monday"], (10, 80))
     path.write_text("\n\n".join(" ".join(row) for row in words))
     return path
+
+
+@pytest.fixture
+def subject_folder(tmp_path: Path) -> Path:
+    """A tiny subject in a folder."""
+    return save_tiny(tmp_path / "subject")
 
 
 @pytest.fixture
@@ -102,7 +109,54 @@ def test_commands_list_and_refuse(capsys: pytest.CaptureFixture[str], tmp_path: 
     assert run_command_line(["study", "nonsense"]) == 2
 
 
-def test_too_short_a_corpus_says_so(run: Path, tiny: Subject, corpus: Path) -> None:
+def test_too_short_a_corpus_says_so_and_leaves_no_run(
+    tmp_path: Path, subject_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = tmp_path / "short.txt"
     corpus.write_text("the cat said\n\nthe dog said")
-    with pytest.raises(UsageError, match="has 0 documents of 64 tokens"):
-        execute_study_run(run, subjects={"tiny": tiny})
+    argv = [
+        "study",
+        NAME,
+        "--subject",
+        str(subject_folder),
+        "--corpus",
+        str(corpus),
+        "--name",
+        "short",
+    ]
+    assert run_command_line([*argv, "--runs", str(tmp_path), "-q"]) == 2
+    assert "has 0 documents of 64 tokens" in capsys.readouterr().err
+    assert not (tmp_path / "short").exists()
+
+
+def test_an_interrupted_run_says_how_it_goes_on(
+    tmp_path: Path, corpus: Path, capsys: pytest.CaptureFixture[str], subject_folder: Path
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    argv = [
+        "study",
+        NAME,
+        "--subject",
+        str(subject_folder),
+        "--corpus",
+        str(corpus),
+        "--name",
+        "stopped",
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(massive_dimensions, "conclude", interrupt)
+        assert run_command_line([*argv, "--runs", str(tmp_path), "-q"]) == 1
+    resume = f"hubel resume {tmp_path / 'stopped'}"
+    assert resume in capsys.readouterr().err
+    assert run_command_line([*resume.split()[1:], "-q"]) == 0
+    assert "largest dimension" in capsys.readouterr().out
+
+
+def test_a_result_that_is_not_finite_is_an_error(run: Path, tiny: Subject) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(massive_dimensions, "_ratio", lambda sizes: sizes.max(axis=-1) * np.nan)
+        with pytest.raises(UsageError, match="numbers that are not finite"):
+            execute_study_run(run, subjects={"tiny": tiny})
+    assert not (run / STUDY).exists()
