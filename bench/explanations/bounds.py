@@ -1,12 +1,12 @@
-"""How good could explanations by these concepts be? What a search over them cannot exceed.
+"""How good could explanations by these concepts be? The best that was found, with and without hindsight.
 
 The concepts are the search's candidates and every other form that it chose for one of the units
 (windows, conjunctions). Weights are fitted; prices, degrees and the length of a sentence are left
 out.
 
 1. *Three*: of all triples of the 300 concepts that explain most alone, the best on explore, scored
-   on holdout (`best_subset`).
-2. *Twelve*: forward selection with swaps over all concepts, the same.
+   on holdout (`best_subset`). No triple of them is left out.
+2. *Twelve*: forward selection with swaps over all concepts, the same. Another twelve may be better.
 3. Either chosen and fitted on holdout itself, with hindsight: what is honest is below. *Moved* is
    the same for the signal of other places of the text: what choosing alone brings.
 4. *All*: ridge over all concepts that hold at 20 positions (`full_ridge`), the ridge chosen over
@@ -230,29 +230,31 @@ def _tuned(
 
 def _halves(table: ConceptTable, signals: Signals, in_halves: Sequence[bool]) -> Figures:
     """Agreement on holdout of what two halves give, for some of the signals."""
-    chosen = np.flatnonzero(in_halves)
-    predicted: list[list[np.ndarray]] = []
-    twelves: list[list[np.ndarray]] = []
-    for half in (0, 1) if len(chosen) else ():
-        kept = table.half == half
-        rows = table.explore[:, kept]
-        gram = centred_gram(rows)
-        moments = [moments_of(gram, rows, signal[kept]) for signal in signals[chosen]]
-        twelves.append([best_subset(of_signal, TWELVE, RIDGE) for of_signal in moments])
-        predicted.append(
-            [
-                _predicted(table.holdout, twelve, of_signal.weights(twelve, RIDGE))
-                for of_signal, twelve in zip(moments, twelves[-1], strict=True)
-            ]
-        )
-    r = dict(
-        zip(chosen.tolist(), (pearson(*pair) for pair in zip(*predicted, strict=True)), strict=True)
-    )
-    shared = dict(
-        zip(chosen.tolist(), (_jaccard(*pair) for pair in zip(*twelves, strict=True)), strict=True)
-    )
-    numbers = range(len(signals))
-    return {"half_r_best": [*map(r.get, numbers)], "half_shared_best": [*map(shared.get, numbers)]}
+    figures: Figures = {name: [None] * len(signals) for name in ("half_r_best", "half_shared_best")}
+    chosen = np.flatnonzero(in_halves).tolist()
+    if not chosen:
+        return figures
+    first, second = (_twelve_of_half(table, half, signals[chosen]) for half in (0, 1))
+    for number, one, other in zip(chosen, first, second, strict=True):
+        predicted = [_predicted(table.holdout, *twelve) for twelve in (one, other)]
+        figures["half_r_best"][number] = pearson(*predicted)
+        figures["half_shared_best"][number] = _jaccard(one[0], other[0])
+    return figures
+
+
+def _twelve_of_half(
+    table: ConceptTable, half: int, signals: Signals
+) -> list[tuple[Int[np.ndarray, " chosen"], Float[np.ndarray, " chosen"]]]:
+    """Twelve concepts with their weights for each signal, from half of the explore documents."""
+    kept = table.half == half
+    rows = table.explore[:, kept]
+    gram = centred_gram(rows)
+    found: list[tuple[np.ndarray, np.ndarray]] = []
+    for signal in signals:
+        moments = moments_of(gram, rows, signal[kept])
+        twelve = best_subset(moments, TWELVE, RIDGE)
+        found.append((twelve, moments.weights(twelve, RIDGE)))
+    return found
 
 
 def _jaccard(first: np.ndarray, second: np.ndarray) -> float:

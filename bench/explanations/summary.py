@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -56,12 +55,12 @@ def _line(
         "targets": len(rows),
         **figures,
         "r_minus_list": mean([row.figures["over_list"] for row in rows]),
-        "half_r": mean(map(attrgetter("half_r"), rows)),
-        "half_shared": mean(map(attrgetter("half_shared"), rows)),
+        "half_r": mean([row.half_r for row in rows]),
+        "half_shared": mean([row.half_shared for row in rows]),
         "kept": len(kept),
         "kept_below_list": len(below_list),
-        "tiers": dict(zip(TIERS, map(tiers.__getitem__, TIERS), strict=True)),
-        "seconds": mean(map(attrgetter("seconds"), rows)),
+        "tiers": {tier: tiers[tier] for tier in TIERS},
+        "seconds": mean([row.seconds for row in rows]),
     }
 
 
