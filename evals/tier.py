@@ -27,7 +27,7 @@ Tier = Literal["clear", "composite", "list", "diffuse"]
 
 CLEAR_STRENGTH = 1.3
 """Strength (``scorers.strength``) from which an explanation can be clear. It tells neurons from
-rotated directions best: with the two floors below, 43 % of 200 neurons and 12 % of 100 directions are
+rotated directions best: with the two floors below, 47 % of 200 neurons and 10 % of 100 directions are
 clear (docs/design/tiers.md)."""
 CLEAR_HEADLINE = 0.15
 """r@3 from which it can be clear: below, the headline predicts nearly nothing."""
