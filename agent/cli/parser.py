@@ -15,6 +15,8 @@ from typing import NamedTuple, NoReturn
 from ...tools.errors import UsageError
 from . import options
 
+SHOWN_OWNERS = 2
+"""Actions that a message names as those an option belongs to."""
 FROM_THE_START = "stopped; the same command starts from the beginning"
 
 
@@ -101,8 +103,11 @@ class Parser(argparse.ArgumentParser):
         owners = [
             f"`{parser.prog}`" for parser in actions.values() if option in parser.option_names()
         ]
+        if (more := len(owners) - SHOWN_OWNERS) > 0:
+            owners[SHOWN_OWNERS:] = [f"{more} other{'s' * (more > 1)}"]
         if owners:
-            chosen.error(f"{option} belongs to {' and '.join(owners)}, not to `{chosen.prog}`")
+            named = " and ".join(filter(None, (", ".join(owners[:-1]), owners[-1])))
+            chosen.error(f"{option} belongs to {named}, not to `{chosen.prog}`")
         suggestion = closest(option, chosen.option_names())
         chosen.error(f"unknown argument {argument!r}{suggestion}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -160,3 +161,11 @@ def test_a_result_that_is_not_finite_is_an_error(run: Path, tiny: Subject) -> No
         with pytest.raises(UsageError, match="numbers that are not finite"):
             execute_study_run(run, subjects={"tiny": tiny})
     assert not (run / STUDY).exists()
+
+
+def test_an_option_of_many_other_studies_names_a_few(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(["study", NAME, "--data", "x"]) == 2
+    message = capsys.readouterr().err
+    assert re.search(
+        r"--data belongs to `hubel study \S+`, `hubel study \S+` and \d+ others, not to", message
+    )
