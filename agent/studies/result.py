@@ -9,8 +9,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
-import numpy as np
-
 from ...tools.errors import CorruptError, UsageError
 from ...tools.files.jsonable import jsonable
 from ...tools.files.regular_file import IrregularFileError, read_regular
@@ -83,6 +81,8 @@ def study_document(study: Study, config: StudyConfig, result: StudyResult) -> St
 
 def _plain(value: Any) -> Any:
     """A numpy number as Python has it."""
+    import numpy as np  # here, since reading a result needs none and `--help` loads this module
+
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"a study returned {value!r}, which JSON cannot hold")
