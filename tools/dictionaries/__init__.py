@@ -1,0 +1,5 @@
+"""Dictionaries: sparse autoencoders and transcoders, read from the files of any tool that writes them.
+
+dictionary      what a dictionary is: encode, decode
+activations     the functions that make a latent's activation of its pre-activation
+"""

@@ -1,0 +1,176 @@
+"""A dictionary of a subject's vectors: a sparse autoencoder or a transcoder.
+
+1. Normalise the vector at the place that the dictionary reads, and subtract the decoder's bias where
+   the dictionary does so.
+2. Pre-activations are its products with the encoder's columns, plus a bias; the activation function
+   makes most of them 0.
+3. The reconstruction is the sum of the decoder's rows, each times its latent's activation, plus a
+   bias, plus the skip connection of the input; then the normalisation is undone. An autoencoder
+   reconstructs the vector that it read; a transcoder what the MLP makes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Literal, NamedTuple, Self, cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .activations import Activation, Gated, JumpRelu, TopK
+
+Hook = Literal["stream", "mid", "attn_out", "z", "mlp_in", "mlp", "mlp_out"]
+"""Where vectors are: the residual stream after the layer or between attention and MLP, attention's
+output or what its projection reads, the MLP's normed input, its neurons, its output."""
+Normalisation = Literal["none", "layer_norm", "constant_norm"]
+_EPSILON = 1e-5
+
+
+class Place(NamedTuple):
+    """A point of the forward pass; layer -1 of "stream" is the embedding."""
+
+    hook: Hook
+    layer: int
+
+    def __str__(self) -> str:
+        return f"{self.hook}.{self.layer}"
+
+
+class Scale(NamedTuple):
+    """What normalised an input; the reconstruction is multiplied and shifted back by it."""
+
+    factor: Float[Tensor, "*rows 1"]
+    shift: Float[Tensor, "*rows 1"]
+
+
+@dataclass(frozen=True)
+class Dictionary:
+    """A dictionary, with its tensors in float32.
+
+    Attributes:
+        name: as in `sae.NAME.4512`.
+        reads: where its input is; `writes`: where its reconstruction belongs (the same place for an
+            autoencoder).
+        encoder: one column for each latent; for `Gated`, of the gate.
+        encoder_bias: zeros for `Gated`, which has its own.
+        decoder: one row for each latent.
+        subtracts_bias: whether the decoder's bias is subtracted from the input.
+        skip: what the input adds to the reconstruction, for skip transcoders.
+        model: the name of the model that its file states; "" if it states none.
+        sha256: of the files that it was read from; "" if it was made here.
+        source: folder, file or hub name that it was read from.
+    """
+
+    name: str
+    reads: Place
+    writes: Place
+    encoder: Float[Tensor, "d_in latent"]
+    encoder_bias: Float[Tensor, " latent"]
+    decoder: Float[Tensor, "latent d_out"]
+    decoder_bias: Float[Tensor, " d_out"]
+    activation: Activation
+    subtracts_bias: bool = True
+    normalisation: Normalisation = "none"
+    skip: Float[Tensor, "d_out d_in"] | None = None
+    model: str = ""
+    sha256: str = ""
+    source: str = ""
+
+    @property
+    def n_latents(self) -> int:
+        """Number of latents."""
+        return self.encoder.shape[1]
+
+    @property
+    def is_transcoder(self) -> bool:
+        """Whether it reconstructs another vector than it reads."""
+        return self.reads != self.writes
+
+    @cached_property
+    def is_pointwise(self) -> bool:
+        """Whether each latent is a function of its own pre-activation, as all are but those of `TopK`."""
+        return not isinstance(self.activation, TopK)
+
+    def encode(
+        self, vectors: Float[Tensor, "*rows d_in"], latents: slice | Sequence[int] | None = None
+    ) -> Float[Tensor, "*rows latent"]:
+        """Activations of all latents, or of some of them."""
+        centred = self._centred(self.normalised(vectors)[0])
+        if latents is not None and self.is_pointwise:
+            return self._pointwise(centred, latents)
+        all_latents = (
+            self._pointwise(centred, slice(None)) if self.is_pointwise else self._top_k(centred)
+        )
+        return all_latents if latents is None else all_latents[..., latents]
+
+    def decode(
+        self,
+        activations: Float[Tensor, "*rows latent"],
+        vectors: Float[Tensor, "*rows d_in"],
+    ) -> Float[Tensor, "*rows d_out"]:
+        """The reconstruction.
+
+        Args:
+            vectors: the input, whose scale is put back and which a skip connection adds.
+        """
+        normalised, scale = self.normalised(vectors)
+        decoded = activations @ self.decoder + self.decoder_bias
+        if self.skip is not None:
+            decoded = decoded + normalised @ self.skip.T
+        return decoded if scale is None else decoded * scale.factor + scale.shift
+
+    def reconstruct(self, vectors: Float[Tensor, "*rows d_in"]) -> Float[Tensor, "*rows d_out"]:
+        """`decode` of `encode`."""
+        return self.decode(self.encode(vectors), vectors)
+
+    def normalised(
+        self, vectors: Float[Tensor, "*rows d_in"]
+    ) -> tuple[Float[Tensor, "*rows d_in"], Scale | None]:
+        """The input as the encoder sees it, and what undoes this."""
+        values = vectors.float()
+        if self.normalisation == "none":
+            return values, None
+        if self.normalisation == "constant_norm":
+            factor = values.norm(dim=-1, keepdim=True) / values.shape[-1] ** 0.5
+            return values / factor, Scale(factor, torch.zeros_like(factor))
+        mean = values.mean(dim=-1, keepdim=True)
+        deviation = values.std(dim=-1, keepdim=True)  # of a sample, as SAELens has it
+        return (values - mean) / (deviation + _EPSILON), Scale(deviation, mean)
+
+    def to(self, device: torch.device) -> Self:
+        """The same dictionary on a device."""
+
+        def moved(value: object) -> object:
+            return value.to(device) if isinstance(value, Tensor) else value
+
+        own = {field.name: moved(getattr(self, field.name)) for field in fields(self)}
+        inner = {f.name: moved(getattr(self.activation, f.name)) for f in fields(self.activation)}
+        return replace(self, **own | {"activation": replace(self.activation, **inner)})
+
+    def _centred(self, values: Float[Tensor, "*rows d_in"]) -> Float[Tensor, "*rows d_in"]:
+        return values - self.decoder_bias if self.subtracts_bias else values
+
+    def _pointwise(
+        self, centred: Float[Tensor, "*rows d_in"], latents: slice | Sequence[int]
+    ) -> Float[Tensor, "*rows latent"]:
+        activation = self.activation
+        product = centred @ self.encoder[:, latents]
+        if isinstance(activation, Gated):
+            gate = product + activation.gate_bias[latents]
+            magnitude = product * activation.log_scale[latents].exp()
+            return (gate > 0) * torch.relu(magnitude + activation.magnitude_bias[latents])
+        pre = product + self.encoder_bias[latents]
+        if isinstance(activation, JumpRelu):
+            return torch.relu(pre) * (pre > activation.threshold[latents])
+        return torch.relu(pre)
+
+    def _top_k(self, centred: Float[Tensor, "*rows d_in"]) -> Float[Tensor, "*rows latent"]:
+        activation = cast(TopK, self.activation)
+        pre = centred @ self.encoder + self.encoder_bias
+        if activation.decoder_norms is not None:
+            pre = pre * activation.decoder_norms
+        top = pre.topk(min(activation.k, pre.shape[-1]), dim=-1)
+        return torch.zeros_like(pre).scatter(-1, top.indices, top.values.relu())
