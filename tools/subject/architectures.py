@@ -33,7 +33,7 @@ class EncoderParts:
         attention_norm, mlp_norm: those two norms, relative to a layer.
         heads: pattern of the names of tensors outside the layers that are not loaded: poolers and
             the heads of training tasks, which hold no units.
-        pooler: whether the class makes a pooler unless it is told not to.
+        pooler: whether transformers' class makes a pooler by default.
         reserved_positions: positions of the table that no token gets.
     """
 
@@ -59,7 +59,7 @@ class Architecture:
         norm: how a norm scales: by weight, by 1 + weight, or by weight after subtracting the mean.
         computed: pattern of the names of tensors that old files hold although the model computes
             them, such as causal masks.
-        encoder: what an encoder has besides; None for a decoder.
+        encoder: the additional parts of an encoder; None for a decoder.
     """
 
     model_type: str
@@ -80,7 +80,7 @@ class Architecture:
 
     @property
     def normalises_writes(self) -> bool:
-        """Whether the MLP's output goes through a norm of its own before it is added."""
+        """Whether the MLP's output goes through a separate norm before it is added."""
         return self.encoder is None and self.mlp_write != self.mlp
 
 
@@ -153,8 +153,9 @@ _TABLE = (
         model_type="electra",
         encoder=EncoderParts(heads=r"^(?:discriminator|generator)_|^generator\.", pooler=False),
     ),
-    Architecture(
-        "distilbert",
+    replace(
+        _BERT,
+        model_type="distilbert",
         layers="transformer.layer",
         attention_out="attention.out_lin",
         attention_write="attention.out_lin",
@@ -163,9 +164,6 @@ _TABLE = (
         activation="ffn.activation",
         mlp_down="ffn.lin2",
         mlp_write="ffn.lin2",
-        final_norm="",
-        norm="layer",
-        computed=r"\bposition_ids$",
         encoder=EncoderParts("sa_layer_norm", "output_layer_norm", r"^vocab_", pooler=False),
     ),
 )
