@@ -1,4 +1,4 @@
-"""What `hubel watch` writes: a line for each step or text, the alarms, and the sum of it all."""
+"""What `hubel watch` writes: a line for each step or text, the alarms, and the summary."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class WatchOutput:
         if self.as_json:
             return
         test = self.watch.test
-        against = "no baseline, so that nothing can alarm"
+        against = "no baseline, so nothing can alarm"
         if test is not None:
             against = f"an alarm needs {test.threshold:.1f} nats of evidence in one channel"
         units = output.count(len(self.units), "unit")
@@ -91,7 +91,7 @@ class WatchOutput:
             output.line(f"ALARM at text {self.watch.texts}: {channel} {_direction(rises)}")
 
     def end(self) -> None:
-        """The sum of it all."""
+        """The summary."""
         if self.as_json:
             output.json_line({"summary": self._summary()})
             return

@@ -5,8 +5,8 @@
     stream.5 length  mean log length of the residual stream after the layer
     surprisal        mean of -log p of each token, nats
 
-A change of weights shows in the stream from its layer on, whether or not a watched unit lies behind
-it; so the first layer whose length alarms says where to look. Position 0 is left out everywhere.
+A change of weights shows in the stream from its layer on, whether or not a later unit is watched; so
+the first layer whose length alarms says where to look. Position 0 is left out everywhere.
 """
 
 from __future__ import annotations

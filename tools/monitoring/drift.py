@@ -7,7 +7,7 @@
    (scores that fall), by multiplying a stake with k p^(k-1) for each k of `EXPONENTS`. The expected
    factor is 1, so that the capital is a martingale.
 3. Drift may begin late. At text t the share 1 / (t (t + 1)) of the first capital is staked and from
-   then on stays in its bets; 1 / (t + 1) is still in the pocket. A drift that begins at text t thus
+   then on stays in its bets; 1 / (t + 1) is still in the pocket. So a drift that begins at text t
    costs log(t^2) nats of evidence, and no stretch of calm can ruin the gambler.
 4. By Ville's inequality the capital ever reaches c with probability 1 / c at most. With K channels an
    alarm is raised at K / alpha (Bonferroni): the chance of any false alarm, over a stream of any
@@ -31,7 +31,7 @@ from ..errors import UsageError
 EXPONENTS = (0.2, 0.5)
 """A small exponent earns most from extreme scores, a larger one from many that are a little off."""
 FEWEST_BASELINE = 20
-"""Texts. The test would hold with fewer, but p cannot be below 1 / (n + 1), so that nothing alarms."""
+"""Texts. The test is valid with fewer, but p cannot be below 1 / (n + 1), so nothing would alarm."""
 FALSE_ALARMS = 0.01
 
 

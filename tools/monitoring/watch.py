@@ -24,7 +24,7 @@ class NamedAlarm(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """Where the test stands after a text.
+    """The state of the test after a text.
 
     Attributes:
         evidence: of the channel with the most, nats; `channel`: which.
@@ -80,7 +80,7 @@ class Watch:
         return ids[:most]
 
     def steps(self, ids: list[int], seed: int = 0) -> Iterator[WrittenToken]:
-        """Continue a text; the seed is of its own draw, so that equal prompts differ."""
+        """Continue a text; each text adds its number to the seed, so that equal prompts differ."""
         settings = self.settings
         sampling = Sampling(settings.new_tokens, settings.temperature, seed + self.texts)
         return self.reader.write(ids, sampling)

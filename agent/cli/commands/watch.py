@@ -103,7 +103,9 @@ def run(args: argparse.Namespace) -> int:
         watch.baseline().write(args.save_baseline)
         output.note(f"{args.save_baseline}: a baseline of {watch.texts} texts")
     if interrupted:
-        raise KeyboardInterrupt(f"stopped after {watch.texts} texts; the next watch starts afresh")
+        raise KeyboardInterrupt(
+            f"stopped after {watch.texts} texts; the next watch starts from the beginning"
+        )
     return FAILED if watch.alarms else DONE
 
 
