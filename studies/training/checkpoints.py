@@ -30,8 +30,9 @@ def measure_checkpoint(
     """Losses of texts and of both copies of each repeated row, and each head's attention on them.
 
     Raises:
-        UsageError: the corpus has too few documents.
+        UsageError: the corpus has too few documents, or the subject is an encoder.
     """
+    subject.require_decoder("a trajectory")
     ids = repeated_rows(subject, rows, seed)
     measured = measure_rows(subject, ids, *copies(ids))
     loss = text_losses(subject, corpus, documents) if corpus else measured["second"]
@@ -47,8 +48,8 @@ def measure_rows(
     """Losses of the tokens after some positions of each row, and each head's attention.
 
     Args:
-        first: positions after which nothing foretells the next token; `second`: after which the
-            context does.
+        first: positions whose next token cannot be predicted; `second`: whose next token the
+            context repeats.
     """
     from ...tools.circuits.attention import attention_patterns, head_kinds
 
@@ -106,7 +107,7 @@ def repeated_rows(subject: Subject, rows: int, seed: int) -> Int[Tensor, "row tw
 def copies(ids: Int[Tensor, "row twice_length"]) -> tuple[list[int], list[int]]:
     """Positions whose next token is in the first copy, and in the second.
 
-    The first token of the second copy is in neither: nothing foretells it, and yet it is repeated.
+    The first token of the second copy is in neither: it is a repeat that cannot be predicted.
     """
     half = ids.shape[1] // 2
     return list(range(half - 1)), list(range(half, 2 * half - 1))
@@ -131,8 +132,8 @@ def text_losses(subject: Subject, corpus: str, documents: int) -> Float[np.ndarr
         if len(losses) == documents:
             return np.array(losses)
     raise UsageError(
-        f"{corpus} has {len(losses)} documents of {LEAST_LEN} tokens or more, and {documents} are "
-        "asked for; give more text, or fewer --documents"
+        f"{corpus} has {len(losses)} documents of {LEAST_LEN} tokens or more, and --documents is "
+        f"{documents}; give more text, or fewer --documents"
     )
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from pydantic import Field
 
 from ...evals.statistics.bootstrap import bootstrap
+from ...tools.errors import UsageError
 from ..figures import BarChart
 from ..registry import study
 from ..result import StudyResult
@@ -60,21 +61,31 @@ def diagnose(
 def measure_blocks(
     study: StudyContext, subject: Subject, task: str, prompts: int, seed: int
 ) -> Measured:
-    """Logit differences by prompt: intact, and without each block."""
+    """Logit differences by prompt: intact, and without each block.
+
+    Raises:
+        UsageError: the subject is an encoder, or the task has too few prompts that suit it.
+    """
     from ...tools.circuits.tasks import find_task
     from ...tools.circuits.tasks.prepared import lexicon, prepare
     from ...tools.circuits.tasks.task import draw_examples
 
-    found = find_task(task)
-    examples = draw_examples(found, "discovery", seed, lexicon(subject))
-    batches = [batch.pairs for batch in prepare(subject, found, examples, prompts).batches]
-    return measure_batches(study, subject, batches)
+    subject.require_decoder("a diagnosis")
+    circuit_task = find_task(task)
+    examples = draw_examples(circuit_task, "discovery", seed, lexicon(subject))
+    prepared = prepare(subject, circuit_task, examples, prompts)
+    if len(prepared) < LEAST_PROMPTS:
+        raise UsageError(
+            f"{task} has {len(prepared)} prompts that suit {subject.name}; a diagnosis needs "
+            f"{LEAST_PROMPTS}: give more of them, or another --task"
+        )
+    return measure_batches(study, subject, [batch.pairs for batch in prepared.batches])
 
 
 def measure_batches(
     study: StudyContext, subject: Subject, batches: Sequence[PromptPairs]
 ) -> Measured:
-    """The same of prompts that are there already."""
+    """The same for prompts that are tokenized already."""
     from ...tools.circuits.mean_ablation import all_blocks, differences_without, mean_writes
 
     means, blocks = mean_writes(subject, batches), all_blocks(subject)
@@ -122,9 +133,8 @@ def conclude(
         [float(row["gain"]) for row in ranked],
     )
     if not wrong:
-        return StudyResult(
-            rows, [cannot_say("an answer goes wrong (none does)", len(chooses))], [chart]
-        )
+        unknown = cannot_say(f"{claim} (the half that chooses it has no wrong answer)", len(tests))
+        return StudyResult(rows, [unknown], [chart])
     held_out = gain[chosen, tests]
     control = float(np.delete(gain[:, tests], chosen, axis=0).mean()) if len(blocks) > 1 else 0.0
     sums = np.stack([held_out, np.ones_like(held_out)], axis=1)

@@ -51,8 +51,9 @@ class UnitReader:
         """Prepare to read.
 
         Raises:
-            UsageError: the subject has no such unit.
+            UsageError: the subject has no such unit, or is an encoder.
         """
+        subject.require_decoder("a watch")
         self.subject, self.units = subject, list(units)
         self._columns = [subject.shape.column(unit) for unit in self.units]
         self.strings = subject.token_strings()
@@ -108,12 +109,10 @@ class UnitReader:
 
     def reading_of(self, steps: Sequence[WrittenToken]) -> TextSignals:
         """The new tokens as a text that was read."""
-        return TextSignals(
-            [step.token for step in steps],
-            np.stack([step.signals for step in steps], axis=1),
-            np.stack([step.lengths for step in steps], axis=1),
-            np.array([step.surprisal for step in steps]),
-        )
+        tokens = [step.token for step in steps]
+        signals = np.stack([step.signals for step in steps], axis=1)
+        lengths = np.stack([step.lengths for step in steps], axis=1)
+        return TextSignals(tokens, signals, lengths, np.array([step.surprisal for step in steps]))
 
     def _check_can_write(self, ids: Sequence[int], sampling: Sampling) -> None:
         subject, wanted = self.subject, len(ids) + sampling.new_tokens
@@ -147,13 +146,11 @@ class UnitReader:
             for layer in layers:
                 hooks.on_output(layer.whole, lambda value: lengths.append(_log_length(value[0])))
             logits = plain_step(self.subject, cache, torch.tensor([[token]]))
+        signals: dict[Site, Tensor] = {}
         with torch.inference_mode():
-            signals = {
-                unit.place: self.subject.units_of(unit.place, raw[unit.place.raw])[
-                    0, :, self._columns_at(unit.place)
-                ].float()
-                for unit in self.units
-            }
+            for place in {unit.place for unit in self.units}:
+                values = self.subject.units_of(place, raw[place.raw])
+                signals[place] = values[0, :, self._columns_at(place)].float()
             return self._in_order(signals)[:, 0], torch.cat(lengths).cpu().numpy(), logits
 
     def _columns_at(self, site: Site) -> list[int]:

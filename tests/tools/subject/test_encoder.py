@@ -10,6 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from hubel.agent.cli.main import run_command_line
+from hubel.studies import StudyContext
+from hubel.studies.training.checkpoints import measure_checkpoint
+from hubel.studies.training.diagnose import measure_blocks
 from hubel.tools.abstraction.interchange import check_place
 from hubel.tools.attribution.target import Activation, _check
 from hubel.tools.circuits.circuit_model import CircuitModel
@@ -17,6 +21,7 @@ from hubel.tools.corpus import Corpus
 from hubel.tools.errors import HubelError, UsageError
 from hubel.tools.index import build_index
 from hubel.tools.instruments import InstrumentContext, call
+from hubel.tools.monitoring.reader import UnitReader
 from hubel.tools.subject import Intervention, Site, Unit, load_subject, subject_shape
 from hubel.tools.subject.attention import attention_patterns
 from hubel.tools.subject.encoder import Encoder
@@ -186,6 +191,10 @@ ASKED: dict[str, Callable[[Encoder, Path], Any]] = {
     "circuits": lambda subject, _: CircuitModel(subject),
     "logits": lambda subject, _: subject.capture(padded(subject), [], logits=True),
     "unembedding": lambda subject, _: subject.logits_of(torch.zeros(16)),
+    "final vectors": lambda subject, _: subject.logits_from(torch.zeros(1, 16)),
+    "watch": lambda subject, _: UnitReader(subject, [Unit("mlp", 1, 1)]),
+    "trajectory": lambda subject, _: measure_checkpoint(subject, "", 8, 16, 0),
+    "diagnosis": lambda subject, _: measure_blocks(StudyContext(), subject, "sva", 20, 0),
     "vocabulary": lambda subject, _: subject.n_vocabulary,
     "index": lambda subject, path: build_index(subject, Corpus("x", "x", "0", _NONE), path / "i"),
     "attribution": lambda subject, _: _check(subject, Activation(Unit("mlp", 1, 1))),
@@ -201,12 +210,22 @@ ASKED: dict[str, Callable[[Encoder, Path], Any]] = {
 
 @pytest.mark.parametrize("what", ASKED)
 def test_what_needs_next_tokens_refuses_an_encoder_in_one_line(what: str, tmp_path: Path) -> None:
+    subject = tiny_encoder()
     with pytest.raises(HubelError) as error:
-        ASKED[what](tiny_encoder(), tmp_path)
+        ASKED[what](subject, tmp_path)
     message = str(error.value)
-    assert "is an encoder" in message
+    assert f"{subject.name!r} is an encoder" in message
     assert "smollm2-135m" in message
     assert "\n" not in message
+
+
+def test_a_circuit_run_of_an_encoder_writes_nothing(tmp_path: Path, capsys: Any) -> None:
+    folder = save_tiny_encoder(tmp_path / "bert")
+    for subject, says in ((folder, "is an encoder"), (tmp_path / "none", "no subject")):
+        command = ["circuit", "run", "--task", "sva", "--subject", str(subject), "--name", "c"]
+        assert run_command_line([*command, "--runs", str(tmp_path / "runs")]) == 2
+        assert says in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_decoder_is_no_encoder() -> None:
