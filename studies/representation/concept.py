@@ -1,10 +1,13 @@
-"""Concept: is a concept a direction of the stream, and does the direction act on what is said next?
+"""Concept: is a concept a direction of the stream, and does the direction act on the next token?
 
 1. Vectors of labelled texts after one layer. The concept is the second label, or the one that is named.
 2. Its direction (`tools/representation/concept_vectors`), and how alike the directions of two halves
    of the groups are. Control: the same of shuffled labels.
 3. TCAV: the share of texts at which a step along it raises logit(target) - logit(against) at the last
-   token. Control: directions of shuffled labels; p is two-sided, by permutation.
+   token. Control: directions of shuffled labels.
+4. p by permutation: a stable direction has a larger cosine than shuffled labels give (one-sided); one
+   that acts may raise the logit or lower it (two-sided). Labels that vary within groups are shuffled
+   within them.
 
 Kim et al., "Interpretability Beyond Feature Attribution: Testing with Concept Activation Vectors" (ICML
 2018). A direction is where texts differ, which need not be the concept: give groups that hold the rest
@@ -23,7 +26,7 @@ from ...tools.representation.concept_vectors import (
     concept_vector,
     cosine,
     permutation_p,
-    random_vectors,
+    random_concepts,
     stability,
     tcav,
 )
@@ -54,7 +57,7 @@ def concept(
     target: Annotated[
         str, Field(description="a token that the concept should make likely")
     ] = " They",
-    against: Annotated[str, Field(description="the token it is held against")] = " He",
+    against: Annotated[str, Field(description="the token that it is compared with")] = " He",
     layer: Annotated[int | None, Field(ge=0, description="default: the middle one")] = None,
     method: ConceptMethod = "regression",
     texts: TextCount = 600,
@@ -62,7 +65,7 @@ def concept(
 ) -> StudyResult:
     """Find the direction of a concept after one layer, and test what a step along it does.
 
-    Both claims are held against directions of shuffled labels.
+    Both claims are compared with directions of shuffled labels.
     """
     measured = study.measured(
         "slopes", lambda: measure_slopes(study, data, layer, target, against, texts, seed)
@@ -119,7 +122,7 @@ def conclude(
 ) -> StudyResult:
     """Whether the direction is stable and acts, each against shuffled labels; a row for each direction."""
     from ...tools.errors import UsageError
-    from ...tools.representation.groups import control_labels, label_classes
+    from ...tools.representation.groups import label_classes
 
     known = label_classes(labels, "concept")
     named = known.names[1] if concept is None else concept
@@ -128,47 +131,40 @@ def conclude(
     is_concept = (known.classes == known.names.index(named)).astype(int)
     group = np.unique(group, return_inverse=True)[1]
     layer, target, against = place
+    shuffled = random_concepts(vectors, is_concept, group, N_RANDOM, method, seed)
     own = concept_vector(vectors, is_concept, method)
-    others = random_vectors(vectors, is_concept, group, N_RANDOM, method, seed)
-    scores = [tcav(vector, gradients) for vector in (own, *others)]
-    random = np.random.default_rng(seed)
-    shuffled = [control_labels(is_concept, group, random) for _ in range(N_RANDOM)]
-    halves = [
-        stability(vectors, given, group, method, seed)
-        for given in (is_concept, *(s for s in shuffled if len(np.unique(s)) > 1))
-    ]
+    directions = [own, *(each.vector for each in shuffled)]
+    labellings = [is_concept, *(each.is_concept for each in shuffled)]
+    scores = [tcav(direction, gradients) for direction in directions]
+    halves = [stability(vectors, given, group, method, seed) for given in labellings]
     n = len(np.unique(group))
     what = f"a step along it at resid.{layer} moves {target!r} against {against!r}"
     claims = [
-        _tested(f"{named!r} is a stable direction of resid.{layer} (cosine of halves)", halves, n),
-        _tested(f"{what} (share of texts where it rises)", scores, n),
+        _tested(
+            f"{named!r} is a stable direction of resid.{layer} (cosine of halves)",
+            halves,
+            n,
+            two_sided=False,
+        ),
+        _tested(f"{what} (share of texts where it rises)", scores, n, two_sided=True),
     ]
     means = concept_vector(vectors, is_concept, "means")
-    rows = [
-        {
-            "direction": name,
-            "tcav": score,
-            "stability": half,
-            "cosine to the concept": cosine(vector.direction, own.direction),
-        }
-        for name, score, half, vector in [
-            (named, scores[0], halves[0], own),
-            ("difference of means", tcav(means, gradients), None, means),
-            *[
-                (f"shuffled {k}", score, half, vector)
-                for k, (score, half, vector) in enumerate(
-                    zip(scores[1:], halves[1:], others, strict=False)
-                )
-            ],
-        ]
-    ]
+    columns = zip(
+        [named, *(f"shuffled {number}" for number in range(N_RANDOM)), "difference of means"],
+        [*scores, tcav(means, gradients)],
+        [*halves, None],
+        [cosine(vector.direction, own.direction) for vector in (*directions, means)],
+        strict=True,
+    )
+    keys = ("direction", "tcav", "stability", "cosine to the concept")
+    rows = [dict(zip(keys, values, strict=True)) for values in columns]
     return StudyResult(rows, claims, [_sorted_scores(scores, named)])
 
 
-def _tested(claim: str, values: Sequence[float], n: int) -> StudyClaim:
-    """A figure held against those of shuffled labels: their middle is the control, p decides."""
+def _tested(claim: str, values: Sequence[float], n: int, *, two_sided: bool) -> StudyClaim:
+    """A figure compared with those of shuffled labels: their middle is the control, p decides."""
     own, others = values[0], np.array(values[1:])
-    p = permutation_p(own, others.tolist())
+    p = permutation_p(own, others.tolist(), two_sided=two_sided)
     verdict: Verdict = "supported" if p <= LEVEL else "cannot say"
     low, high = np.quantile(others, [LEVEL / 2, 1 - LEVEL / 2]) - np.median(others) + own
     sentence = f"{claim}: p {p:.3g} of {len(others)} shuffled labels"

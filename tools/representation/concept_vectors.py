@@ -4,9 +4,9 @@
    on standardised vectors and at unit length there; or the difference of the two means, as short.
 2. Stability: the cosine between the CAVs of two halves of the groups.
 3. TCAV: the share of texts at which a step along the CAV raises a scalar, from the scalar's gradients.
-4. A random CAV is one of shuffled labels of groups. p is the share of random CAVs whose TCAV is as far
-   from the middle of them all; with R of them the least is 1 / (R + 1). Under the null the concept is
-   one more random CAV, so that p is uniform.
+4. A random CAV is one of shuffled labels, within groups where the label varies there (`groups`). p is
+   the share of random CAVs whose TCAV is as far from the middle of them all; with R of them the least
+   is 1 / (R + 1). Under the null the concept is one more random CAV, so that p is uniform.
 
 Kim et al., "Interpretability Beyond Feature Attribution: Testing with Concept Activation Vectors" (ICML
 2018), whose t-test takes overlapping samples for independent ones; hence the permutation.
@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from .groups import control_labels
+from .groups import shuffled_labels
 from .probe import fitted
 
 ConceptMethod = Literal["regression", "means"]
@@ -35,6 +35,13 @@ class ConceptVector(NamedTuple):
     def slopes(self, gradients: Float[np.ndarray, "text width"]) -> Float[np.ndarray, " text"]:
         """How a scalar changes by a step along the direction, from its gradients by the raw vectors."""
         return (gradients * self.scale) @ self.direction
+
+
+class RandomConcept(NamedTuple):
+    """Shuffled labels, and the vector that they give."""
+
+    is_concept: Int[np.ndarray, " text"]
+    vector: ConceptVector
 
 
 def concept_vector(
@@ -54,22 +61,18 @@ def concept_vector(
     return ConceptVector(direction / np.linalg.norm(direction), scale)
 
 
-def random_vectors(
+def random_concepts(
     vectors: Float[np.ndarray, "text width"],
     is_concept: Int[np.ndarray, " text"],
     group: Int[np.ndarray, " text"],
     n: int,
     method: ConceptMethod = "regression",
     seed: int = 0,
-) -> list[ConceptVector]:
-    """Vectors of as many labellings that shuffle the labels of groups."""
+) -> list[RandomConcept]:
+    """As many random concepts, each from labels that are shuffled within or among groups."""
     random = np.random.default_rng(seed)
-    labellings = (control_labels(is_concept, group, random) for _ in range(n))
-    return [
-        concept_vector(vectors, labels, method)
-        for labels in labellings
-        if len(np.unique(labels)) == 2
-    ]
+    labellings = [shuffled_labels(is_concept, group, random) for _ in range(n)]
+    return [RandomConcept(labels, concept_vector(vectors, labels, method)) for labels in labellings]
 
 
 def stability(
@@ -100,8 +103,8 @@ def tcav(vector: ConceptVector, gradients: Float[np.ndarray, "text width"]) -> f
     return float((vector.slopes(gradients) > 0).mean())
 
 
-def permutation_p(score: float, random: Sequence[float]) -> float:
-    """Two-sided p of a score among those of random vectors, ties counted as reached."""
+def permutation_p(score: float, random: Sequence[float], *, two_sided: bool = True) -> float:
+    """p of a score among those of random vectors, ties counted as reached; one-sided: above them."""
     every = np.array([score, *random])
-    distance = np.abs(every - np.median(every))
+    distance = np.abs(every - np.median(every)) if two_sided else every
     return float((distance >= distance[0] - 1e-12).mean())

@@ -10,7 +10,7 @@ from hubel.tools.representation.concept_vectors import (
     concept_vector,
     cosine,
     permutation_p,
-    random_vectors,
+    random_concepts,
     stability,
     tcav,
 )
@@ -42,7 +42,7 @@ def test_the_planted_direction_is_found_and_stable(method: ConceptMethod) -> Non
 def test_random_vectors_are_as_far_apart_as_random_directions() -> None:
     random = np.random.default_rng(1)
     x, y = random.normal(size=(400, WIDTH)), np.arange(400) % 2
-    vectors = [v.direction for v in random_vectors(x, y, np.arange(400), 30)]
+    vectors = [each.vector.direction for each in random_concepts(x, y, np.arange(400), 30)]
     cosines = [cosine(a, b) for i, a in enumerate(vectors) for b in vectors[:i]]
     assert np.sqrt(np.mean(np.square(cosines))) == pytest.approx(1 / np.sqrt(WIDTH), rel=0.25)
 
@@ -67,3 +67,9 @@ def test_p_is_uniform_under_the_null() -> None:
     for level in (0.05, 0.1, 0.5):
         assert np.mean(np.array(ps) <= level + 1e-9) == pytest.approx(level, abs=0.015)
     assert permutation_p(9.0, [0.1] * 19) == 0.05
+
+
+def test_a_score_below_all_others_is_far_from_them_but_not_above() -> None:
+    others = np.linspace(0, 1, 19).tolist()
+    assert permutation_p(-9.0, others) == 0.05
+    assert permutation_p(-9.0, others, two_sided=False) == 1

@@ -15,6 +15,7 @@ from hubel.tools.representation.groups import (
     group_folds,
     label_classes,
     require_spread,
+    shuffled_labels,
 )
 from hubel.tools.representation.probe import direction, fitted, probe, probe_places
 
@@ -105,6 +106,19 @@ def test_pairs_that_hold_both_labels_get_random_control_labels() -> None:
     control = control_labels(np.arange(100) % 2, group, np.random.default_rng(0))
     assert 0.2 < control.mean() < 0.8
     assert (control[::2] == control[1::2]).all()
+
+
+def test_shuffled_labels_vary_within_the_groups_in_which_the_label_does() -> None:
+    group = np.repeat(np.arange(30), 4)
+    classes = np.where(
+        group < 10, np.tile([0, 0, 0, 1], 30), (group % 2)
+    )  # 10 mixed, 20 of one class
+    draws = [shuffled_labels(classes, group, np.random.default_rng(seed)) for seed in range(50)]
+    for drawn in draws:
+        ones = drawn.reshape(30, 4).sum(axis=1)
+        assert (ones[:10] == 1).all()
+        assert sorted(ones[10:]) == [0] * 10 + [4] * 10
+    assert np.mean(draws, axis=0) == pytest.approx(np.where(group < 10, 0.25, 0.5), abs=0.25)
 
 
 @pytest.mark.parametrize(
