@@ -31,7 +31,7 @@ test: setup
 	.venv/bin/pytest -n 2
 
 test-fast: setup
-	.venv/bin/pytest -n 2 -m "not slow and not browser and not subject and not tagger"
+	.venv/bin/pytest -n 2 -m "not slow and not browser and not subject and not tagger and not packages"
 
 format: setup
 	.venv/bin/ruff format .

