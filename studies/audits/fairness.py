@@ -4,8 +4,8 @@
    sentence that is filled with every group (`group_texts`); for a data set, the loss per token of each
    text.
 2. The gap of a group: its mean figure less that of all other groups.
-3. Control: 0, and the largest gap when names are shuffled within each sentence, which is what the
-   largest of several gaps is by chance.
+3. Control: 0, and the largest gap when groups are shuffled, which is what the largest of several
+   gaps is by chance: within each sentence, or where each sentence has one group only, between them.
 4. Intervals: bootstrap over sentences (or the data set's groups), at one joint level for all groups.
 
 Hardt et al. (2016) and Barocas et al., "Fairness and Machine Learning" (2023), on group metrics. A gap
@@ -89,13 +89,16 @@ def measure_data(study: StudyContext, data: str, by: str) -> Measured:
     rows = read_dataset(data)
     if by not in rows.slices:
         known = ", ".join(rows.slices) or "none"
-        raise UsageError(f"the data set {data!r} has no slice {by!r}; it has {known}")
+        raise UsageError(
+            f"the data set {data!r} has no slice {by!r}; it has {known}: name one of them with "
+            f"--by, or a column of a table with '::slices=COLUMN'"
+        )
     subject = study.subject
     scored = text_probabilities(subject, rows.texts, start=_start_if_any(subject), too_long="cut")
     return {
         "figure": -scored.means,
         "group": np.array(rows.slices[by]),
-        "cluster": np.array(rows.groups or [str(place) for place in range(len(rows))]),
+        "cluster": np.array(rows.groups),
     }
 
 
@@ -152,16 +155,25 @@ def conclude(measured: Measured, seed: int = 0) -> StudyResult:
 def largest_by_chance(
     figure: Float[np.ndarray, " row"], group: np.ndarray, cluster: np.ndarray, seed: int
 ) -> float:
-    """The 95th percentile of the largest gap when groups are shuffled within each cluster."""
+    """The 95th percentile of the largest gap when groups are shuffled.
+
+    Within each cluster; where no cluster has two groups, whole clusters exchange theirs.
+    """
     rng = np.random.default_rng(seed)
     names, number = np.unique(group, return_inverse=True)
+    _, cluster = np.unique(cluster, return_inverse=True)
     order = np.argsort(cluster, kind="stable")
-    _, starts = np.unique(cluster[order], return_index=True)
+    clusters = np.split(order, np.flatnonzero(np.diff(cluster[order])) + 1)
+    group_of = np.array([number[places[0]] for places in clusters])
+    is_between = (number == group_of[cluster]).all()
     largest: list[float] = []
     for _ in range(SHUFFLES):
         shuffled = number.copy()
-        for places in np.split(order, starts[1:]):
-            shuffled[places] = rng.permutation(number[places])
+        if is_between:
+            shuffled = rng.permutation(group_of)[cluster]
+        else:
+            for places in clusters:
+                shuffled[places] = rng.permutation(number[places])
         counts = np.bincount(shuffled, minlength=len(names))
         sums = np.bincount(shuffled, figure, len(names))
         gaps = sums / counts - (sums.sum() - sums) / np.maximum(counts.sum() - counts, 1)

@@ -9,7 +9,7 @@ import pytest
 
 from hubel.bench.studies.checks.fairness import planted_gap
 from hubel.bench.studies.checks.group_representations import planted_directions
-from hubel.studies.audits.fairness import conclude, fairness
+from hubel.studies.audits.fairness import conclude, fairness, largest_by_chance
 from hubel.studies.audits.group_representations import (
     conclude as conclude_directions,
 )
@@ -37,6 +37,16 @@ def test_a_gap_is_the_mean_less_that_of_the_others() -> None:
         own = [value for value, name in zip(figure, group, strict=True) if name == row["group"]]
         rest = [value for value, name in zip(figure, group, strict=True) if name != row["group"]]
         assert row["gap"] == pytest.approx(sum(own) / len(own) - sum(rest) / len(rest))
+
+
+def test_chance_is_that_of_texts_which_exchange_their_groups() -> None:
+    """Each text has one group, so that within a text there is nothing to shuffle."""
+    rng = np.random.default_rng(0)
+    figure, group = rng.normal(size=400), np.repeat(["a", "b"], 200)
+    figure[:200] += 1
+    chance = largest_by_chance(figure, group, np.arange(400), 0)
+    # The larger of a gap and its negative: |z| at 95 % times the spread of a difference of means.
+    assert chance == pytest.approx(1.96 * figure.std() * np.sqrt(2 / 200), rel=0.2)
 
 
 def test_sentences_differ_in_the_group_only() -> None:
