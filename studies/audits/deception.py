@@ -58,24 +58,32 @@ def deception(
     Two claims: that it can tell them, against word counts; and that it reads the lie, against innocent
     texts that change the same words. The second is the one that matters.
     """
-    measured = study.measured("vectors", lambda: measure(study))
-    n_layers = len(measured["lies"])
-    chosen = int(0.6 * n_layers) if layer is None else layer
-    if chosen >= n_layers:
-        raise UsageError(f"layer {layer} given; this subject has layers 0 to {n_layers - 1}")
+    measured = study.measured("vectors", lambda: measure(study, layer))
+    chosen = int(0.6 * len(measured["lies"])) if layer is None else layer
     return conclude(measured, chosen, seed)
 
 
-def measure(study: StudyContext) -> Measured:
-    """The last token's stream after each layer, of reports and of their innocent twins."""
+def measure(study: StudyContext, layer: int | None) -> Measured:
+    """The last token's stream after each layer, of reports and of their innocent twins.
+
+    Raises:
+        UsageError: the subject does not have the layer that the claims are to be about.
+    """
     from ...tools.representation.collect import collect
     from ...tools.subject.address import Site
     from .lie_texts import lie_texts
 
     subject = study.subject
-    sites = [Site("stream", layer) for layer in range(subject.shape.n_layers)]
+    n_layers = subject.shape.n_layers
+    if layer is not None and layer >= n_layers:
+        raise UsageError(f"layer {layer} given; this subject has layers 0 to {n_layers - 1}")
+    sites = [Site("stream", number) for number in range(n_layers)]
     lies, innocent = lie_texts(innocent=False), lie_texts(innocent=True)
     texts = [row.text for row in (*lies, *innocent)]
+    labels = {
+        name: np.array([getattr(row, name) for row in lies])
+        for name in ("text", "differs", "scenario", "block")
+    }
     vectors = collect(
         subject,
         texts,
@@ -85,11 +93,7 @@ def measure(study: StudyContext) -> Measured:
     return {
         "lies": vectors[:, : len(lies)],
         "innocent": vectors[:, len(lies) :],
-        "text": np.array([row.text for row in lies]),
-        "innocent_text": np.array([row.text for row in innocent]),
-        "differs": np.array([row.differs for row in lies]),
-        "scenario": np.array([row.scenario for row in lies]),
-        "block": np.array([row.block for row in lies]),
+        **labels,
     }
 
 
@@ -187,13 +191,12 @@ def by_block(
 
 
 def _plot(rows: list[dict[str, Any]]) -> LinePlot:
-    layers = [row["layer"] for row in rows]
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    layers = columns["layer"]
     lines = [
-        PlottedLine("reports", layers, [row["auc"] for row in rows]),
-        PlottedLine("innocent texts", layers, [row["innocent_auc"] for row in rows]),
-        PlottedLine(
-            "word counts", layers, [row["word_counts_auc"] for row in rows], is_control=True
-        ),
+        PlottedLine("reports", layers, columns["auc"]),
+        PlottedLine("innocent texts", layers, columns["innocent_auc"]),
+        PlottedLine("word counts", layers, columns["word_counts_auc"], is_control=True),
     ]
     title = "Pairs that a probe tells apart in scenarios it never saw"
     return LinePlot("layers", title, "layer", "area under the curve", lines)

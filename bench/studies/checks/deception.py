@@ -10,22 +10,23 @@ from ....studies.audits.lie_texts import lie_texts
 from ..registry import known_answer, null
 
 WIDTH = 12
-TEXTS = lie_texts(innocent=False)
+REPORTS = lie_texts(innocent=False)
+COLUMNS = {
+    name: np.array([getattr(row, name) for row in REPORTS])
+    for name in ("text", "differs", "scenario", "block")
+}
 
 
 def _measured(seed: int, in_lies: float, in_innocent: float) -> dict[str, np.ndarray]:
     """One layer of noise, with a direction that says that the places differ."""
     rng = np.random.default_rng(seed)
-    flag = np.array([row.differs for row in TEXTS]) - 0.5
+    flag = COLUMNS["differs"] - 0.5
     direction = rng.normal(size=WIDTH)
-    lies, innocent = rng.normal(size=(2, 1, len(TEXTS), WIDTH))
+    lies, innocent = rng.normal(size=(2, 1, len(REPORTS), WIDTH))
     return {
         "lies": lies + in_lies * flag[:, None] * direction,
         "innocent": innocent + in_innocent * flag[:, None] * direction,
-        "text": np.array([row.text for row in TEXTS]),
-        "differs": np.array([row.differs for row in TEXTS]),
-        "scenario": np.array([row.scenario for row in TEXTS]),
-        "block": np.array([row.block for row in TEXTS]),
+        **COLUMNS,
     }
 
 
