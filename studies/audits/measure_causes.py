@@ -9,7 +9,8 @@ import numpy as np
 
 from ...tools.behaviour.sequence_probability import RowEdit, TokenRow, score_rows
 from ...tools.bias import BiasItem, items_of_half, score_items
-from ...tools.bias.load import BiasSetName, load_items
+from ...tools.bias.items import BiasSetName
+from ...tools.bias.load import load_items
 from ...tools.corpus import read_corpus
 from ...tools.errors import UsageError
 from ...tools.subject.address import Unit
@@ -32,7 +33,7 @@ def measure_causes(
 ) -> Measured:
     """Suspects from one half of a set, and what they and placebos do to everything else.
 
-    Each part is a measurement of its own, so that a stopped run goes on where it was.
+    Each part is a separate measurement, so that a stopped run continues where it was.
     """
     suspects = study.measured("suspects", lambda: _suspects(study, data, n_units, limit, seed))
     edits: list[RowEdit | None] = []

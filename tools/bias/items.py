@@ -7,9 +7,10 @@ pronoun on (WinoBias). An item's first text is the stereotype, its second the ot
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from ..errors import UsageError
 
 if TYPE_CHECKING:
     from ..subject import Subject
+
+BiasSetName = Literal["stereoset", "crows-pairs", "winobias", "bbq"]
 
 
 class WeightedText(NamedTuple):
@@ -72,12 +75,15 @@ def items_of_half(items: Sequence[BiasItem], seed: int) -> tuple[list[BiasItem],
     """Split items in two by group: half of the groups of each domain on either side."""
     rng = np.random.default_rng(seed)
     first: set[str] = set()
-    for domain in sorted({item.domain for item in items}):
-        groups = sorted({item.group for item in items if item.domain == domain})
+    groups_of: dict[str, set[str]] = defaultdict(set)
+    for item in items:
+        groups_of[item.domain].add(item.group)
+    for domain in sorted(groups_of):
+        groups = sorted(groups_of[domain])
         chosen = rng.permutation(len(groups))[: len(groups) // 2]
         first |= {groups[int(number)] for number in chosen}
     # A group in two domains is on the first side if either put it there.
-    return (
-        [item for item in items if item.group in first],
-        [item for item in items if item.group not in first],
-    )
+    halves: tuple[list[BiasItem], list[BiasItem]] = [], []
+    for item in items:
+        halves[item.group not in first].append(item)
+    return halves

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from ..behaviour.sequence_probability import start_token
 from .bbq import bbq_items
 from .crows_pairs import crows_items
-from .items import BiasItem
+from .items import BiasItem, BiasSetName
 from .stereoset import stereoset_items
 from .winobias import winobias_items
 
 if TYPE_CHECKING:
     from ..subject import Subject
 
-BiasSetName = Literal["stereoset", "crows-pairs", "winobias", "bbq"]
 Row = TypeVar("Row")
 
 
