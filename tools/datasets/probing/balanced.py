@@ -36,17 +36,18 @@ def fill_cells(
     Raises:
         RuntimeError: a cell does not fill, so that the task cannot be balanced.
     """
-    lacking = Counter(dict.fromkeys(cells, each))
+    missing = Counter(dict.fromkeys(cells, each))
     kept: list[Drawn] = []
     for _ in range(TRIES * each * len(cells)):
-        if not lacking.total():
+        if not missing.total():
             return kept
         drawn = draw_one()
         cell = cell_of(drawn)
-        if lacking[cell] > 0:
-            lacking[cell] -= 1
+        if missing[cell] > 0:
+            missing[cell] -= 1
             kept.append(drawn)
-    raise RuntimeError(f"no example of {[cell for cell, n in lacking.items() if n][:3]} was drawn")
+    short = [cell for cell, n in missing.items() if n]
+    raise RuntimeError(f"too few examples of {short[:3]} were drawn")
 
 
 def labelled(name: str, examples: list[LabelledExample], seed: int) -> LabelledTexts:
@@ -60,6 +61,19 @@ def labelled(name: str, examples: list[LabelledExample], seed: int) -> LabelledT
         source=SOURCE,
         licence=LICENCE,
     )
+
+
+def labelled_pairs(
+    name: str,
+    draw_pair: Callable[[random.Random], list[LabelledExample]],
+    rows: int,
+    seed: int,
+) -> LabelledTexts:
+    """A data set of pairs of texts, one of each class; no pair twice."""
+    random_ = random.Random(seed)
+    draw = different(lambda: draw_pair(random_), lambda pair: pair[0].text)
+    examples = [example for _ in range(rows // 2) for example in draw()]
+    return labelled(name, examples, seed)
 
 
 def different(

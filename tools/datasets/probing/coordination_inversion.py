@@ -10,7 +10,7 @@ import random
 
 from ..labelled_texts import LabelledTexts
 from ..registry import dataset
-from .balanced import ROWS, LabelledExample, different, labelled
+from .balanced import ROWS, LabelledExample, labelled_pairs
 from .grammar import NUMBERS, Tree, as_sentence, noun_phrase
 from .lexicon import THINGS
 
@@ -22,10 +22,7 @@ CONJUNCTIONS = ("and", "but", "so")
 @dataset("probing/coordination-inversion", "two clauses: are they in the wrong order?")
 def coordination_inversion(rows: int = ROWS, seed: int = 0) -> LabelledTexts:
     """Pairs of two clauses in the right order and in the other."""
-    random_ = random.Random(seed)
-    draw = different(lambda: _pair(random_), lambda pair: pair[0].text)
-    examples = [example for _ in range(rows // 2) for example in draw()]
-    return labelled("coordination-inversion", examples, seed)
+    return labelled_pairs("coordination-inversion", _pair, rows, seed)
 
 
 def _pair(draw: random.Random) -> list[LabelledExample]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from ..labelled_texts import LabelledTexts
 from ..registry import dataset
-from .balanced import ROWS, LabelledExample, different, labelled
+from .balanced import ROWS, LabelledExample, labelled_pairs
 from .grammar import NUMBERS, Number, Tree, noun_phrase, verb_form
 from .lexicon import PEOPLE, VERBS, Noun
 
@@ -39,13 +39,11 @@ def object_number(rows: int = ROWS, seed: int = 0) -> LabelledTexts:
 def _noun_number(
     name: str, build: Callable[[Tree, Tree, Tree], Tree], rows: int, seed: int
 ) -> LabelledTexts:
-    random_ = random.Random(seed)
-
-    def pair() -> list[LabelledExample]:
-        noun = random_.choice(PEOPLE)
-        asked = noun_phrase(random_, "singular", noun, depth=0)
-        other = noun_phrase(random_, depth=0)
-        verb = verb_form(random_.choice(VERBS), "singular", "past")
+    def pair(draw: random.Random) -> list[LabelledExample]:
+        noun = draw.choice(PEOPLE)
+        asked = noun_phrase(draw, "singular", noun, depth=0)
+        other = noun_phrase(draw, depth=0)
+        verb = verb_form(draw.choice(VERBS), "singular", "past")
         return [
             LabelledExample(
                 build(_in_number(asked, noun, number), other, verb).text(), number, noun[0]
@@ -53,8 +51,7 @@ def _noun_number(
             for number in NUMBERS
         ]
 
-    draw = different(pair, lambda examples: examples[0].text)
-    return labelled(name, [example for _ in range(rows // 2) for example in draw()], seed)
+    return labelled_pairs(name, pair, rows, seed)
 
 
 def _in_number(phrase: Tree, noun: Noun, number: Number) -> Tree:

@@ -6,7 +6,7 @@ import random
 
 from ..labelled_texts import LabelledTexts
 from ..registry import dataset
-from .balanced import ROWS, LabelledExample, different, labelled
+from .balanced import ROWS, LabelledExample, labelled_pairs
 from .grammar import NUMBERS, Tense, Tree, noun_phrase, verb_form
 from .lexicon import VERBS
 
@@ -16,10 +16,7 @@ TENSES: tuple[Tense, Tense] = ("past", "present")
 @dataset("probing/tense", "sentence: is its verb in the past or in the present?")
 def tense(rows: int = ROWS, seed: int = 0) -> LabelledTexts:
     """Pairs of sentences that differ in the verb's tense alone."""
-    random_ = random.Random(seed)
-    draw = different(lambda: _pair(random_), lambda pair: pair[0].text)
-    examples = [example for _ in range(rows // 2) for example in draw()]
-    return labelled("tense", examples, seed)
+    return labelled_pairs("tense", _pair, rows, seed)
 
 
 def _pair(draw: random.Random) -> list[LabelledExample]:
