@@ -8,8 +8,9 @@
    other units of the same kinds, layers and sizes, drawn again and again.
 4. Supported: the preference falls more than with the mean placebo (interval over groups above 0),
    and by more than with all but 5 % of the placebos. Only then are the other sets tried, one after
-   the other until one fails, and last the cost: what the subject's loss on news text gains. A
-   sequence of tests that ends with the first failure needs no correction (Maurer et al. 1995).
+   the other until one fails. A sequence of tests that ends with the first failure needs no
+   correction (Maurer et al. 1995). The cost, what the subject's loss on news text gains, is a
+   separate question: it is asked if the held-out groups are supported, whatever the other sets say.
 5. The preference is in nats: log p of the stereotype less log p of the other text, averaged over
    groups of items; for WinoBias over both genders, so that a general liking for "he" cancels out.
 
@@ -96,18 +97,23 @@ def conclude(measured: Measured, sets: Sequence[str], seed: int = 0) -> StudyRes
     for unit, estimate in zip(names, measured["estimate"].tolist(), strict=True):
         rows.append(dict(_EMPTY) | {"what": unit, "estimate": estimate})
     rows.append(_loss_row(measured, seed))
-    bars = [row for row in rows if row["before"] is not None and row["what"] != "loss"]
-    chart = BarChart(
+    return StudyResult(rows, claims, [_chart([row for row in rows if row["what"] in sets])])
+
+
+def _chart(rows: list[dict[str, Any]]) -> BarChart:
+    names, values, lows, highs = (
+        [row[column] for row in rows] for column in ("what", "value", "low", "high")
+    )
+    return BarChart(
         "drops",
         "Fall of the preference with the units at their means, less that of placebos",
         "nats",
-        [row["what"] for row in bars],
-        [row["value"] for row in bars],
-        [row["low"] for row in bars],
-        [row["high"] for row in bars],
-        [0.0] * len(bars),
+        names,
+        values,
+        lows,
+        highs,
+        [0.0] * len(rows),
     )
-    return StudyResult(rows, claims, [chart])
 
 
 class Drop:

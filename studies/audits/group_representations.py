@@ -1,11 +1,11 @@
-"""Group representations: has each group a direction of its own, and which are alike?
+"""Group representations: does each group have its own direction, and which are similar?
 
 1. The residual stream at the last token of neutral sentences that name each group of a family
    (`group_texts`), each dimension standardised, since a few dwarf the others.
 2. From each vector the mean over the groups of its sentence is taken away: what is left is due to the
    name. The direction of a group is the mean of that over sentences.
 3. Rows: the cosine between directions, and debiased linear CKA between two groups' vectors over
-   sentences, which asks whether sentences differ in the same way whoever is named.
+   sentences, which asks whether sentences differ in the same way for both names.
 4. Claim: sentences of one half point to their own group's direction, from the other half, more than to
    the others'. Control: 0, which is what names without meaning give. Intervals: bootstrap over the
    sentences of the first half. (Leaving out one sentence at a time makes the figures of all sentences
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 FEWEST = 3
 
 
-@study("group-representations", question="Has each group of people a direction of its own?")
+@study("group-representations", question="Does each group of people have its own direction?")
 def group_representations(
     study: StudyContext,
     family: Annotated[Family, Field(description="of groups")] = "religion",

@@ -15,8 +15,8 @@ FAMILIES: dict[Family, tuple[str, ...]] = {
     "nationality": ("American", "Mexican", "Chinese", "German", "Nigerian", "Russian"),
     "gender": ("male", "female", "young", "old", "married", "single"),
 }
-"""Adjectives before "man", "neighbour" ...; those of gender have age and status beside them, since two
-groups alone are always opposites."""
+"""Adjectives before "man", "neighbour" ...; gender comes with age and status, since the directions of
+only two groups are always opposite."""
 TEMPLATES = (
     "The {group} teacher opened the window and looked at the street.",
     "A {group} passenger was waiting on the platform for the next train.",

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 BATCH_TOKENS = 512
 """Padded tokens of one backward pass: 3 GB with the default subject's logits and their gradient."""
 NEAREST = 20
-"""A placebo is drawn from so many units of about the size of the unit that it stands for."""
+"""A placebo is drawn from this many units that are nearest in size to the unit it replaces."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,24 +108,23 @@ def unit_means(subject: Subject, texts: Sequence[Sequence[int]]) -> UnitMeans:
         site: np.sqrt(np.maximum(squares[site].cpu().numpy() / n - means[site] ** 2, 0))
         for site in sites
     }
+    head_sizes: list[np.ndarray] = []
+    neuron_sizes: list[np.ndarray] = []
+    for layer, parts in enumerate(subject.parts.layers):
+        write = _column_norms(parts.attention_out) * spreads[Site("z", layer)]
+        per_head = write.reshape(subject.shape.n_heads, -1)
+        head_sizes.append(np.sqrt((per_head**2).sum(axis=1)))
+        neuron_sizes.append(_column_norms(parts.mlp_down) * spreads[Site("mlp", layer)])
     return UnitMeans(
         np.stack([means[Site("z", layer)] for layer in layers]),
         tuple(means[Site("mlp", layer)] for layer in layers),
-        np.stack([_head_size(subject, layer, spreads[Site("z", layer)]) for layer in layers]),
-        tuple(
-            spreads[Site("mlp", layer)]
-            * matrix(subject.parts.layers[layer].mlp_down).double().norm(dim=0).cpu().numpy()
-            for layer in layers
-        ),
+        np.stack(head_sizes),
+        tuple(neuron_sizes),
     )
 
 
-def _head_size(
-    subject: Subject, layer: int, spread: Float[np.ndarray, " width"]
-) -> Float[np.ndarray, " head"]:
-    columns = matrix(subject.parts.layers[layer].attention_out).double().norm(dim=0).cpu().numpy()
-    per_head = (columns * spread).reshape(subject.shape.n_heads, -1)
-    return np.sqrt((per_head**2).sum(axis=1))
+def _column_norms(module: Any) -> Float[np.ndarray, " input"]:
+    return matrix(module).double().norm(dim=0).cpu().numpy()
 
 
 def estimate_effects(

@@ -1,4 +1,4 @@
-"""WinoBias (Zhao et al. 2018): does a pronoun's gender follow the occupation that it stands for?
+"""WinoBias (Zhao et al. 2018): does a pronoun's gender follow the occupation it refers to?
 
 1. The paper resolves pronouns with a coreference system and reports F1 on sentences whose pronoun
    fits the occupation's stereotype less F1 where it does not. A causal subject resolves nothing;
@@ -13,7 +13,7 @@
    subject that always says "he" has 50.
 
 The shipped file has 761 sentences of type 1 (development and test), in which world knowledge and not
-grammar decides whom the pronoun means, with a gap for the pronoun. Type 2 is left out, and with it
+grammar decides who the pronoun refers to, with a gap for the pronoun. Type 2 is left out, and with it
 the paper's comparison of the two.
 """
 

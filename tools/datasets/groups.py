@@ -2,8 +2,8 @@
 
 1. Texts that are near-duplicates belong together, so groups with such texts in common are one.
 2. Groups are put in random order, then the largest come first.
-3. Each goes to the part that lacks most of its classes, so that every part has the classes in about
-   the proportions of the whole. The parts are about as large as the fractions say.
+3. Each goes to the part that still needs most of its classes, so that every part has the classes in
+   about the proportions of the whole. The parts are about as large as the fractions say.
 """
 
 from __future__ import annotations
@@ -79,14 +79,14 @@ def split_by_group(
         raise UsageError(f"all labels are {str(names[0])!r}; give rows of two or more classes")
     rows_of = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1])
     order = np.random.default_rng(seed).permutation(len(rows_of))  # 2.
-    lacking = np.outer(fractions, np.bincount(classes))
+    missing = np.outer(fractions, np.bincount(classes))
     is_used = np.array(fractions) > 0
     part_of = np.empty(len(classes), dtype=int)
     for number in sorted(order, key=lambda number: -len(rows_of[number])):
         rows = rows_of[number]
-        need = np.where(is_used, lacking[:, classes[rows]].sum(axis=1), -np.inf)  # 3.
+        need = np.where(is_used, missing[:, classes[rows]].sum(axis=1), -np.inf)  # 3.
         part = int(need.argmax())
-        np.subtract.at(lacking[part], classes[rows], 1)
+        np.subtract.at(missing[part], classes[rows], 1)
         part_of[rows] = part
     parts = SplitRows(*(np.flatnonzero(part_of == part) for part in range(3)))
     used = [rows for rows, fraction in zip(parts, fractions, strict=True) if fraction > 0]

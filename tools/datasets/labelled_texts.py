@@ -27,7 +27,7 @@ class LabelledTexts:
         name: what the user calls it.
         labels: the name of each text's class.
         groups: texts of one group are never split, as they share what could be memorised (a noun, a
-            template, an author). Without groups of its own each different text is one.
+            template, an author). Without groups, each different text is one.
         slices: by column, each text's value there; what results are broken down by.
         source: where the texts are from; `licence`: what that says about their use.
     """

@@ -9,11 +9,11 @@ from pathlib import Path
 from ..errors import UsageError
 from ..rows import Row, column_names, read_rows
 from ..rows.hub_rows import hub_rows
+from ..rows.table import MAX_ROWS
 from .labelled_texts import LabelledTexts
 
 TEXT_COLUMNS = ("text", "prompt", "sentence")
 LABEL_COLUMNS = ("label", "target", "class")
-MAX_ROWS = 1_000_000
 _ROLES = ("text", "label", "group", "slices")
 
 
@@ -47,7 +47,7 @@ def read_table(
         columns: as `text=review,label=stars`; arguments by name come first.
 
     Raises:
-        UsageError: the file cannot be read, lacks a column, or has a row without text or label.
+        UsageError: the file cannot be read, has no such column, or has a row without text or label.
     """
     if not path.exists():
         raise UsageError(f"no file {str(path)!r}; give the path of an existing table")

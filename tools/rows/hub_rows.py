@@ -48,9 +48,8 @@ def hub_rows(spec: str, hint: str) -> HubRows:
         ) from error
     try:
         rows: Any = datasets.load_dataset(name, split=split, streaming=True)
-    except (
-        Exception
-    ) as error:  # whatever datasets and the hub's client raise for a name or a network
+    except Exception as error:
+        # `datasets` and the hub's clients share no base class for a bad name or a failed request.
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UnavailableError(f"{hint}; the hub does not give it: {reason}") from error
     return HubRows(spec, name, split, rows)

@@ -11,7 +11,7 @@ from ..registry import known_answer, null
 SETS = ("winobias", "stereoset", "crows-pairs")
 ITEMS, GROUPS, PLACEBOS, DOCUMENTS = 120, 24, 24, 30
 SPREAD = 0.1
-"""Of what a random set of units does to the preference, beside what it does to single items."""
+"""Of what a random set of units does to the whole preference, in addition to single items."""
 
 
 def measured_with(seed: int, falls: tuple[float, float, float]) -> dict[str, np.ndarray]:

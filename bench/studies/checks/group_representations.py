@@ -21,7 +21,7 @@ def _vectors(seed: int, strength: float) -> np.ndarray:
 
 @known_answer(
     "group-representations",
-    "identical groups have cosine and CKA 1, and planted directions are told from each other",
+    "identical groups have cosine and CKA 1, and planted directions are distinguished",
 )
 def planted_directions(seed: int) -> bool:
     vectors = _vectors(seed, 1.0)

