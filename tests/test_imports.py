@@ -35,6 +35,7 @@ AGENT_ROOMS = (
     "controls",
     "circuits",
     "studies",
+    "exchange",
     "run",
     "rescoring",
     "review",

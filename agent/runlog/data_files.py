@@ -24,6 +24,7 @@ from .layout import (
     CIRCUIT_REPORT,
     COLLECTED,
     CONFIG,
+    EXPLANATIONS,
     LEXICON,
     MEASURED,
     STUDY,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from .log import RunLog
 
 _RESTORE = "restore it from a copy, or start a new run"
+_IMPORT_AGAIN = "delete {run} and import it again"
 _WRITE_AGAIN = "delete it and `hubel resume {run}`, which writes it again"
 _CURES = {
     CONFIG: _RESTORE,
@@ -48,6 +50,7 @@ _CURES = {
     CIRCUIT_DRAWING: _WRITE_AGAIN,
     CIRCUIT_REPORT: _WRITE_AGAIN,
     STUDY: _WRITE_AGAIN,
+    EXPLANATIONS: _IMPORT_AGAIN,
     MEASURED: "delete it and `hubel resume {run}`, which measures it again",
     CIRCUIT_ARRAYS: "delete it and `hubel resume {run}`, which measures it again",
 }

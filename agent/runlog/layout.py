@@ -22,6 +22,10 @@ A study's run has its configuration, its log, its lock, and:
 
     study.json            the result
     measured/             what was measured, one file per measurement
+
+An imported set of explanations has its configuration, a log with the hashes, and:
+
+    explanations.jsonl    the explanations, as another tool wrote them (`agent.exchange`)
 """
 
 from __future__ import annotations
@@ -48,6 +52,8 @@ CIRCUIT_ARRAYS = "arrays"
 
 STUDY = "study.json"
 MEASURED = "measured"
+
+EXPLANATIONS = "explanations.jsonl"
 
 
 def usual_runs() -> Path:
