@@ -1,8 +1,7 @@
 """Prompts with a right answer among options, and what a subject prefers.
 
 1. A prompt's options are continuations; each is scored as log p of its tokens after the prompt.
-2. The preferred option is the one with the largest log p. Options of different lengths may be
-   compared per token instead: log p of a longer one is lower for its length alone.
+2. The preferred option is the one with the largest log p.
 3. Prompts come from the tasks of `circuits/tasks` (their discovery half, never the held-out one),
    or from a person's table of pairs.
 """
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from ..errors import UsageError
 from .sequence_probability import RowEdit, continuation_probabilities
@@ -56,16 +55,14 @@ def option_log_probs(
     subject: Subject,
     prompts: Sequence[ChoicePrompt],
     *,
-    per_token: bool = False,
     edit: RowEdit | None = None,
 ) -> list[Float[np.ndarray, " options"]]:
-    """log p of each option of each prompt, nats; `per_token` divides by the number of its tokens."""
+    """log p of each option of each prompt, nats."""
     texts = [prompt.text for prompt in prompts for _ in prompt.options]
     options = [option for prompt in prompts for option in prompt.options]
     scored = continuation_probabilities(subject, texts, options, edit=edit)
-    values = scored.means if per_token else scored.totals
     ends = np.cumsum([len(prompt.options) for prompt in prompts])
-    return np.split(values, ends[:-1])
+    return np.split(scored.totals, ends[:-1])
 
 
 def margins(
@@ -78,11 +75,6 @@ def margins(
             for values, answer in zip(log_probs, answers, strict=True)
         ]
     )
-
-
-def preferred(log_probs: Sequence[Float[np.ndarray, " options"]]) -> Int[np.ndarray, " prompts"]:
-    """The number of the preferred option of each prompt."""
-    return np.array([int(values.argmax()) for values in log_probs])
 
 
 def task_choices(subject: Subject, task: str, n: int, seed: int = 0) -> list[ChoicePrompt]:

@@ -48,13 +48,9 @@ def reduce_prompt(
     ids: Sequence[int],
     *,
     choice: Choice = "best",
-    fixed: Sequence[int] = (),
     seed: int = 0,
 ) -> ReducedPrompt:
     """Delete tokens one after the other while the most likely next token stays the same.
-
-    Args:
-        fixed: positions that may not be deleted.
 
     Raises:
         UsageError: a prompt without a token.
@@ -67,10 +63,7 @@ def reduce_prompt(
     kept = list(range(len(ids)))
     log_p, passes = float(whole[answer]), 0
     while len(kept) > 1:
-        deletions = [place for place in kept if place not in fixed]
-        if not deletions:
-            break
-        shorter = [[ids[p] for p in kept if p != place] for place in deletions]
+        shorter = [[ids[place] for place in kept if place != deleted] for deleted in kept]
         after = next_token_log_probs(subject, shorter)
         passes += len(shorter)
         keep_answer = np.flatnonzero(after.argmax(axis=1) == answer)
@@ -78,7 +71,7 @@ def reduce_prompt(
             break
         best = keep_answer[after[keep_answer, answer].argmax()]
         chosen = int(best if choice == "best" else rng.choice(keep_answer))
-        kept.remove(deletions[chosen])
+        del kept[chosen]
         log_p = float(after[chosen, answer])
     before = float(whole[answer])
     return ReducedPrompt(tuple(ids), tuple(kept), answer, (before, log_p), passes)

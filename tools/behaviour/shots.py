@@ -25,7 +25,6 @@ def with_shots(
     shots: int,
     *,
     answers: Answers = "right",
-    same_group: bool = False,
     seed: int = 0,
 ) -> list[ChoicePrompt]:
     """Each prompt with so many solved examples before it; 0 leaves it as it is.
@@ -33,19 +32,14 @@ def with_shots(
     Args:
         answers: "shuffled" gives each shot the answer of the next one (with one shot, the answer of
             a prompt that is not shown).
-        same_group: draw shots from all other prompts, also of the same group.
 
     Raises:
         UsageError: there are fewer other prompts than shots.
     """
     rng = np.random.default_rng(seed)
     shown: list[ChoicePrompt] = []
-    for number, prompt in enumerate(prompts):
-        others = [
-            other
-            for place, other in enumerate(prompts)
-            if place != number and (same_group or other.group != prompt.group)
-        ]
+    for prompt in prompts:
+        others = [other for other in prompts if other.group != prompt.group]
         if len(others) < shots + 1:
             raise UsageError(
                 f"{shots} shots and one to shuffle with needed; {prompt.text[:40]!r} has "

@@ -25,6 +25,8 @@ from .choices import ChoicePrompt, margins, option_log_probs
 if TYPE_CHECKING:
     from ..subject import Subject
 
+BEAM = 4
+"""Edit lists that are extended by one more word where none has changed the preference."""
 WORD = re.compile(r"\w+(?:['’-]\w+)*")
 
 
@@ -79,8 +81,6 @@ def find_counterfactuals(
     candidates: Sequence[str],
     *,
     most_edits: int = 2,
-    beam: int = 4,
-    deletions: bool = True,
 ) -> Counterfactuals:
     """Search the smallest edits after which the subject prefers another option.
 
@@ -92,11 +92,8 @@ def find_counterfactuals(
         UsageError: nothing to edit, or the subject does not prefer the right option to begin with.
     """
     spans = word_spans(prompt.text)
-    if not spans or not (candidates or deletions):
-        raise UsageError(
-            f"{prompt.text[:40]!r} has {len(spans)} words and {len(candidates)} candidates were "
-            "given; nothing can be edited"
-        )
+    if not spans:
+        raise UsageError(f"{prompt.text[:40]!r} has no word; nothing can be edited")
     (margin,) = measure_margins(subject, prompt, [prompt.text])
     if margin <= 0:
         raise UsageError(
@@ -107,14 +104,14 @@ def find_counterfactuals(
     single, changed = list[EditedPrompt](), list[EditedPrompt]()
     tried = 0
     for n_edits in range(1, most_edits + 1):
-        extended = _extend(prompt.text, frontier, candidates, deletions)
+        extended = _extend(prompt.text, frontier, candidates)
         results = _read(subject, prompt, extended)
         tried += len(results)
         single = single or results
         changed = [result for result in results if result.margin < 0]
         if changed or n_edits == most_edits:
             break
-        nearest = sorted(results, key=lambda result: result.margin)[:beam]
+        nearest = sorted(results, key=lambda result: result.margin)[:BEAM]
         frontier = [result.edits for result in nearest]
     changed.sort(key=lambda result: (*result.size, result.margin))
     shares = _flips_by_place(single, len(spans))
@@ -134,7 +131,7 @@ def word_spans(text: str) -> list[tuple[int, int]]:
 
 
 def apply_edits(text: str, edits: Iterable[WordEdit]) -> str:
-    """The text with some of its words replaced; a deleted word takes one space beside it along."""
+    """The text with some of its words replaced; a deleted word takes one adjacent space with it."""
     spans = word_spans(text)
     for edit in sorted(edits, reverse=True):
         start, end = spans[edit.place]
@@ -163,11 +160,10 @@ def _extend(
     text: str,
     frontier: Sequence[tuple[WordEdit, ...]],
     candidates: Sequence[str],
-    deletions: bool,
 ) -> list[tuple[WordEdit, ...]]:
     """Every edit list of the frontier with one more edit, at a word that it leaves as it is."""
     words = [text[start:end] for start, end in word_spans(text)]
-    replacements = [*([""] if deletions else []), *dict.fromkeys(candidates)]
+    replacements = ["", *dict.fromkeys(candidates)]
     extended = dict[tuple[WordEdit, ...], None]()
     for edits in frontier:
         taken = {edit.place for edit in edits}
