@@ -45,6 +45,7 @@ BINS = 10
 """Of confidence, of equal width."""
 BATCH = 200
 """Texts that are scored between two signs of progress."""
+BAR_COLUMNS = ("slice", "accuracy", "low", "high")
 LENGTHS = ("short", "middle", "long")
 CONFIDENCES = ("low", "middle", "high")
 
@@ -282,16 +283,10 @@ def _row(kind: str, name: str, answers: Answers) -> dict[str, Any]:
 def _figures(rows: Sequence[Mapping[str, Any]], answers: Answers) -> list[Figure]:
     right, confidence = answers.right, answers.confidence
     overall, *parts = rows
-    bars = BarChart(
-        "slices",
-        "Accuracy by slice; control: all texts",
-        "accuracy",
-        [row["slice"] for row in parts],
-        [row["accuracy"] for row in parts],
-        [row["low"] for row in parts],
-        [row["high"] for row in parts],
-        [overall["accuracy"]] * len(parts),
-    )
+    names, *ends = ([row[column] for row in parts] for column in BAR_COLUMNS)
+    control = [overall["accuracy"]] * len(parts)
+    title = "Accuracy by slice; control: all texts"
+    bars = BarChart("slices", title, "accuracy", names, *ends, control=control)
     place = np.minimum((confidence * BINS).astype(int), BINS - 1)
     used = [number for number in range(BINS) if (place == number).any()]
     surety = [float(confidence[place == number].mean()) for number in used]

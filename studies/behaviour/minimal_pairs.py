@@ -18,6 +18,7 @@ and not of whole sentences, so that what the pair has in common adds no noise.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -78,20 +79,21 @@ def measure_margins(study: StudyContext, pairs: str, seed: int) -> Measured:
     for done, name in enumerate(names):
         study.progress("phenomena", done, len(names))
         rows = [row for row, pair in enumerate(drawn) if pair.phenomenon == name]
-        chosen = [drawn[row] for row in rows]
+        prefixes = [(drawn[row].good_prefix, drawn[row].bad_prefix) for row in rows]
+        forms = [(drawn[row].good, drawn[row].bad) for row in rows]
         scored = continuation_probabilities(
-            study.subject,
-            [pair.good_prefix for pair in chosen] + [pair.bad_prefix for pair in chosen],
-            [pair.good for pair in chosen] + [pair.bad for pair in chosen],
+            study.subject, list(chain(*prefixes)), list(chain(*forms))
         )
-        good[rows], bad[rows] = scored.totals.reshape(2, -1)
+        good[rows], bad[rows] = scored.totals.reshape(-1, 2).T
+    columns = [(pair.phenomenon, pair.group, (pair.good, pair.bad), pair.texts()) for pair in drawn]
+    phenomenon, group, forms, texts = (np.array(column) for column in zip(*columns, strict=True))
     return {
         "good": good,
         "bad": bad,
-        "phenomenon": np.array([pair.phenomenon for pair in drawn]),
-        "group": np.array([pair.group for pair in drawn]),
-        "forms": np.array([(pair.good, pair.bad) for pair in drawn]),
-        "texts": np.array([pair.texts() for pair in drawn]),
+        "phenomenon": phenomenon,
+        "group": group,
+        "forms": forms,
+        "texts": texts,
     }
 
 
