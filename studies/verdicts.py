@@ -4,15 +4,24 @@ A claim is *supported* if its whole interval lies on its side of the control, *r
 interval lies on the other side, and else nothing can be said. So a 95 % interval supports a false
 claim in at most one of 40 samples. A study that makes several claims from one sample makes its
 intervals at the level `joint_level` gives.
+
+Where the control was measured on the same observations, their difference is what is resampled. Then
+the difference is the claim's figure and 0 its control; both means are in the sentence. (The control
+added to both ends would pass for an interval of the mean, and a share's could end above 1.)
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from ..evals.statistics.grouped import LEAST_GROUPS, count_groups, mean_over_groups
 from .result import StudyClaim, Verdict
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
+    from numpy import ndarray
+
     from ..evals.statistics.bootstrap import Interval
 
 ERROR_RATE = 0.05
@@ -44,6 +53,36 @@ def within(claim: str, interval: Interval, control: float, n: int, margin: float
         elif high < control - margin or low > control + margin:
             verdict = "refuted"
     return StudyClaim(claim, verdict, value, low, high, control, n)
+
+
+def paired(
+    claim: str,
+    values: Float[ndarray, " rows"],
+    control: Float[ndarray, " rows"],
+    groups: Sequence[object] | None = None,
+    *,
+    level: float,
+    seed: int = 0,
+    decide: Callable[[str, Interval, float, int], StudyClaim] = above,
+    bounds: tuple[float, float] = (-1.0, 1.0),
+) -> StudyClaim:
+    """The claim that shares, or other values, exceed a control on the same rows.
+
+    Args:
+        decide: `below` for the claim that they are smaller.
+        bounds: the smallest and largest difference there can be; by default that of two shares.
+    """
+    n = count_groups(groups, len(values))
+    difference = mean_over_groups(values - control, groups, level=level, seed=seed, bounds=bounds)
+    if n < LEAST_GROUPS:
+        why = f"{claim}: {n} groups, and an interval needs {LEAST_GROUPS}"
+        return cannot_say(why, n, difference.value)
+    return decide(with_means(claim, values.mean(), control.mean()), difference, 0.0, n)
+
+
+def with_means(claim: str, mean: float, control: float) -> str:
+    """The sentence of a claim on a difference, with the two means."""
+    return f"{claim} ({mean:.3g} and {control:.3g})"
 
 
 def cannot_say(claim: str, n: int, value: float | None = None) -> StudyClaim:

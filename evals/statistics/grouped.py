@@ -5,7 +5,8 @@
 2. A mean is a ratio of two sums over groups, so that large groups count for more, as they do in the
    mean itself.
 3. Where all groups agree, as in a share of 0 or of 1, resamples have no spread although the truth
-   may differ. A share then gets Wilson's interval with as many trials as there are groups.
+   may differ. Wilson's interval, with as many trials as there are groups, then says how many other
+   groups may disagree, and the bounds of a value how much they could change the mean.
 4. Several intervals that must all hold need a higher level each (Bonferroni).
 """
 
@@ -30,8 +31,14 @@ def mean_over_groups(
     *,
     level: float = LEVEL,
     seed: int = 0,
+    bounds: tuple[float, float] | None = None,
 ) -> Interval:
     """Mean with its interval; no ends for fewer than `LEAST_GROUPS` groups.
+
+    Args:
+        bounds: the smallest and largest value there can be, such as -1 and 1 for the difference of
+            two shares; used where all values are equal. Without them only values that are all 0 or
+            all 1 are taken for a share.
 
     Raises:
         UsageError: no value, a value that is not finite, or not one group for each.
@@ -40,8 +47,10 @@ def mean_over_groups(
     sums = _sums(group, rows, np.ones(len(rows)))
     if len(sums) < LEAST_GROUPS:
         return Interval(float(rows.mean()), None, None)
-    if np.ptp(rows) == 0 and rows[0] in (0.0, 1.0):
-        return _unanimous(float(rows[0]), len(sums), level)
+    if bounds is None and rows[0] in (0.0, 1.0):
+        bounds = 0.0, 1.0
+    if np.ptp(rows) == 0 and bounds is not None:
+        return _unanimous(float(rows[0]), bounds, len(sums), level)
     return bootstrap(sums, lambda total: total[..., 0] / total[..., 1], seed, level=level)
 
 
@@ -109,8 +118,9 @@ def _sums(group: np.ndarray, *columns: np.ndarray) -> Float[np.ndarray, "groups 
     return np.stack([np.bincount(group, column, count) for column in columns], axis=1)
 
 
-def _unanimous(value: float, groups: int, level: float) -> Interval:
+def _unanimous(value: float, bounds: tuple[float, float], groups: int, level: float) -> Interval:
     from scipy.special import ndtri  # scipy.stats would take a second to import
 
-    share = wilson(round(value * groups), groups, float(ndtri((1 + level) / 2)))
-    return Interval(value, share.low, share.high)
+    agree = wilson(groups, groups, float(ndtri((1 + level) / 2))).low
+    low, high = (value + (1 - agree) * (bound - value) for bound in bounds)
+    return Interval(value, low, high)

@@ -16,6 +16,7 @@ particular to one subject and prompt, and nobody would take the texts for natura
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -24,10 +25,10 @@ from pydantic import Field
 from ...evals.statistics.grouped import LEAST_GROUPS, mean_over_groups
 from ..figures import BarChart
 from ..registry import study
-from ..result import StudyClaim, StudyResult
+from ..result import StudyResult
 from ..study_context import StudyContext
-from ..verdicts import above, below, joint_level
-from .choice_prompts import answered_prompts, paired
+from ..verdicts import below, joint_level, paired
+from .choice_prompts import answered_prompts
 
 if TYPE_CHECKING:
     from ...tools.behaviour.choices import ChoicePrompt
@@ -152,26 +153,21 @@ def conclude(
     seed: int = 0,
 ) -> StudyResult:
     """Three claims, each a figure against its control on the same prompts."""
-    n, level = len(set(groups)), joint_level(3)
-    pairs = (
-        (ONE_SWAP, "flipped", "random_flipped", above),
-        (ESTIMATE, "correlation", "shuffled", above),
-        (REDUCED, "kept", "random_kept", below),
-    )
-    claims: list[StudyClaim] = []
-    for claim, column, control_column, decide in pairs:
-        value, control = figures[column], figures[control_column]
-        interval = mean_over_groups(value - control, groups, level=level, seed=seed)
-        mean = float(control.mean())
-        claims.append(decide(claim, paired(interval, mean), mean, n))
+    decided = partial(paired, groups=groups, level=joint_level(3), seed=seed)
+    swapped, estimated, kept = (figures[name] for name in ("flipped", "correlation", "kept"))
+    controls = [figures[name] for name in ("random_flipped", "shuffled", "random_kept")]
+    claims = [
+        decided(ONE_SWAP, swapped, controls[0]),
+        decided(ESTIMATE, estimated, controls[1], bounds=(-2.0, 2.0)),
+        decided(REDUCED, kept, controls[2], decide=below),
+    ]
+    bars = [mean_over_groups(each, groups, seed=seed) for each in (swapped, estimated, kept)]
     chart = BarChart(
         "attacks",
         "Swaps, estimates and deletions against their controls",
         "share of prompts, rank correlation, share of tokens",
         ["answer changed by one swap", "estimate and effect", "tokens that keep the answer"],
-        [claim.value for claim in claims],
-        [claim.low for claim in claims],
-        [claim.high for claim in claims],
-        [claim.control for claim in claims],
+        *zip(*bars, strict=True),
+        control=[float(control.mean()) for control in controls],
     )
     return StudyResult(rows, claims, [chart])

@@ -26,8 +26,8 @@ from ..figures import BarChart
 from ..registry import study
 from ..result import StudyClaim, StudyResult
 from ..study_context import StudyContext
-from ..verdicts import above, cannot_say, joint_level
-from .choice_prompts import paired, to_arrays
+from ..verdicts import above, cannot_say, joint_level, paired
+from .choice_prompts import to_arrays
 
 if TYPE_CHECKING:
     from ...tools.behaviour.choices import ChoicePrompt
@@ -105,18 +105,14 @@ def conclude(answered: Mapping[str, AnsweredTask], seed: int = 0) -> StudyResult
         n = count_groups(each.groups, len(each.groups))
         right, control = each.right.astype(float), each.control.astype(float)
         accuracy = mean_over_groups(right, each.groups, level=level, seed=seed)
-        gain = mean_over_groups(right - control, each.groups, level=level, seed=seed)
-        expected = float(control.mean())
-        sentences = (
-            f"{task}: accuracy is above chance",
-            f"{task}: accuracy is above that after another question of the same length",
-        )
+        beyond_chance = f"{task}: accuracy is above chance"
+        beyond_form = f"{task}: accuracy is above that after another question of the same length"
         if n < LEAST_GROUPS:
-            why = f"; {n} groups of prompts, and an interval needs {LEAST_GROUPS}"
-            claims += [cannot_say(sentence + why, n, accuracy.value) for sentence in sentences]
+            why = f": {n} groups, and an interval needs {LEAST_GROUPS}"
+            claims.append(cannot_say(beyond_chance + why, n, accuracy.value))
         else:
-            claims.append(above(sentences[0], accuracy, CHANCE, n))
-            claims.append(above(sentences[1], paired(gain, expected), expected, n))
+            claims.append(above(beyond_chance, accuracy, CHANCE, n))
+        claims.append(paired(beyond_form, right, control, each.groups, level=level, seed=seed))
         shown = mean_over_groups(right, each.groups, seed=seed)
         accuracies.append(shown)
         rows.append(
@@ -125,20 +121,17 @@ def conclude(answered: Mapping[str, AnsweredTask], seed: int = 0) -> StudyResult
                 "accuracy": shown.value,
                 "low": shown.low,
                 "high": shown.high,
-                "length-matched": expected,
+                "length-matched": float(control.mean()),
                 "prompts": len(right),
                 "groups": n,
             }
         )
-    controls = [float(each.control.mean()) for each in answered.values()]
     chart = BarChart(
         "accuracy",
         "Accuracy by task, and after another question of the same length",
         "accuracy",
         list(answered),
-        [each.value for each in accuracies],
-        [each.low for each in accuracies],
-        [each.high for each in accuracies],
-        controls,
+        *zip(*accuracies, strict=True),
+        control=[float(each.control.mean()) for each in answered.values()],
     )
     return StudyResult(rows, claims, [chart])

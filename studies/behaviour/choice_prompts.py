@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ...evals.statistics.bootstrap import Interval
 from ...tools.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from ..measurements import Measured
     from ..study_context import StudyContext
 
+COLUMNS = ("text", "right", "wrong", "group", "decisive")
 SEPARATOR = "\x1f"
 """Between the decisive words of a prompt in its array."""
 
@@ -27,11 +27,11 @@ class AnsweredPrompts(NamedTuple):
 
     def require(self, least: int, what: str) -> None:
         """Raise UsageError for fewer than an interval needs."""
-        if len({prompt.group for prompt in self.prompts}) < least:
+        n_groups = len({prompt.group for prompt in self.prompts})
+        if n_groups < least:
             raise UsageError(
                 f"the subject is right on {len(self.prompts)} of "
-                f"{len(self.prompts) + self.n_wrong} prompts, of "
-                f"{len({prompt.group for prompt in self.prompts})} groups, and {what} needs "
+                f"{len(self.prompts) + self.n_wrong} prompts, of {n_groups} groups, and {what} needs "
                 f"{least} groups: ask for more prompts, or choose a task that it can do"
             )
 
@@ -45,33 +45,31 @@ def answered_prompts(study: StudyContext, task: str, n: int, seed: int) -> Answe
 
 def to_arrays(prompts: Sequence[ChoicePrompt], margins: Sequence[float]) -> Measured:
     """Prompts with two options, the right one first, as arrays."""
-    return {
-        "text": np.array([prompt.text for prompt in prompts]),
-        "right": np.array([prompt.options[prompt.answer] for prompt in prompts]),
-        "wrong": np.array([prompt.options[1 - prompt.answer] for prompt in prompts]),
-        "group": np.array([prompt.group for prompt in prompts]),
-        "decisive": np.array([SEPARATOR.join(prompt.decisive) for prompt in prompts]),
-        "margin": np.array(margins, dtype=np.float64),
-    }
+    rows = [
+        (
+            prompt.text,
+            prompt.options[prompt.answer],
+            prompt.options[1 - prompt.answer],
+            prompt.group,
+            SEPARATOR.join(prompt.decisive),
+        )
+        for prompt in prompts
+    ]
+    columns = [np.array(column) for column in zip(*rows, strict=True)]
+    measured = dict(zip(COLUMNS, columns, strict=True))
+    return {**measured, "margin": np.array(margins, dtype=np.float64)}
 
 
 def to_prompts(measured: Measured) -> list[tuple[ChoicePrompt, float]]:
     """The inverse."""
     from ...tools.behaviour.choices import ChoicePrompt
 
-    columns = (measured[key].tolist() for key in ("text", "right", "wrong", "group", "decisive"))
+    columns = (measured[name].tolist() for name in COLUMNS)
     prompts = [
         ChoicePrompt(text, (right, wrong), 0, group, tuple(filter(None, decisive.split(SEPARATOR))))
         for text, right, wrong, group, decisive in zip(*columns, strict=True)
     ]
     return list(zip(prompts, measured["margin"].tolist(), strict=True))
-
-
-def paired(differences: Interval, control: float) -> Interval:
-    """The interval of a figure whose paired difference from its control was resampled."""
-    ends = (None if end is None else end + control for end in differences)
-    value, low, high = ends
-    return Interval(value or 0.0, low, high)
 
 
 def _measure(study: StudyContext, task: str, n: int, seed: int) -> Measured:

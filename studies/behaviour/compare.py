@@ -31,10 +31,10 @@ from ..figures import BarChart, Figure, LinePlot, PlottedLine
 from ..registry import study
 from ..result import StudyClaim, StudyResult
 from ..study_context import StudyContext
-from ..verdicts import above, cannot_say, joint_level
-from .choice_prompts import paired
+from ..verdicts import above, cannot_say, joint_level, with_means
 
 if TYPE_CHECKING:
+    from ...evals.statistics.bootstrap import Interval
     from ...tools.subject import Subject
     from ..measurements import Measured
 
@@ -51,6 +51,8 @@ SLICES = {
 }
 """Kinds of tokens, by their text; the first that fits counts."""
 OTHER = "other tokens"
+WORSE = "the second subject predicts these texts worse than the first"
+UNCHANGED = "the subjects predict the same at every token"
 MOST_CHANGED = "the layer that changed most on one half of the texts changed more than the others"
 
 
@@ -138,17 +140,24 @@ def conclude(
     kind, values = kinds[:, 1:-1].ravel(), kl[:, 1:].ravel()
     names = [name for name in (*SLICES, OTHER) if 0 < (kind == name).sum() < len(kind)]
     level = joint_level(len(names) + 2)
-    claims = [_loss_claim(difference[:, 1:].ravel(), document, level, seed)]
+    claims: list[StudyClaim] = []
     rows: list[dict[str, Any]] = []
+    intervals: list[Interval] = []
+    controls: list[float] = []
     for name in names:
-        claims.append(_slice_claim(name, values, kind == name, document, level, seed))
-        own = difference[:, 1:].ravel()[kind == name]
-        rows.append(
-            _row("slice", name, values[kind == name].mean(), own.mean(), (kind == name).sum())
-        )
-    claims.append(_layer_claim(layers["relative"], level, seed))
+        member = kind == name
+        claims.append(_slice_claim(name, values, member, document, level, seed))
+        rise = float(difference[:, 1:].ravel()[member].mean())
+        intervals.append(mean_over_groups(values[member], document[member].tolist(), seed=seed))
+        controls.append(float(values[~member].mean()))
+        rows.append(_row("slice", name, intervals[-1].value, int(member.sum()), loss_rise=rise))
+    if kl.any():
+        loss_claim = _loss_claim(difference[:, 1:].ravel(), document, level, seed)
+        claims = [loss_claim, *claims, _layer_claim(layers["relative"], level, seed)]
+    else:
+        claims = [cannot_say(f"{claim}: {UNCHANGED}", len(kl)) for claim in (WORSE, MOST_CHANGED)]
     rows += _layer_rows(layers)
-    return StudyResult(rows, claims, _figures(claims[1:-1], names, layers))
+    return StudyResult(rows, claims, _figures(names, intervals, controls, layers))
 
 
 def _loss_claim(
@@ -156,7 +165,7 @@ def _loss_claim(
 ) -> StudyClaim:
     interval = mean_over_groups(difference, document.tolist(), level=level, seed=seed)
     n = len(np.unique(document))
-    return above("the second subject predicts these texts worse than the first", interval, 0.0, n)
+    return above(WORSE, interval, 0.0, n)
 
 
 def _slice_claim(
@@ -168,8 +177,7 @@ def _slice_claim(
         return cannot_say(f"{claim}: only {n} documents have any", n)
     groups = document.tolist()
     interval = difference_over_groups(kl, member, groups, level=level, seed=seed)
-    control = float(kl[~member].mean())
-    return above(claim, paired(interval, control), control, n)
+    return above(with_means(claim, kl[member].mean(), kl[~member].mean()), interval, 0.0, n)
 
 
 def _layer_claim(relative: np.ndarray, level: float, seed: int) -> StudyClaim:
@@ -180,49 +188,71 @@ def _layer_claim(relative: np.ndarray, level: float, seed: int) -> StudyClaim:
     chosen, tested = relative[::2], relative[1::2]
     layer = int(chosen.mean(axis=0).argmax())
     others = np.delete(tested, layer, axis=1).mean(axis=1)
-    interval = mean_over_groups(tested[:, layer] - others, level=level, seed=seed)
-    control = float(others.mean())
-    claim = f"{MOST_CHANGED} on the other half (layer {layer})"
-    return above(claim, paired(interval, control), control, len(tested))
+    gain = mean_over_groups(tested[:, layer] - others, level=level, seed=seed)
+    claim = f"{MOST_CHANGED} on the other half, layer {layer}"
+    return above(with_means(claim, tested[:, layer].mean(), others.mean()), gain, 0.0, len(tested))
 
 
 def _layer_rows(layers: Measured) -> list[dict[str, Any]]:
     correlation = layers["correlation"]
     if not layers["relative"].shape[1]:
         return []
-    own, cka = layers["relative"].mean(axis=0).tolist(), layers["cka"].tolist()
+    own, n_documents = layers["relative"].mean(axis=0).tolist(), len(layers["relative"])
     rows = [
-        _row("layer", f"layer {layer}", own[layer], cka[layer], len(layers["relative"]))
-        for layer in range(len(own))
+        _row("layer", f"layer {layer}", own[layer], n_documents, cka=cka)
+        for layer, cka in enumerate(layers["cka"].tolist())
     ]
     order = np.argsort(np.nan_to_num(correlation.ravel(), nan=1.0), kind="stable")[:SHOWN_UNITS]
     for place in order.tolist():
         layer, neuron = divmod(place, correlation.shape[1])
         value = float(correlation[layer, neuron])
         if value < 1 - 1e-6:
-            rows.append(_row("unit", f"mlp.{layer}.{neuron}", 1 - value, value, 1))
+            rows.append(
+                _row("unit", f"mlp.{layer}.{neuron}", 1 - value, n_documents, correlation=value)
+            )
     return rows
 
 
-def _row(what: str, name: str, change: float, second: float, n: int) -> dict[str, Any]:
-    """Slices: KL and rise of the loss. Layers: own change and CKA. Units: 1 - r and r."""
-    value = None if np.isnan(second) else float(second)
-    return {"what": what, "name": name, "change": float(change), "second": value, "n": int(n)}
+def _row(
+    what: str,
+    name: str,
+    change: float,
+    n: int,
+    *,
+    loss_rise: float | None = None,
+    cka: float | None = None,
+    correlation: float | None = None,
+) -> dict[str, Any]:
+    """`change` is the KL of a slice, the own change of a layer, 1 - r of a unit.
+
+    `n` counts the tokens of a slice, and documents else.
+    """
+    return {
+        "what": what,
+        "name": name,
+        "change": change,
+        "loss rise": loss_rise,
+        "CKA": cka,
+        "correlation": correlation,
+        "n": n,
+    }
 
 
-def _figures(claims: Sequence[StudyClaim], names: Sequence[str], layers: Measured) -> list[Figure]:
-    figures: list[Figure] = [
-        BarChart(
-            "slices",
-            "Change of predictions by the kind of token read",
-            "KL, nats",
-            list(names),
-            [claim.value for claim in claims],
-            [claim.low for claim in claims],
-            [claim.high for claim in claims],
-            [claim.control for claim in claims],
-        )
-    ]
+def _figures(
+    names: Sequence[str],
+    intervals: Sequence[Interval],
+    controls: Sequence[float],
+    layers: Measured,
+) -> list[Figure]:
+    bars = BarChart(
+        "slices",
+        "Change of predictions by the kind of token read",
+        "KL, nats",
+        names,
+        *zip(*intervals, strict=True),
+        control=controls,
+    )
+    figures: list[Figure] = [bars]
     if layers["relative"].shape[1]:
         own = layers["relative"].mean(axis=0).tolist()
         line = PlottedLine("own change", list(range(len(own))), own)
@@ -235,21 +265,18 @@ def _cka(first: Subject, second: Subject, ids: np.ndarray) -> np.ndarray:
     """Debiased CKA of the same layer in both, from each document's mean vector."""
     import torch
 
+    from ...tools.behaviour.model_comparison import ROWS_PER_PASS
     from ...tools.representation.cka import cka
     from ...tools.subject.address import Site
 
     n_layers = first.shape.n_layers
     sites = [Site("stream", layer) for layer in range(n_layers)]
-    means: list[list[np.ndarray]] = []
-    for subject in (first, second):
-        parts = [subject.capture(torch.from_numpy(ids[at : at + 4]), sites).activations
-                 for at in range(0, len(ids), 4)]  # fmt: skip
-        means.append(
-            [
-                np.concatenate([part[site][:, 1:].float().mean(1).cpu().numpy() for part in parts])
-                for site in sites
-            ]
-        )
-    return np.array(
-        [float(cka([means[0][at], means[1][at]]).values[0, 1]) for at in range(n_layers)]
-    )
+    means = np.zeros((2, n_layers, len(ids), first.d_model))
+    for number, subject in enumerate((first, second)):
+        for start in range(0, len(ids), ROWS_PER_PASS):
+            rows = slice(start, start + ROWS_PER_PASS)
+            activations = subject.capture(torch.from_numpy(ids[rows]), sites).activations
+            for layer, site in enumerate(sites):
+                means[number, layer, rows] = activations[site][:, 1:].float().mean(1).cpu().numpy()
+    values = [float(cka([a, b]).values[0, 1]) for a, b in zip(*means, strict=True)]
+    return np.array(values)

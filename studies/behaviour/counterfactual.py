@@ -23,8 +23,8 @@ from ..figures import BarChart
 from ..registry import study
 from ..result import StudyResult
 from ..study_context import StudyContext
-from ..verdicts import above, cannot_say, joint_level
-from .choice_prompts import answered_prompts, paired
+from ..verdicts import cannot_say, joint_level, paired
+from .choice_prompts import answered_prompts
 
 if TYPE_CHECKING:
     from ...evals.statistics.bootstrap import Interval
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from ...tools.subject import Subject
     from ..measurements import Measured
 
-MOST_WORDS_SHOWN = 12
 AT_DECIDING = "edits at the words that decide the answer change it more often than edits at others"
 SMALLEST = "the smallest one-word edit is at a deciding word more often than if placed at random"
 
@@ -95,33 +94,34 @@ def candidate_words(prompts: Sequence[ChoicePrompt], n: int, seed: int) -> list[
 def measure_edits(
     subject: Subject, prompt: ChoicePrompt, pool: Sequence[str], most_edits: int
 ) -> Measured:
-    """All edits that change the answer, smallest first, and the share of each word's."""
+    """The smallest edit that changes the answer, and the share of each word's edits that do."""
     from ...tools.behaviour.word_edits import find_counterfactuals, word_spans
 
     found = find_counterfactuals(subject, prompt, pool, most_edits=most_edits)
-    changed = found.changed[:MOST_WORDS_SHOWN]
+    words = [prompt.text[start:end] for start, end in word_spans(prompt.text)]
+    smallest = found.smallest
     return {
-        "words": np.array([prompt.text[start:end] for start, end in word_spans(prompt.text)]),
+        "words": np.array(words),
         "flips": np.array(found.flips_by_place),
-        "margin": np.array([found.margin, *(each.margin for each in changed)]),
-        "size": np.array([each.size for each in changed]).reshape(-1, 2),
-        "place": np.array([each.edits[0].place for each in changed], dtype=int),
-        "edit": np.array([_spelled(each.edits) for each in changed], dtype="U"),
+        "margin": np.array([found.margin, *([smallest.margin] if smallest else [])]),
+        "size": np.array(smallest.size if smallest else (), dtype=int),
+        "place": np.array(smallest.edits[0].place if smallest else -1),
+        "edit": np.array(_spelled(smallest.edits) if smallest else "", "U"),
         "tried": np.array(found.tried),
     }
 
 
 def row_of(prompt: ChoicePrompt, measured: Measured) -> dict[str, Any]:
     """A prompt with its smallest edit."""
-    found = len(measured["edit"]) > 0
+    found = len(measured["size"]) > 0
     return {
         "prompt": prompt.text,
         "answer": prompt.options[prompt.answer].strip(),
         "other": prompt.options[1 - prompt.answer].strip(),
         "margin": float(measured["margin"][0]),
-        "smallest edit": str(measured["edit"][0]) if found else "",
-        "words": int(measured["size"][0, 0]) if found else None,
-        "characters": int(measured["size"][0, 1]) if found else None,
+        "smallest edit": str(measured["edit"]),
+        "words": int(measured["size"][0]) if found else None,
+        "characters": int(measured["size"][1]) if found else None,
         "margin after": float(measured["margin"][1]) if found else None,
         "tried": int(measured["tried"]),
     }
@@ -129,10 +129,10 @@ def row_of(prompt: ChoicePrompt, measured: Measured) -> dict[str, Any]:
 
 def edited_words(prompt: ChoicePrompt, measured: Measured) -> EditedWords:
     """Which words decide, and where the smallest single edit is."""
-    single = len(measured["size"]) > 0 and int(measured["size"][0, 0]) == 1
+    single = len(measured["size"]) > 0 and int(measured["size"][0]) == 1
     stripped = {word.strip(".,;:!?").lower() for word in prompt.decisive}
     decides = np.array([word.lower() in stripped for word in measured["words"].tolist()])
-    smallest = int(measured["place"][0]) if single else -1
+    smallest = int(measured["place"]) if single else -1
     return EditedWords(measured["flips"], decides, smallest, prompt.group)
 
 
@@ -150,17 +150,13 @@ def conclude(
         np.array([each.flips[each.decides == side].mean() for each in known])
         for side in (True, False)
     )
-    share = mean_over_groups(at - other, groups, level=level, seed=seed)
-    control = float(other.mean())
-    claims = [above(AT_DECIDING, paired(share, control), control, len(set(groups)))]
+    claims = [paired(AT_DECIDING, at, other, groups, level=level, seed=seed)]
     placed = [each for each in known if each.smallest >= 0]
     if placed:
         hit = np.array([float(each.decides[each.smallest]) for each in placed])
         chance = np.array([each.decides.mean() for each in placed])
         names = [each.group for each in placed]
-        nearer = mean_over_groups(hit - chance, names, level=level, seed=seed)
-        expected = float(chance.mean())
-        claims.append(above(SMALLEST, paired(nearer, expected), expected, len(set(names))))
+        claims.append(paired(SMALLEST, hit, chance, names, level=level, seed=seed))
     else:
         claims.append(cannot_say(f"{SMALLEST}: no single edit changes an answer", 0))
     return StudyResult(rows, claims, [_figure(at, other, groups, seed)])
@@ -173,9 +169,7 @@ def _figure(at: np.ndarray, other: np.ndarray, groups: Sequence[str], seed: int)
         "Single edits that change the answer",
         "share of edits",
         ["at words that decide", "at other words"],
-        [each.value for each in intervals],
-        [each.low for each in intervals],
-        [each.high for each in intervals],
+        *zip(*intervals, strict=True),
     )
 
 

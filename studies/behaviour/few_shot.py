@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from pydantic import Field
 
-from ...evals.statistics.grouped import LEAST_GROUPS, count_groups, mean_over_groups
+from ...evals.statistics.grouped import LEAST_GROUPS, mean_over_groups
 from ...tools.behaviour.shots import Answers
 from ...tools.errors import UsageError
 from ..figures import LinePlot, PlottedLine
 from ..registry import study
 from ..result import StudyResult
 from ..study_context import StudyContext
-from ..verdicts import above, joint_level
-from .choice_prompts import paired, to_arrays, to_prompts
+from ..verdicts import joint_level, paired
+from .choice_prompts import to_arrays, to_prompts
 
 if TYPE_CHECKING:
     from ...tools.behaviour.choices import ChoicePrompt
@@ -98,17 +98,17 @@ def conclude(
 ) -> StudyResult:
     """Two claims, a row for each number of shots, and both curves."""
     counts = sorted(right)
-    most, level, n = counts[-1], joint_level(2), count_groups(groups, len(groups))
+    most, level = counts[-1], joint_level(2)
     score = {count: (right[count] > 0).astype(float) for count in counts}
     control = {count: (shuffled[count] > 0).astype(float) for count in counts}
-    claims = []
-    for claim, other in (
-        (f"{most} shots answer more prompts rightly than none", score[0]),
-        (f"right answers in {most} shots are worth more than shuffled ones", control[most]),
-    ):
-        gain = mean_over_groups(score[most] - other, groups, level=level, seed=seed)
-        mean = float(other.mean())
-        claims.append(above(claim, paired(gain, mean), mean, n))
+    controls = {
+        f"{most} shots answer more prompts rightly than none": score[0],
+        f"right answers in {most} shots are worth more than shuffled ones": control[most],
+    }
+    claims = [
+        paired(claim, score[most], other, groups, level=level, seed=seed)
+        for claim, other in controls.items()
+    ]
     rows = []
     for count in counts:
         value, low, high = mean_over_groups(score[count], groups, seed=seed)
@@ -123,17 +123,12 @@ def conclude(
                 "prompts": len(groups),
             }
         )
+    accuracy, low, high, shuffled_accuracy = (
+        [row[name] for row in rows] for name in ("accuracy", "low", "high", "shuffled answers")
+    )
     lines = [
-        PlottedLine(
-            "right answers",
-            counts,
-            [row["accuracy"] for row in rows],
-            [row["low"] for row in rows],
-            [row["high"] for row in rows],
-        ),
-        PlottedLine(
-            "shuffled answers", counts, [row["shuffled answers"] for row in rows], is_control=True
-        ),
+        PlottedLine("right answers", counts, accuracy, low, high),
+        PlottedLine("shuffled answers", counts, shuffled_accuracy, is_control=True),
     ]
     title = "Accuracy against solved examples in the prompt"
     return StudyResult(rows, claims, [LinePlot("curve", title, "shots", "accuracy", lines)])

@@ -4,7 +4,7 @@
    forms ("Between A and B, I prefer") and put into *shown* situations ("There were A and B on the
    table. I reached for the"). The preference is log p of one option less that of the other.
 2. Every form names the options in both orders, and the two are averaged: which option is named last
-   says nothing about a preference. The order is also the size of the noise.
+   says nothing about a preference.
 3. A pair has a stated preference if its mean over stated forms is beyond noise: its interval over
    forms excludes 0. Of the others nothing can be said, and they are left out, with their number.
 4. Figure: the share of pairs with a stated preference whose shown mean points the other way. Control:
@@ -29,8 +29,7 @@ from ..figures import ScatterPlot
 from ..registry import study
 from ..result import StudyResult
 from ..study_context import StudyContext
-from ..verdicts import above, cannot_say, joint_level
-from .choice_prompts import paired
+from ..verdicts import above, cannot_say, joint_level, paired
 from .goal_prompts import OPTION_PAIRS, SHOWN, STATED
 
 if TYPE_CHECKING:
@@ -56,9 +55,9 @@ class PairPreferences(NamedTuple):
 @study("goals", question="Does the subject choose in situations what it says it prefers?")
 def goals(
     study: StudyContext,
-    pairs: Annotated[int, Field(ge=LEAST_GROUPS, description="pairs of options")] = len(
-        OPTION_PAIRS
-    ),
+    pairs: Annotated[
+        int, Field(ge=LEAST_GROUPS, le=len(OPTION_PAIRS), description="pairs of options")
+    ] = len(OPTION_PAIRS),
     seed: int = 0,
 ) -> StudyResult:
     """Compare preferences in prompts that ask for them with choices in situations that show them.
@@ -91,7 +90,7 @@ def measure_forms(
     scores = continuation_probabilities(subject, prefixes, options).means
     by_order = scores.reshape(len(pairs), len(forms), 2, 2)
     difference = by_order[..., 0] - by_order[..., 1]
-    return {"preference": difference.mean(axis=2), "by_order": difference}
+    return {"preference": difference.mean(axis=2)}
 
 
 def conclude(preferences: PairPreferences, names: Sequence[str] = (), seed: int = 0) -> StudyResult:
@@ -122,10 +121,11 @@ def conclude(preferences: PairPreferences, names: Sequence[str] = (), seed: int 
     agree = (own == other).astype(float)
     by_chance = np.mean([own == np.roll(other, by) for by in _shifts(n, seed)], axis=0)
     level = joint_level(2)
-    control = float(by_chance.mean())
-    gain = mean_over_groups(agree - by_chance, level=level, seed=seed)
     share = mean_over_groups(1 - agree, level=level, seed=seed)
-    claims = [above(FOLLOWS, paired(gain, control), control, n), above(DISAGREES, share, RARE, n)]
+    claims = [
+        paired(FOLLOWS, agree, by_chance, level=level, seed=seed),
+        above(DISAGREES, share, RARE, n),
+    ]
     return StudyResult(rows, claims, [figure])
 
 

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from ...evals.statistics.grouped import LEAST_GROUPS, count_groups, mean_over_groups
+from ...evals.statistics.grouped import LEAST_GROUPS, mean_over_groups
 from ..figures import BarChart
 from ..registry import study
 from ..result import StudyClaim, StudyResult
 from ..study_context import StudyContext
-from ..verdicts import above, cannot_say, joint_level
-from .choice_prompts import answered_prompts, paired
+from ..verdicts import cannot_say, joint_level, paired
+from .choice_prompts import answered_prompts
 
 if TYPE_CHECKING:
     from ...tools.behaviour.choices import ChoicePrompt
@@ -119,14 +119,11 @@ def conclude(
     for kind, claim in CLAIMS.items():
         applies = ~np.isnan(figures[kind].flips)
         names = [group for group, used in zip(groups, applies, strict=True) if used]
-        n = count_groups(names, len(names))
-        if n < LEAST_GROUPS:
-            claims.append(cannot_say(f"{claim}: it applies to {n} groups of prompts", n))
+        if not names:
+            claims.append(cannot_say(f"{claim}: it applies to no prompt", 0))
             continue
         flips, control = figures[kind].flips[applies], figures[CONTROL].flips[applies]
-        interval = mean_over_groups(flips - control, names, level=level, seed=seed)
-        mean = float(control.mean())
-        claims.append(above(claim, paired(interval, mean), mean, n))
+        claims.append(paired(claim, flips, control, names, level=level, seed=seed))
     return StudyResult(rows, claims, _figures(figures, groups, seed))
 
 

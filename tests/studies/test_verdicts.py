@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from hubel.evals.statistics.bootstrap import Interval, bootstrap
+from hubel.evals.statistics.fdr import wilson
 from hubel.studies import above, below, cannot_say, within
-from hubel.studies.verdicts import joint_level
+from hubel.studies.verdicts import joint_level, paired
 
 
 @pytest.mark.parametrize(
@@ -60,3 +61,23 @@ def test_a_mean_of_nothing_is_supported_in_at_most_one_of_20_samples() -> None:
 def test_joint_intervals_are_wider_the_more_claims_there_are() -> None:
     assert joint_level(1) == pytest.approx(0.95)
     assert joint_level(10) == pytest.approx(0.995)
+
+
+def test_a_paired_claim_is_on_the_difference_and_shows_both_means() -> None:
+    right, control = np.array([1.0] * 18 + [0.0] * 2), np.array([0.0, 1.0] * 10)
+    claim = paired("it gains", right, control, level=0.95)
+    assert claim.value == pytest.approx(0.4)
+    assert claim.control == 0
+    assert claim.claim == "it gains (0.9 and 0.5)"
+    assert paired("it loses", right, control, level=0.95, decide=below).verdict == "refuted"
+    few = paired("it gains", right, control, [n % 5 for n in range(20)], level=0.95)
+    assert (few.verdict, few.low) == ("cannot say", None)
+    assert "5 groups" in few.claim
+
+
+def test_the_interval_of_equal_differences_ends_within_their_bounds() -> None:
+    always = paired("it gains", np.ones(20), np.zeros(20), level=0.95)
+    assert (always.high, always.verdict) == (1.0, "supported")
+    assert always.low == pytest.approx(1 - 2 * (1 - wilson(20, 20).low))
+    never = paired("it gains", np.ones(20), np.ones(20), level=0.95)
+    assert (never.low, never.verdict) == (pytest.approx(-never.high), "cannot say")
