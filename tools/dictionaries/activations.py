@@ -1,12 +1,13 @@
 """What makes a latent's activation of its pre-activation.
 
     Relu        max(h, 0)
-    TopK        max(h, 0) for the k largest of a token, 0 for the others
-    JumpRelu    h where it is above the latent's threshold, else 0
+    TopKRelu    max(h, 0) for the k largest of a token, 0 for the others
+    GroupMax    max(h, 0) for the largest of each of k groups of latents, 0 for the others
+    JumpRelu    max(h, 0) where h is above the latent's threshold, else 0
     Gated       max(magnitude, 0) where the gate is above 0; h is the gate
 
 Rajamanoharan et al., "Jumping Ahead" (2024) for JumpReLU and "Improving Dictionary Learning with Gated
-Sparse Autoencoders" (2024); Gao et al., "Scaling and Evaluating Sparse Autoencoders" (2024) for TopK.
+Sparse Autoencoders" (2024); Gao et al., "Scaling and Evaluating Sparse Autoencoders" (2024) for top k.
 """
 
 from __future__ import annotations
@@ -23,20 +24,22 @@ class Relu:
 
 
 @dataclass(frozen=True)
-class TopK:
-    """The positive part of the k largest of each token.
-
-    Attributes:
-        decoder_norms: rank and answer by pre-activation times the norm of the latent's decoder row.
-    """
+class TopKRelu:
+    """The positive part of the k largest of each token."""
 
     k: int
-    decoder_norms: Float[Tensor, " latent"] | None = None
+
+
+@dataclass(frozen=True)
+class GroupMax:
+    """The positive part of the largest in each of k equal runs of neighbouring latents."""
+
+    k: int
 
 
 @dataclass(frozen=True)
 class JumpRelu:
-    """The pre-activation where it exceeds its latent's threshold."""
+    """The pre-activation where it is positive and exceeds its latent's threshold."""
 
     threshold: Float[Tensor, " latent"]
 
@@ -54,4 +57,4 @@ class Gated:
     log_scale: Float[Tensor, " latent"]
 
 
-Activation = Relu | TopK | JumpRelu | Gated
+Activation = Relu | TopKRelu | GroupMax | JumpRelu | Gated

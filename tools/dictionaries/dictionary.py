@@ -5,8 +5,9 @@
 2. Pre-activations are its products with the encoder's columns, plus a bias; the activation function
    makes most of them 0.
 3. The reconstruction is the sum of the decoder's rows, each times its latent's activation, plus a
-   bias, plus the skip connection of the input; then the normalisation is undone. An autoencoder
-   reconstructs the vector that it read; a transcoder what the MLP makes of it.
+   bias. An autoencoder reconstructs the vector that it read, so that the normalisation is undone; a
+   transcoder reconstructs what the MLP makes of it, adds the skip connection of the input as it
+   came, and undoes nothing.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .activations import Activation, Gated, JumpRelu, TopK
+from .activations import Activation, Gated, GroupMax, JumpRelu, TopKRelu
 
 Hook = Literal["stream", "mid", "attn_out", "z", "mlp_in", "mlp", "mlp_out"]
 """Where vectors are: the residual stream after the layer or between attention and MLP, attention's
 output or what its projection reads, the MLP's normed input, its neurons, its output."""
 Normalisation = Literal["none", "layer_norm", "constant_norm"]
+InputForm = Literal["plain", "before_norm_weight", "centred"]
 _EPSILON = 1e-5
 
 
@@ -59,9 +61,13 @@ class Dictionary:
         decoder: one row for each latent.
         subtracts_bias: whether the decoder's bias is subtracted from the input.
         skip: what the input adds to the reconstruction, for skip transcoders.
+        input_form: how the place that it reads is given to it, until `fit` folds this into the
+            encoder: "plain"; "before_norm_weight", the MLP's input before the norm's weight and bias;
+            or "centred", minus its mean over the stream's coordinates.
         model: the name of the model that its file states; "" if it states none.
         sha256: of the files that it was read from; "" if it was made here.
         source: folder, file or hub name that it was read from.
+        notes: what its files say that was taken on trust, a sentence each.
     """
 
     name: str
@@ -75,9 +81,11 @@ class Dictionary:
     subtracts_bias: bool = True
     normalisation: Normalisation = "none"
     skip: Float[Tensor, "d_out d_in"] | None = None
+    input_form: InputForm = "plain"
     model: str = ""
     sha256: str = ""
     source: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def n_latents(self) -> int:
@@ -91,8 +99,8 @@ class Dictionary:
 
     @cached_property
     def is_pointwise(self) -> bool:
-        """Whether each latent is a function of its own pre-activation, as all are but those of `TopK`."""
-        return not isinstance(self.activation, TopK)
+        """Whether each latent is a function of its own pre-activation, and not of the others'."""
+        return not isinstance(self.activation, (TopKRelu, GroupMax))
 
     def encode(
         self, vectors: Float[Tensor, "*rows d_in"], latents: slice | Sequence[int] | None = None
@@ -102,7 +110,7 @@ class Dictionary:
         if latents is not None and self.is_pointwise:
             return self._pointwise(centred, latents)
         all_latents = (
-            self._pointwise(centred, slice(None)) if self.is_pointwise else self._top_k(centred)
+            self._pointwise(centred, slice(None)) if self.is_pointwise else self._largest(centred)
         )
         return all_latents if latents is None else all_latents[..., latents]
 
@@ -114,12 +122,12 @@ class Dictionary:
         """The reconstruction.
 
         Args:
-            vectors: the input, whose scale is put back and which a skip connection adds.
+            vectors: the input, whose scale an autoencoder puts back and a skip connection adds.
         """
-        normalised, scale = self.normalised(vectors)
         decoded = activations @ self.decoder + self.decoder_bias
         if self.skip is not None:
-            decoded = decoded + normalised @ self.skip.T
+            decoded = decoded + vectors.float() @ self.skip.T
+        scale = None if self.is_transcoder else self.normalised(vectors)[1]
         return decoded if scale is None else decoded * scale.factor + scale.shift
 
     def reconstruct(self, vectors: Float[Tensor, "*rows d_in"]) -> Float[Tensor, "*rows d_out"]:
@@ -167,10 +175,12 @@ class Dictionary:
             return torch.relu(pre) * (pre > activation.threshold[latents])
         return torch.relu(pre)
 
-    def _top_k(self, centred: Float[Tensor, "*rows d_in"]) -> Float[Tensor, "*rows latent"]:
-        activation = cast(TopK, self.activation)
-        pre = centred @ self.encoder + self.encoder_bias
-        if activation.decoder_norms is not None:
-            pre = pre * activation.decoder_norms
-        top = pre.topk(min(activation.k, pre.shape[-1]), dim=-1)
-        return torch.zeros_like(pre).scatter(-1, top.indices, top.values.relu())
+    def _largest(self, centred: Float[Tensor, "*rows d_in"]) -> Float[Tensor, "*rows latent"]:
+        activation = cast("TopKRelu | GroupMax", self.activation)
+        positive = torch.relu(centred @ self.encoder + self.encoder_bias)
+        if isinstance(activation, GroupMax):
+            groups = positive.unflatten(-1, (activation.k, -1))
+            best = groups.max(dim=-1, keepdim=True)
+            return torch.zeros_like(groups).scatter(-1, best.indices, best.values).flatten(-2)
+        top = positive.topk(min(activation.k, positive.shape[-1]), dim=-1)
+        return torch.zeros_like(positive).scatter(-1, top.indices, top.values)

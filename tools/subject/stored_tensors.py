@@ -51,7 +51,7 @@ def read_stored_tensors(folder: Path) -> dict[str, StoredTensor]:
         CorruptError: a file is cut short or damaged, or index and shards disagree.
     """
     if (folder / SINGLE).exists():
-        return _of_file(folder / SINGLE)
+        return tensors_of_file(folder / SINGLE)
     if (folder / INDEX).exists():
         return _of_shards(folder)
     other = sorted(
@@ -88,7 +88,7 @@ def _of_shards(folder: Path) -> dict[str, StoredTensor]:
                 f"the shard {file!r} with {n_tensors} tensors, named in {str(index)!r}, is missing; "
                 "fetch the model again"
             )
-        shard = _of_file(folder / file)
+        shard = tensors_of_file(folder / file)
         if twice := sorted(shard.keys() & tensors.keys()):
             raise CorruptError(
                 f"{twice[0]!r} is in two shards of {str(folder)!r}, {file!r} and "
@@ -104,7 +104,13 @@ def _of_shards(folder: Path) -> dict[str, StoredTensor]:
     return tensors
 
 
-def _of_file(path: Path) -> dict[str, StoredTensor]:
+def tensors_of_file(path: Path) -> dict[str, StoredTensor]:
+    """The tensors of one safetensors file by name.
+
+    Raises:
+        UsageError: it cannot be read.
+        CorruptError: it is cut short or damaged.
+    """
     try:
         with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size

@@ -1,0 +1,1 @@
+"""The files of other tools, one module for each format: `matches`, `read`, and `write` where there is one."""

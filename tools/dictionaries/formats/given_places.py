@@ -1,0 +1,46 @@
+"""Where a dictionary reads and writes: what its files say, or what the caller gave instead."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ...errors import UsageError
+from ..dictionary import Place
+
+
+class GivenPlaces(NamedTuple):
+    """Places from the caller; None where the files' own are meant."""
+
+    reads: Place | None = None
+    writes: Place | None = None
+
+    def resolve(
+        self, where: str, stated: Place | None, stated_output: Place | None, *, transcodes: bool
+    ) -> tuple[Place, Place]:
+        """Where it reads and where it writes.
+
+        Args:
+            where: the files, for the message.
+            stated: where they say that it reads; `stated_output`: where a transcoder writes.
+
+        Raises:
+            UsageError: neither the files nor the caller say where it reads.
+        """
+        reads = self.reads or stated
+        if reads is None:
+            raise UsageError(
+                f"{where} does not say where the dictionary reads; give it, e.g. --at stream.12 or "
+                "--at mlp_out.3"
+            )
+        if not transcodes:
+            return reads, reads
+        if self.reads is not None or stated_output is None:
+            return reads, self.writes or _output_of(reads)
+        return reads, self.writes or stated_output
+
+
+def _output_of(reads: Place) -> Place:
+    """Where a transcoder writes, by where it reads: the MLP's output, or the next layer's stream."""
+    if reads.hook == "stream":
+        return Place("stream", reads.layer + 1)
+    return Place("mlp_out", reads.layer)

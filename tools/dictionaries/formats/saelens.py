@@ -1,0 +1,149 @@
+"""SAELens: `cfg.json` and `sae_weights.safetensors`, of version 6 or before.
+
+`W_enc` is (width, latents), `W_dec` (latents, width). What was trained with batch top-k or as a
+Matryoshka dictionary is saved as jumprelu. With `rescale_acts_by_decoder_norm` latents are ranked by
+pre-activation times the norm of their decoder row; here that norm is moved into the encoder, which
+computes the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...errors import UsageError
+from ..activations import Activation, Gated, JumpRelu, Relu, TopKRelu
+from ..dictionary import Dictionary, InputForm
+from ..files import Weights, digest, read_weights
+from ..places import NamedPlace, place_of_hook
+from .given_places import GivenPlaces
+from .saelens_config import SaeLensConfig, read_saelens_config
+
+CONFIG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
+TRANSCODERS = (
+    "transcoder",
+    "skip_transcoder",
+    "jumprelu_transcoder",
+    "jumprelu_skip_transcoder",
+)
+ARCHITECTURES = ("standard", "topk", "jumprelu", "gated", *TRANSCODERS)
+_SMALLEST_NORM = 1e-8
+"""A shorter decoder row is not divided by its norm."""
+
+
+def matches(source: Path) -> bool:
+    """Whether a folder is one dictionary of this format."""
+    return (source / CONFIG).is_file() and (source / WEIGHTS).is_file()
+
+
+def read(
+    source: Path, name: str, given: GivenPlaces, overrides: Mapping[str, Any] | None = None
+) -> Dictionary:
+    """Read a folder.
+
+    Args:
+        overrides: settings that replace those of `cfg.json`.
+
+    Raises:
+        UsageError: the architecture is another one, or a tensor is missing or of another shape.
+        CorruptError: a file is cut short.
+    """
+    config = read_saelens_config(source / CONFIG, ARCHITECTURES, overrides)
+    transcodes = config.architecture in TRANSCODERS
+    stated = place_of_hook(config.hook) if config.hook else None
+    output = place_of_hook(config.output_hook).place if config.output_hook else None
+    reads, writes = given.resolve(
+        repr(str(config.path)), stated and stated.place, output, transcodes=transcodes
+    )
+    weights = read_weights(source / WEIGHTS)
+    width, size = _sizes(config, weights)
+    width_out = config.output_width or width
+    dictionary = Dictionary(
+        name,
+        reads,
+        writes,
+        encoder=weights.take("W_enc", width, size),
+        encoder_bias=(
+            torch.zeros(size) if config.architecture == "gated" else weights.take("b_enc", size)
+        ),
+        decoder=weights.take("W_dec", size, width_out),
+        decoder_bias=weights.take("b_dec", width_out),
+        activation=_activation(config, weights, size),
+        subtracts_bias=config.subtracts_bias and not transcodes,
+        normalisation=config.normalisation,
+        skip=weights.take("W_skip", width_out, width) if "skip" in config.architecture else None,
+        input_form=_input_form(config, stated),
+        model=config.model,
+        sha256=digest([source / CONFIG, source / WEIGHTS]),
+        source=str(source),
+        notes=config.notes,
+    )
+    dictionary = _scaled(dictionary, config, weights)
+    weights.refuse_others()
+    return _unit_rows(dictionary) if config.rescales else dictionary
+
+
+def _sizes(config: SaeLensConfig, weights: Weights) -> tuple[int, int]:
+    """Width and number of latents, which the configuration and the tensors must agree on."""
+    width, size = weights.shape("W_enc")
+    stated = (config.width or width, config.size or size)
+    if stated != (width, size):
+        hint = "; it is transposed, as in circuit-tracer's files" if stated == (size, width) else ""
+        raise UsageError(
+            f"'W_enc' in {weights.where} has the shape {(width, size)}, but {config.path.name} says "
+            f"d_in {stated[0]} and d_sae {stated[1]}{hint}"
+        )
+    return width, size
+
+
+def _activation(config: SaeLensConfig, weights: Weights, size: int) -> Activation:
+    if config.architecture == "gated":
+        return Gated(*(weights.take(name, size) for name in ("b_gate", "b_mag", "r_mag")))
+    if config.architecture == "topk":
+        assert config.k is not None  # read for this architecture
+        return TopKRelu(config.k)
+    if "jumprelu" not in config.architecture:
+        return Relu()
+    if "log_threshold" in weights:  # before 6.0
+        return JumpRelu(weights.take("log_threshold", size).exp())
+    return JumpRelu(weights.take("threshold", size))
+
+
+def _input_form(config: SaeLensConfig, stated: NamedPlace | None) -> InputForm:
+    if stated is not None and stated.input_form != "plain":
+        return stated.input_form
+    reads_stream = stated is not None and stated.place.hook in ("stream", "mid")
+    return "centred" if config.centred and reads_stream else "plain"
+
+
+def _scaled(dictionary: Dictionary, config: SaeLensConfig, weights: Weights) -> Dictionary:
+    """The decoder's rows times the factors that versions before 6.0 apply to latents before decoding."""
+    for name in ("scaling_factor", "finetuning_scaling_factor"):
+        if name not in weights:
+            continue
+        factor = weights.take(name, dictionary.n_latents)
+        if torch.allclose(factor, torch.ones_like(factor)):
+            continue
+        if not config.scales:
+            raise UsageError(
+                f"{weights.where} holds {name!r} other than 1, but {config.path.name} does not say "
+                "finetuning_scaling_factor; it is not clear what it multiplies"
+            )
+        dictionary = replace(dictionary, decoder=dictionary.decoder * factor[:, None])
+    return dictionary
+
+
+def _unit_rows(dictionary: Dictionary) -> Dictionary:
+    """The same function with decoder rows of length 1, whose norms go into the encoder."""
+    norms = dictionary.decoder.norm(dim=-1)
+    divisor = norms.clamp_min(_SMALLEST_NORM)
+    return replace(
+        dictionary,
+        encoder=dictionary.encoder * norms,
+        encoder_bias=dictionary.encoder_bias * norms,
+        decoder=dictionary.decoder / divisor[:, None],
+    )

@@ -1,0 +1,97 @@
+"""Reads a dictionary from a folder or file of any tool that is known: `formats/` has one module for each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import UsageError
+from .dictionary import Dictionary, Place
+from .formats import saelens, sparsify
+from .formats.given_places import GivenPlaces
+
+
+class DictionaryFormat(NamedTuple):
+    """How files of one tool are recognised and read."""
+
+    matches: Callable[[Path], bool]
+    read: Callable[[Path, str, GivenPlaces], Dictionary]
+    looks_like: str
+    """The files of one dictionary, for messages."""
+
+
+FORMATS: dict[str, DictionaryFormat] = {
+    "SAELens": DictionaryFormat(
+        saelens.matches, saelens.read, f"{saelens.CONFIG} with {saelens.WEIGHTS}"
+    ),
+    "sparsify": DictionaryFormat(
+        sparsify.matches, sparsify.read, f"{sparsify.CONFIG} with {sparsify.WEIGHTS}"
+    ),
+}
+MAX_LISTED = 8
+"""Dictionaries inside a folder that a message names."""
+_MAX_DEPTH = 4
+"""Folders inside a folder: Gemma Scope has layer_12/width_16k/average_l0_71."""
+
+
+def read_dictionary(
+    source: str | Path, name: str, *, reads: Place | None = None, writes: Place | None = None
+) -> Dictionary:
+    """Read a dictionary.
+
+    Args:
+        source: the folder or file of one dictionary.
+        name: what to call it, as in `sae.NAME.4512`.
+        reads, writes: where it reads and, for a transcoder, writes; needed where its files do not say.
+
+    Raises:
+        UsageError: it is not a dictionary of a known format, or its parts do not fit together.
+        CorruptError: a file is cut short or damaged.
+    """
+    path = Path(source).expanduser()
+    return format_of(path).read(path, name, GivenPlaces(reads, writes))
+
+
+def format_of(path: Path) -> DictionaryFormat:
+    """The format of a folder or file.
+
+    Raises:
+        UsageError: there is no such path, or it is not one dictionary; the message lists those inside.
+    """
+    if not path.exists():
+        raise UsageError(f"there is no folder or file {str(path)!r}; give that of a dictionary")
+    for entry in FORMATS.values():
+        if entry.matches(path):
+            return entry
+    if inside := dictionaries_inside(path):
+        shown = ", ".join(repr(str(each)) for each in inside[:MAX_LISTED])
+        more = f" and {len(inside) - MAX_LISTED} more" if len(inside) > MAX_LISTED else ""
+        raise UsageError(
+            f"{str(path)!r} holds {len(inside)} dictionaries; give one of them: {shown}{more}"
+        )
+    kinds = "; ".join(f"{name}: {entry.looks_like}" for name, entry in FORMATS.items())
+    raise UsageError(f"{str(path)!r} is no dictionary of a known format ({kinds})")
+
+
+def dictionaries_inside(folder: Path) -> list[Path]:
+    """The folders and files below a folder that are dictionaries, in order of their names."""
+    return sorted(_search(folder, _MAX_DEPTH), key=_natural)
+
+
+def _natural(path: Path) -> list[str]:
+    """A sorting key under which layer 2 comes before layer 10."""
+    return [part.zfill(8) if part.isdigit() else part for part in re.split(r"(\d+)", str(path))]
+
+
+def _search(folder: Path, depth: int) -> list[Path]:
+    matches: list[Path] = []
+    if depth == 0 or not folder.is_dir():
+        return matches
+    for path in folder.iterdir():
+        if any(entry.matches(path) for entry in FORMATS.values()):
+            matches.append(path)
+        elif path.is_dir() and not path.is_symlink():
+            matches += _search(path, depth - 1)
+    return matches
