@@ -13,14 +13,14 @@ from torch import Tensor
 from ..errors import CorruptError, UsageError
 from ..files.atomic import file_sha256
 from ..files.regular_file import read_regular
+from ..files.stored_tensors import FLOATS, first_names, tensors_of_file
 from ..files.strict_json import parse_strict_json
-from ..subject.stored_tensors import FLOATS, first_names, tensors_of_file
 
 MAX_CONFIG = 1 << 22
 """Bytes of a configuration; the largest seen, with a training run's settings, has 10 kB."""
 
 
-class Weights:
+class NamedWeights:
     """The tensors of a dictionary, each taken once, with its shape checked.
 
     Attributes:
@@ -83,7 +83,7 @@ class Weights:
         return self.tensors[name]
 
 
-def read_weights(path: Path) -> Weights:
+def read_weights(path: Path) -> NamedWeights:
     """The tensors of a safetensors file.
 
     Raises:
@@ -98,7 +98,7 @@ def read_weights(path: Path) -> Weights:
                 f"{stored.name!r} in {str(path)!r} is of type {stored.dtype}; expected "
                 f"{', '.join(FLOATS)}"
             )
-    return Weights(repr(str(path)), load_file(path))
+    return NamedWeights(repr(str(path)), load_file(path))
 
 
 def read_pickled_weights(path: Path) -> Mapping[str, Any]:
@@ -107,11 +107,9 @@ def read_pickled_weights(path: Path) -> Mapping[str, Any]:
     Raises:
         UsageError: it holds anything else, or no table of tensors.
     """
-    from pickle import UnpicklingError
-
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # the unpickler of a stranger's bytes raises errors of any kind
         first_line = str(error).strip().splitlines()[0][:120] if str(error).strip() else "no reason"
         raise UsageError(
             f"{str(path)!r} is refused: a pickle may carry code, and this one cannot be read as tensors "

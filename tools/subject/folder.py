@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ..errors import UsageError
 from ..files.regular_file import check_regular
+from ..files.stored_tensors import PICKLES
 from .model_config import quantised_message
-from .stored_tensors import PICKLES
 
 MAX_BYTES = 1 << 28
 """Of a file of text. The largest, tokenizer.json of 260,000 tokens, has 35 MB."""

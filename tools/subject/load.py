@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..errors import UsageError
 from ..files.regular_file import check_regular
+from ..files.stored_tensors import StoredTensor, read_stored_tensors
 from . import embedded
 from .address import Shape, Unit
 from .architectures import Architecture, architecture_of, encoder_message, neurons_of
@@ -23,7 +24,6 @@ from .folder import check_folder
 from .locate import subject_folder, subject_title, weights_sha256
 from .model_config import read_config
 from .passed_tests import SelfTestConditions
-from .stored_tensors import StoredTensor, read_stored_tensors
 from .tokenizer import load_tokenizer
 from .weights import load_model, wrapper_note
 

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import UsageError
+from ..files.stored_tensors import FLOATS, StoredTensor, first_names
 from .architectures import Architecture
 from .library_errors import as_usage_error
 from .model_config import quantised_message
 from .silence_transformers import silent_and_offline
-from .stored_tensors import FLOATS, StoredTensor, first_names
 
 _WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 _LEADING = re.compile(rf"^(?:(?:module|{'|'.join(_WRAPPERS)})\.)+")

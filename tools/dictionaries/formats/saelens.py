@@ -18,7 +18,7 @@ import torch
 from ...errors import UsageError
 from ..activations import Activation, Gated, JumpRelu, Relu, TopKRelu
 from ..dictionary import Dictionary, InputForm
-from ..files import Weights, digest, read_weights
+from ..files import NamedWeights, digest, read_weights
 from ..places import NamedPlace, place_of_hook
 from .given_places import GivenPlaces
 from .saelens_config import SaeLensConfig, read_saelens_config
@@ -87,7 +87,7 @@ def read(
     return _unit_rows(dictionary) if config.rescales else dictionary
 
 
-def _sizes(config: SaeLensConfig, weights: Weights) -> tuple[int, int]:
+def _sizes(config: SaeLensConfig, weights: NamedWeights) -> tuple[int, int]:
     """Width and number of latents, which the configuration and the tensors must agree on."""
     width, size = weights.shape("W_enc")
     stated = (config.width or width, config.size or size)
@@ -100,7 +100,7 @@ def _sizes(config: SaeLensConfig, weights: Weights) -> tuple[int, int]:
     return width, size
 
 
-def _activation(config: SaeLensConfig, weights: Weights, size: int) -> Activation:
+def _activation(config: SaeLensConfig, weights: NamedWeights, size: int) -> Activation:
     if config.architecture == "gated":
         return Gated(*(weights.take(name, size) for name in ("b_gate", "b_mag", "r_mag")))
     if config.architecture == "topk":
@@ -120,7 +120,7 @@ def _input_form(config: SaeLensConfig, stated: NamedPlace | None) -> InputForm:
     return "centred" if config.centred and reads_stream else "plain"
 
 
-def _scaled(dictionary: Dictionary, config: SaeLensConfig, weights: Weights) -> Dictionary:
+def _scaled(dictionary: Dictionary, config: SaeLensConfig, weights: NamedWeights) -> Dictionary:
     """The decoder's rows times the factors that versions before 6.0 apply to latents before decoding."""
     for name in ("scaling_factor", "finetuning_scaling_factor"):
         if name not in weights:

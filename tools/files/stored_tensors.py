@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import CorruptError, UsageError
-from ..files.regular_file import IrregularFileError, open_regular, read_regular
+from .regular_file import IrregularFileError, open_regular, read_regular
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 MAX_HEADER = 1 << 24
