@@ -151,11 +151,8 @@ def _mean_interval(values: Float[np.ndarray, " document"]) -> Interval:
 def _figures(
     means: Mapping[str, Float[np.ndarray, "layer head"]], uniform: Mapping[str, float]
 ) -> list[Figure]:
-    n_layers, n_heads = means["sink"].shape
-    layers, heads = (
-        [str(layer) for layer in range(n_layers)],
-        [str(head) for head in range(n_heads)],
-    )
+    shape = means["sink"].shape
+    layers, heads = ([str(number) for number in range(size)] for size in shape)
     titles = {
         "sink": "Attention to the sink",
         "spread": "Spread of attention (1: uniform)",
@@ -165,14 +162,15 @@ def _figures(
         HeatMap(f"{name}-map", title, "head", "layer", heads, layers, means[name].round(4).tolist())
         for name, title in titles.items()
     ]
-    places = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
+    places = list(np.ndindex(shape))
+    distance, spread = (means[name].round(4).ravel().tolist() for name in ("distance", "spread"))
     scatter = ScatterPlot(
         "heads",
         "Heads by how far and how widely they attend",
         "mean distance (tokens)",
         "spread of attention",
-        [round(float(means["distance"][place]), 4) for place in places],
-        [round(float(means["spread"][place]), 4) for place in places],
+        distance,
+        spread,
         [f"head.{layer}.{head}" for layer, head in places],
         [_kind(means, place) for place in places],
     )
@@ -198,7 +196,7 @@ def _extremes(values: Float[np.ndarray, "layer head"]) -> tuple[list[float], lis
     return low.tolist(), high.tolist()
 
 
-def _kind(means: Mapping[str, Float[np.ndarray, "layer head"]], place: tuple[int, int]) -> str:
+def _kind(means: Mapping[str, Float[np.ndarray, "layer head"]], place: tuple[int, ...]) -> str:
     """What a head is called in the figure: by the share of attention that goes to one place."""
     if means["previous"][place] > MOSTLY:
         return "previous token"
@@ -208,14 +206,14 @@ def _kind(means: Mapping[str, Float[np.ndarray, "layer head"]], place: tuple[int
 
 
 def _strongest(means: Mapping[str, Float[np.ndarray, "layer head"]]) -> BarChart:
-    previous, earlier = means["previous"], means["earlier"]
-    best = np.argsort(-previous, axis=None)[:SHOWN_HEADS]
-    places = [np.unravel_index(int(at), previous.shape) for at in best]
+    best = np.argsort(-means["previous"], axis=None)[:SHOWN_HEADS]
+    layers, heads = np.unravel_index(best, means["previous"].shape)
+    previous, earlier = (means[name][layers, heads].round(4) for name in ("previous", "earlier"))
     return BarChart(
         "previous-token-heads",
         "Heads that attend most to the token before",
         "share of attention (mark: another earlier token)",
-        [f"head.{layer}.{head}" for layer, head in places],
-        [round(float(previous[place]), 4) for place in places],
-        control=[round(float(earlier[place]), 4) for place in places],
+        [f"head.{layer}.{head}" for layer, head in zip(layers, heads, strict=True)],
+        previous.tolist(),
+        control=earlier.tolist(),
     )

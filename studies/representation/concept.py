@@ -156,8 +156,10 @@ def conclude(
         [cosine(vector.direction, own.direction) for vector in (*directions, means)],
         strict=True,
     )
-    keys = ("direction", "tcav", "stability", "cosine to the concept")
-    rows = [dict(zip(keys, values, strict=True)) for values in columns]
+    rows = [
+        {"direction": name, "tcav": score, "stability": half, "cosine to the concept": along}
+        for name, score, half, along in columns
+    ]
     return StudyResult(rows, claims, [_sorted_scores(scores, named)])
 
 

@@ -128,15 +128,10 @@ def _readings(
     readings = torch.zeros(len(LENSES), n_layers, *said.shape)
     with torch.inference_mode():
         for layer, site in enumerate(sites):
-            for lens, (capture, matrix) in enumerate(
-                (
-                    (own, jacobian[layer]),
-                    (own, None),
-                    (foreign, jacobian[layer]),
-                    (foreign, None),
-                )
-            ):
-                logits = lens_logits(subject, capture.activations[site][:, 1:], matrix).float()
+            matrix = jacobian[layer]
+            sources = ((own, matrix), (own, None), (foreign, matrix), (foreign, None))
+            for lens, (capture, carried) in enumerate(sources):
+                logits = lens_logits(subject, capture.activations[site][:, 1:], carried).float()
                 chosen = logits.gather(-1, said[..., None])[..., 0]
                 readings[lens, layer] = chosen - logits.logsumexp(dim=-1)
     return readings.numpy()
