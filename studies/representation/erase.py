@@ -4,7 +4,8 @@
 2. The eraser (`tools/representation/erasure`) is fitted on explore. A probe is fitted on explore and
    scored on test, once on the vectors as they are and once on the erased ones.
 3. The stream of other texts is erased at every token, and their loss compared with the bare pass.
-4. Controls: erasers of the same rank that are fitted to shuffled labels of groups.
+4. Controls: erasers of the same rank that are fitted to shuffled labels, within groups where the label
+   varies there.
 
 Belrose et al., "LEACE: Perfect linear concept erasure in closed form" (NeurIPS 2023). Only what a line
 can read is erased; later layers may compute a label again from what is left.
@@ -17,27 +18,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import Field
 
+from ...evals.statistics.bootstrap import Interval
+from ...evals.statistics.grouped import mean_over_groups
 from ...tools.errors import UsageError
 from ..figures import BarChart
 from ..registry import study
 from ..result import StudyResult
 from ..study_context import StudyContext
-from ..verdicts import above, below, cannot_say, within
-from .layer_vectors import DatasetName, Pooling, TextCount, chosen_texts, described
-from .probe import Counted
+from ..verdicts import above, below, cannot_say, joint_level, within
+from .layer_vectors import DatasetName, Pooling, TextCount, chosen_texts, described, one_layer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from jaxtyping import Float, Int
 
-    from ...evals.statistics.bootstrap import Interval
     from ...tools.representation.erasure import Eraser
     from ...tools.subject import Subject
     from ..measurements import Measured
 
 COST = 0.01
-"""Of the loss: more is no small price. A layer's whole MLP set to its mean costs about ten times that."""
+"""Of the loss: more is no small price. Setting a layer's whole MLP to its mean costs ten times that."""
 MARGIN = 0.05
 """Of accuracy, within which a probe counts as at chance."""
 DOCUMENT_TOKENS, LEAST_DOCUMENTS = 128, 8
@@ -56,7 +57,7 @@ def erase(
 ) -> StudyResult:
     """Erase a label from the stream after one layer, in closed form, and measure what is left.
 
-    Reports a probe of unseen groups before and after, and the loss on other texts, each beside
+    Reports a probe of unseen groups before and after, and the loss on other texts, each next to
     erasers of shuffled labels.
     """
     measured = study.measured(
@@ -80,7 +81,7 @@ def measure_vectors_at(
     from ...tools.subject.address import Site
 
     chosen = chosen_texts(data, texts, seed)
-    at = study.subject.shape.n_layers // 2 if layer is None else layer
+    at = one_layer(study.subject, layer)
     (vectors,) = collect(
         study.subject,
         chosen.texts,
@@ -100,13 +101,14 @@ def fit_both(
 ) -> tuple[Eraser, Eraser]:
     """The eraser of the labels, and that of shuffled labels, fitted on explore."""
     from ...tools.representation.erasure import fit_eraser
-    from ...tools.representation.groups import control_labels, label_classes
+    from ...tools.representation.groups import label_classes, shuffled_labels
 
     classes = label_classes(labels, "erase").classes
     explore, _ = _parts(classes, group, seed)
-    number = np.unique(group, return_inverse=True)[1]
-    control = control_labels(classes, number, np.random.default_rng(seed))
-    return tuple(fit_eraser(vectors[explore], given[explore]) for given in (classes, control))  # pyright: ignore[reportReturnType]
+    number = np.unique(group[explore], return_inverse=True)[1]
+    shuffled = shuffled_labels(classes[explore], number, np.random.default_rng(seed))
+    own, placebo = (fit_eraser(vectors[explore], y) for y in (classes[explore], shuffled))
+    return own, placebo
 
 
 def measure_losses(
@@ -145,18 +147,21 @@ def conclude(
     explore, test = _parts(classes, group, seed)
     conditions = [vectors, *(e(vectors) for e in fit_both(vectors, labels, group, seed))]
     right = [_right(given, classes, explore, test) for given in conditions]
-    of = group[test]
-    before, after, placebo = (Counted(values, of).mean(seed) for values in right)
-    lost = Counted(right[0] - right[1], of).mean(seed)
+    of, level = group[test].tolist(), joint_level(3)
+    before, after, placebo = (mean_over_groups(each, of, seed=seed) for each in right)
+    lost = mean_over_groups(right[0] - right[1], of, level=level, seed=seed, bounds=(-1, 1))
     majority = float(np.bincount(classes[test]).max() / len(test))
-    n = len(np.unique(of))
-    costs = [
-        Counted(erased / loss[0] - 1, np.arange(len(erased))).mean(seed) for erased in loss[1:]
-    ]
+    n = len(set(of))
+    cost = mean_over_groups(loss[1] / loss[0] - 1, level=level, seed=seed)
     # the most frequent label of explore: paired with the probe, so that chance has no interval
     guess = (classes[test] == np.bincount(classes[explore]).argmax()).astype(float)
-    left = Counted(right[1] - guess, of).mean(seed)
-    at_chance = f"after erasing, a probe of resid.{layer} does as well as a constant guess (within {MARGIN:g})"
+    left = mean_over_groups(right[1] - guess, of, level=level, seed=seed)
+    if np.array_equal(right[1], guess):  # a probe without slopes is this guess for any text
+        left = Interval(0.0, 0.0, 0.0)
+    at_chance = (
+        f"after erasing, a probe of resid.{layer} does as well as a constant guess "
+        f"(within {MARGIN:g})"
+    )
     readable = before.low is not None and before.low > majority + MARGIN
     claims = [
         above(
@@ -170,7 +175,7 @@ def conclude(
         else cannot_say(f"{at_chance}: the label could not be read before", n, left.value),
         below(
             f"erasing costs less than {COST:.0%} of the loss on other texts",
-            costs[0],
+            cost,
             COST,
             loss.shape[1],
         ),
@@ -197,16 +202,11 @@ def _rows(
 
 
 def _bars(rows: Sequence[Mapping[str, Any]], layer: int) -> BarChart:
-    return BarChart(
-        "accuracy",
-        f"A probe of resid.{layer} before and after erasing",
-        "accuracy on unseen groups",
-        [row["condition"] for row in rows],
-        [row["accuracy"] for row in rows],
-        [row["low"] for row in rows],
-        [row["high"] for row in rows],
-        [row["majority"] for row in rows],
-    )
+    columns = ("condition", "accuracy", "low", "high", "majority")
+    names, values, low, high, majority = ([row[column] for row in rows] for column in columns)
+    title = f"A probe of resid.{layer} before and after erasing"
+    unit = "accuracy on unseen groups"
+    return BarChart("accuracy", title, unit, names, values, low, high, majority)
 
 
 def _parts(

@@ -1,7 +1,7 @@
 """What most studies of representations measure: a vector of each text after each layer.
 
 The vectors of all layers are one array, with the word embeddings first. Labels and groups are stored
-beside them, so that what follows needs neither the subject nor the data set.
+with them, so that what follows needs neither the subject nor the data set.
 """
 
 from __future__ import annotations

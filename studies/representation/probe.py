@@ -15,17 +15,17 @@ Hewitt & Liang, "Designing and Interpreting Probes with Control Tasks" (EMNLP 20
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
-from ...evals.statistics.bootstrap import Interval, bootstrap
+from ...evals.statistics.grouped import mean_over_groups
 from ..figures import LinePlot, PlottedLine
 from ..registry import study
 from ..result import StudyResult
 from ..study_context import StudyContext
-from ..verdicts import above, below, cannot_say
+from ..verdicts import above, below, cannot_say, joint_level
 from .layer_vectors import DatasetName, Pooling, TextCount, measure_vectors
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float, Int
 
+    from ...evals.statistics.bootstrap import Interval
     from ...tools.representation.groups import LabelClasses
 
 Method = Literal["linear", "mlp", "codelength"]
@@ -50,7 +51,7 @@ def probe(
     pooling: Pooling = "last",
     seed: int = 0,
 ) -> StudyResult:
-    """Probe every layer for the labels of a data set, always beside a control task.
+    """Probe every layer for the labels of a data set, always next to a control task.
 
     Texts of one group (the same noun, the same template) are never in both what a probe is fitted on
     and what tests it. That a probe can read a label does not mean that the model uses it.
@@ -85,19 +86,6 @@ def conclude(
     return _conclude_accuracy(vectors, names, known, control, group, method, seed)
 
 
-class Counted(NamedTuple):
-    """A figure of each test text, and which group it is of."""
-
-    values: Float[np.ndarray, " text"]
-    group: Int[np.ndarray, " text"]
-
-    def mean(self, seed: int) -> Interval:
-        """The mean over texts, with an interval over groups."""
-        number = np.unique(self.group, return_inverse=True)[1]
-        sums = np.stack([np.bincount(number, self.values), np.bincount(number)], axis=1)
-        return bootstrap(sums, lambda rows: rows[:, 0] / rows[:, 1], seed)
-
-
 def _conclude_accuracy(
     vectors: Float[np.ndarray, "place text width"],
     names: Sequence[str],
@@ -114,15 +102,15 @@ def _conclude_accuracy(
     places = probe_places(vectors, known.classes, control, explore, kind=kind, seed=seed)
     best = int(np.argmax([place.correct[select].mean() for place in places]))
     majority = float(np.bincount(known.classes[test]).max() / len(test))
-    right = [Counted(place.correct[test].astype(float), group[test]) for place in places]
-    intervals = [counted.mean(seed) for counted in right]
+    right = [place.correct[test].astype(float) for place in places]
     controls = [float(place.control[test].mean()) for place in places]
-    n = len(np.unique(group[test]))
-    gain = Counted(right[best].values - right[0].values, group[test]).mean(seed)
+    of, level = group[test].tolist(), joint_level(2)
+    n = len(set(of))
+    gain = mean_over_groups(right[best] - right[0], of, level=level, seed=seed, bounds=(-1, 1))
     claims = [
         above(
             f"the label can be read at {names[best]}: accuracy on groups that no probe saw",
-            intervals[best],
+            mean_over_groups(right[best], of, level=level, seed=seed),
             max(majority, controls[best]),
             n,
         ),
@@ -130,6 +118,7 @@ def _conclude_accuracy(
         if best
         else cannot_say("no layer tells more of the label than the word embedding: it is best", n),
     ]
+    intervals = [mean_over_groups(each, of, seed=seed) for each in right]
     rows = [
         {
             "layer": name,
@@ -164,14 +153,14 @@ def _conclude_code(
     codes = [codelength(v[other], known.classes[other], parts[1], seed=seed) for v in vectors]
     random = [codelength(v[other], control[other], parts[1], seed=seed) for v in vectors]
     uniform = float(np.log2(len(known.names)))
-    intervals = [Counted(code.bits, parts[1]).mean(seed) for code in codes]
     controls = [code.total / len(other) for code in random]
-    n = int(parts[1].max()) + 1
-    saved = Counted(codes[best].bits - codes[0].bits, parts[1]).mean(seed)
+    of, level = parts[1].tolist(), joint_level(2)
+    n = len(set(of))
+    saved = mean_over_groups(codes[best].bits - codes[0].bits, of, level=level, seed=seed)
     claims = [
         below(
             f"the stream at {names[best]} shortens the code of the labels: bits a label",
-            intervals[best],
+            mean_over_groups(codes[best].bits, of, level=level, seed=seed),
             min(uniform, controls[best]),
             n,
         ),
@@ -179,6 +168,7 @@ def _conclude_code(
         if best
         else cannot_say("no layer saves more bits than the word embedding, which is best", n),
     ]
+    intervals = [mean_over_groups(code.bits, of, seed=seed) for code in codes]
     rows = [
         {
             "layer": name,
