@@ -9,7 +9,8 @@
 3. At that layer every setting of `tools/representation/binary_probing`; the eight tasks that have
    texts of another origin are also tested on these.
 4. Controls: shuffled train labels, the embedding of the last token, the most frequent class.
-5. Claims are about the mean over tasks, with intervals over tasks.
+5. Claims are about the mean over tasks. Intervals are over sets of tasks that share texts: three tasks
+   about the same headlines are one.
 
 Kantamneni et al., "Are Sparse Autoencoders Useful? A Case Study in Sparse Probing" (ICML 2025), which
 trains on up to 1,024 texts of up to 1,024 tokens.
@@ -25,18 +26,19 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from ...evals.statistics.bootstrap import Interval, bootstrap
+from ...evals.statistics.grouped import mean_over_groups
 from ..figures import BarChart, ScatterPlot
 from ..registry import study
 from ..result import StudyResult
 from ..study_context import StudyContext
-from ..verdicts import above
+from ..verdicts import above, joint_level
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from jaxtyping import Float, Int
 
+    from ...evals.statistics.bootstrap import Interval
     from ...tools.datasets import LabelledTexts
     from ...tools.datasets.sae_probes import SaeProbesTask
     from ...tools.representation.binary_probing import BinaryScore, TrainTest
@@ -115,6 +117,11 @@ def chosen_tasks(names: Sequence[str]) -> list[SaeProbesTask]:
     return [known[name] for name in names]
 
 
+def _digest(text: str) -> int:
+    """A number for a text: it orders texts at random, and the same text the same way in every task."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
+
+
 class TaskTexts(NamedTuple):
     """Texts of a task with classes 0 and 1, and a group for each train text."""
 
@@ -146,7 +153,7 @@ def task_texts(data: LabelledTexts, sizes: Sizes, seed: int) -> TaskTexts:
     for text, number in zip(data.texts, data.class_numbers.tolist(), strict=True):
         classes_of[text].add(number)
     by_class: list[list[str]] = [[], []]
-    for text in sorted(classes_of, key=lambda text: hashlib.sha256(text.encode()).digest()):
+    for text in sorted(classes_of, key=_digest):
         if len(classes_of[text]) == 1:
             by_class[min(classes_of[text])].append(text)
     each = min((sizes.train + sizes.test) // 2, *(len(texts) for texts in by_class))
@@ -193,10 +200,8 @@ def measure_task(
     sites = [EMBEDDING, Site("stream", layer)]
     embedded, vectors = _vectors(study, chosen.texts, sites, sizes)
     data = chosen.split(vectors)
-    # a seed of its own: the same shuffled labels in every task would make one control of all
-    scores = score_settings(
-        data, seed + int(hashlib.sha256(task.name.encode()).hexdigest()[:6], 16)
-    )
+    # another seed for each task: the same shuffled labels in all would make one control of them
+    scores = score_settings(data, seed + (_digest(task.name) >> 40))
     lookup = score(chosen.split(embedded), "standard", len(chosen.train), seed)
     other = sae_probes_tasks().get(f"{task.name}_OOD")
     if other is not None:
@@ -204,7 +209,11 @@ def measure_task(
         (elsewhere,) = _vectors(study, test.texts, sites[1:], sizes)
         moved = data._replace(test=elsewhere, test_classes=test.class_numbers)
         scores.append(score(moved, "other texts", len(chosen.train), seed))
-    return {**as_columns(scores), "embedding_auc": np.array([lookup.auc])}
+    return {
+        **as_columns(scores),
+        "embedding_auc": np.array([lookup.auc]),
+        "texts": np.array(sorted(_digest(text) for text in chosen.texts), dtype=np.uint64),
+    }
 
 
 def _vectors(
@@ -231,17 +240,18 @@ def conclude(scores: Mapping[str, Measured], layer: int, seed: int = 0) -> Study
     means = {key: np.array(values) for key, values in _by_setting(scores).items()}
     standard, control = means["standard"], means["control"]
     embedding = np.array([measured["embedding_auc"][0] for measured in scores.values()])
-    n = len(scores)
+    groups = sets_of_tasks([measured["texts"] for measured in scores.values()])
+    n, level = len(set(groups)), joint_level(2)
     claims = [
         above(
             f"labels of these tasks can be read at resid.{layer}: mean test AUC",
-            mean_interval(standard, seed),
+            mean_over_groups(standard, groups, level=level, seed=seed),
             max(0.5, float(control.mean())),
             n,
         ),
         above(
             f"resid.{layer} says more than the last token's embedding: mean difference of test AUC",
-            mean_interval(standard - embedding, seed),
+            mean_over_groups(standard - embedding, groups, level=level, seed=seed),
             0.0,
             n,
         ),
@@ -260,14 +270,32 @@ def conclude(scores: Mapping[str, Measured], layer: int, seed: int = 0) -> Study
         }
         for name, measured in scores.items()
     ]
-    intervals = {key: mean_interval(values, seed) for key, values in means.items()}
+    intervals = {
+        key: mean_over_groups(values, _of_setting(scores, key, groups), seed=seed)
+        for key, values in means.items()
+    }
     return StudyResult(rows, claims, [_settings(intervals), _tasks(rows)])
 
 
-def mean_interval(values: np.ndarray, seed: int) -> Interval:
-    """The mean over tasks, bootstrapped over them."""
-    sums = np.stack([values, np.ones(len(values))], axis=1)
-    return bootstrap(sums, lambda rows: rows[:, 0] / rows[:, 1], seed)
+def sets_of_tasks(texts: Sequence[Int[np.ndarray, " text"]]) -> list[int]:
+    """The number of each task's set: tasks that share a text are in one."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    columns = np.unique(np.concatenate(texts), return_inverse=True)[1]
+    rows = np.repeat(np.arange(len(texts)), [len(each) for each in texts])
+    n = len(texts) + int(columns.max()) + 1
+    links = coo_array((np.ones(len(rows)), (rows, columns + len(texts))), shape=(n, n))
+    return connected_components(links, directed=False)[1][: len(texts)].tolist()
+
+
+def _of_setting(scores: Mapping[str, Measured], key: str, groups: Sequence[int]) -> list[int]:
+    """The sets of the tasks that have a setting."""
+    return [
+        group
+        for group, measured in zip(groups, scores.values(), strict=True)
+        if _auc_of(measured, key) is not None
+    ]
 
 
 def _key(setting: str, parameter: float) -> str:

@@ -22,6 +22,11 @@ def _task(random: np.random.Generator, train: int, strength: float) -> TrainTest
     )
 
 
+def _measured(columns: Measured, lookup: float, number: int) -> Measured:
+    """What the study keeps of a task; no two share a text."""
+    return {**columns, "embedding_auc": np.array([lookup]), "texts": np.array([number])}
+
+
 @known_answer("sae-probes", "planted labels are read, with wrong train labels less, by lookup not")
 def planted_labels(seed: int) -> bool:
     random = np.random.default_rng(seed)
@@ -29,7 +34,7 @@ def planted_labels(seed: int) -> bool:
     for number in range(TASKS):
         columns = as_columns(score_settings(_task(random, 60, 3.0), 100 * seed + number))
         lookup = score(_task(random, 12, 0.0), "standard", 12).auc
-        scores[f"task {number}"] = {**columns, "embedding_auc": np.array([lookup])}
+        scores[f"task {number}"] = _measured(columns, lookup, number)
     result = conclude(scores, 14, seed)
     columns = ("auc", "corruption 0.4", "control")
     standard, corrupted, control = (
@@ -53,5 +58,5 @@ def random_labels(seed: int) -> StudyResult:
             for setting in ("standard", "control", "standard")
         )
         columns = as_columns([standard, control])
-        scores[f"task {number}"] = {**columns, "embedding_auc": np.array([lookup.auc])}
+        scores[f"task {number}"] = _measured(columns, lookup.auc, number)
     return conclude(scores, 14, seed)
