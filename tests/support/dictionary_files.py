@@ -1,9 +1,10 @@
-"""Files of dictionaries as other tools write them, with random weights, and their tools' own answers."""
+"""Files of dictionaries as other tools write them, with weights that look random."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,11 +66,7 @@ def saelens_case(architecture: str, hook: str = "", seed: int = 0, **settings: A
 
 def saelens_tensors(architecture: str, seed: int = 0) -> dict[str, Tensor]:
     """Random weights under SAELens' names."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def draw(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=generator)
-
+    draw = Numbers(seed)
     tensors = {"W_enc": draw(D, LATENTS), "W_dec": draw(LATENTS, D_OUT), "b_dec": draw(D_OUT)}
     if architecture == "gated":
         return tensors | {name: draw(LATENTS) for name in ("b_gate", "b_mag", "r_mag")}
@@ -95,14 +92,14 @@ def sparsify_case(activation: str = "topk", seed: int = 0, **settings: bool) -> 
         "num_latents": 0, "k": K, "multi_topk": False, "skip_connection": False,
         "transcode": False, "d_in": D,
     } | settings  # fmt: skip
-    generator = torch.Generator().manual_seed(seed)
+    draw = Numbers(seed)
     shapes = {
         "encoder.weight": (LATENTS, D), "encoder.bias": (LATENTS,), "W_dec": (LATENTS, D),
         "b_dec": (D,),
     }  # fmt: skip
     if config["skip_connection"]:
         shapes["W_skip"] = (D, D)
-    tensors = {name: torch.randn(*shape, generator=generator) for name, shape in shapes.items()}
+    tensors = {name: draw(*shape) for name, shape in shapes.items()}
     label = "-".join([activation, *(key for key, value in settings.items() if value)])
     return FileCase(label, config, tensors)
 
@@ -119,7 +116,19 @@ def write_sparsify(root: Path, case: FileCase, hookpoint: str = "layers.1.mlp") 
 
 def inputs(rows: int = 8, width: int = D, seed: int = 7) -> Tensor:
     """Random vectors at the place that a dictionary reads."""
-    return torch.randn(rows, width, generator=torch.Generator().manual_seed(seed)) * 2 + 0.5
+    return Numbers(seed)(rows, width) * 2 + 0.5
+
+
+class Numbers:
+    """Numbers between -1.5 and 1.5 that look random and are the same with every version of torch."""
+
+    def __init__(self, seed: int) -> None:
+        self.place = 1000 * seed + 1
+
+    def __call__(self, *shape: int) -> Tensor:
+        places = torch.arange(self.place, self.place + prod(shape), dtype=torch.float64)
+        self.place += prod(shape)
+        return ((places * 12.9898).sin() * 43758.5453).frac().mul(1.5).float().reshape(shape)
 
 
 def _write(folder: Path, case: FileCase, weights: str) -> Path:

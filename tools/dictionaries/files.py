@@ -1,8 +1,9 @@
-"""Reads a dictionary's files, which are strangers': sizes, shapes and numbers are checked first."""
+"""Reads a dictionary's files, which are strangers': sizes, shapes and numbers are checked first. Writes them."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import CorruptError, UsageError
-from ..files.atomic import file_sha256
+from ..files.atomic import atomic_folder, file_sha256
 from ..files.regular_file import read_regular
 from ..files.stored_tensors import FLOATS, first_names, tensors_of_file
 from ..files.strict_json import parse_strict_json
@@ -156,3 +157,28 @@ def whole_number(config: Mapping[str, Any], key: str, path: Path) -> int:
 def digest(paths: Sequence[Path]) -> str:
     """SHA-256 over the hashes of files, in this order."""
     return hashlib.sha256("".join(map(file_sha256, paths)).encode()).hexdigest()
+
+
+def write_files(
+    folder: Path,
+    config_name: str,
+    config: Mapping[str, Any],
+    weights_name: str,
+    tensors: Mapping[str, Tensor],
+) -> None:
+    """Write a folder of one configuration and one safetensors file, whole or not at all.
+
+    Raises:
+        UsageError: the folder holds anything else than such files.
+    """
+    from safetensors.torch import save_file
+
+    others = sorted({path.name for path in folder.iterdir()} if folder.exists() else set())
+    if foreign := [name for name in others if name not in (config_name, weights_name)]:
+        raise UsageError(
+            f"{str(folder)!r} holds {first_names(foreign)} already; choose a folder that does not exist"
+        )
+    with atomic_folder(folder) as part:
+        (part / config_name).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+        held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        save_file(held, part / weights_name)

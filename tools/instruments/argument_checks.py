@@ -25,7 +25,7 @@ MAX_INTEGER = 2**63 - 1
 """What arrays and seeds can hold."""
 
 
-class Place(NamedTuple):
+class NestedValue(NamedTuple):
     """A value inside arguments or a result, and the path to it."""
 
     path: str
@@ -105,9 +105,9 @@ def _kinds(schema: Mapping[str, Any]) -> set[str]:
     return kinds
 
 
-def _walk(value: Any, path: str = "") -> Iterator[Place]:
+def _walk(value: Any, path: str = "") -> Iterator[NestedValue]:
     """Every value inside, without recursion, since the depth is for the caller to limit."""
-    stack = [Place(path, value, 0)]
+    stack = [NestedValue(path, value, 0)]
     while stack:
         place = stack.pop()
         yield place
@@ -119,7 +119,7 @@ def _walk(value: Any, path: str = "") -> Iterator[Place]:
             inner = iter(enumerate(place.value))
         for key, item in inner:
             name = whole_characters(str(key))[:60]
-            stack.append(Place(f"{prefix}{name}", item, place.depth + 1))
+            stack.append(NestedValue(f"{prefix}{name}", item, place.depth + 1))
 
 
 def _whole(value: Any) -> Any:

@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ...errors import UsageError
 from ..activations import Activation, Gated, JumpRelu, Relu, TopKRelu
 from ..dictionary import Dictionary, InputForm
-from ..files import NamedWeights, digest, read_weights
-from ..places import NamedPlace, place_of_hook
+from ..files import NamedWeights, digest, read_weights, write_files
+from ..places import NamedPlace, hook_of_place, place_of_hook
 from .given_places import GivenPlaces
-from .saelens_config import SaeLensConfig, read_saelens_config
+from .saelens_config import NORMALISATIONS, SaeLensConfig, read_saelens_config
 
 CONFIG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
 TRANSCODERS = (
@@ -31,6 +32,8 @@ TRANSCODERS = (
     "jumprelu_skip_transcoder",
 )
 ARCHITECTURES = ("standard", "topk", "jumprelu", "gated", *TRANSCODERS)
+WRITTEN_VERSION = "6.54.12"
+"""The version whose loader accepted what `write` writes."""
 _SMALLEST_NORM = 1e-8
 """A shorter decoder row is not divided by its norm."""
 
@@ -147,3 +150,94 @@ def _unit_rows(dictionary: Dictionary) -> Dictionary:
         encoder_bias=dictionary.encoder_bias * norms,
         decoder=dictionary.decoder / divisor[:, None],
     )
+
+
+def write(dictionary: Dictionary, folder: Path, metadata: Mapping[str, Any] | None = None) -> Path:
+    """Write a folder that SAELens 6 loads; returns it.
+
+    Args:
+        metadata: further entries of `cfg.json`'s metadata, such as context_size and dataset_path.
+
+    Raises:
+        UsageError: SAELens has no such dictionary.
+    """
+    architecture = _architecture(dictionary)
+    width, size = dictionary.encoder.shape
+    config: dict[str, Any] = {
+        "architecture": architecture,
+        "d_in": width,
+        "d_sae": size,
+        "dtype": "float32",
+        "device": "cpu",
+        "apply_b_dec_to_input": dictionary.subtracts_bias and not dictionary.is_transcoder,
+        "normalize_activations": _name_of(dictionary.normalisation),
+        "reshape_activations": "hook_z" if dictionary.reads.hook == "z" else "none",
+        "metadata": _metadata(dictionary) | dict(metadata or {}),
+    }
+    if isinstance(dictionary.activation, TopKRelu):
+        config |= {"k": min(dictionary.activation.k, size), "rescale_acts_by_decoder_norm": False}
+    if dictionary.is_transcoder:
+        config["d_out"] = dictionary.decoder.shape[1]
+    write_files(folder, CONFIG, config, WEIGHTS, _tensors(dictionary))
+    return folder
+
+
+def _architecture(dictionary: Dictionary) -> str:
+    """SAELens' name of the kind of dictionary; raises UsageError where it has none."""
+    skip = "skip_" if dictionary.skip is not None else ""
+    transcodes = dictionary.is_transcoder
+    kind = type(dictionary.activation)
+    names = {
+        Relu: f"{skip}transcoder" if transcodes else "standard",
+        JumpRelu: f"jumprelu_{skip}transcoder" if transcodes else "jumprelu",
+        TopKRelu: "" if transcodes else "topk",
+        Gated: "" if transcodes else "gated",
+    }
+    name = names.get(kind, "")
+    if not name or (skip and not transcodes):
+        what = f"{'transcoder' if transcodes else 'autoencoder'} with {kind.__name__}"
+        raise UsageError(
+            f"SAELens cannot hold the dictionary {dictionary.name!r}: it has no {what}"
+            f"{' and a skip connection' if skip else ''}; write it for sparsify"
+        )
+    return name
+
+
+def _name_of(normalisation: str) -> str:
+    return next(theirs for theirs, ours in NORMALISATIONS.items() if ours == normalisation)
+
+
+def _metadata(dictionary: Dictionary) -> dict[str, Any]:
+    metadata: dict[str, Any] = {
+        "sae_lens_version": WRITTEN_VERSION,
+        "model_name": dictionary.model,
+        "hook_name": hook_of_place(dictionary.reads, dictionary.input_form),
+        "hook_head_index": None,
+        "prepend_bos": False,
+    }
+    if dictionary.is_transcoder:
+        metadata["hook_name_out"] = hook_of_place(dictionary.writes)
+    if dictionary.input_form == "centred":
+        metadata["model_from_pretrained_kwargs"] = {"center_writing_weights": True}
+    return metadata
+
+
+def _tensors(dictionary: Dictionary) -> dict[str, Tensor]:
+    activation, bias = dictionary.activation, dictionary.encoder_bias
+    if dictionary.is_transcoder and dictionary.subtracts_bias:  # which SAELens does not do
+        bias = bias - dictionary.decoder_bias @ dictionary.encoder
+    tensors = {
+        "W_enc": dictionary.encoder,
+        "W_dec": dictionary.decoder,
+        "b_dec": dictionary.decoder_bias,
+    }
+    if isinstance(activation, Gated):
+        return tensors | {
+            "b_gate": activation.gate_bias,
+            "b_mag": activation.magnitude_bias,
+            "r_mag": activation.log_scale,
+        }
+    tensors["b_enc"] = bias
+    if isinstance(activation, JumpRelu):
+        tensors["threshold"] = activation.threshold
+    return tensors if dictionary.skip is None else tensors | {"W_skip": dictionary.skip}

@@ -7,13 +7,17 @@ one row for each latent. The decoder's bias is subtracted from the input unless 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from torch import Tensor
 
 from ...errors import UsageError
-from ..activations import GroupMax, TopKRelu
+from ..activations import GroupMax, Relu, TopKRelu
 from ..dictionary import Dictionary, Place
-from ..files import digest, read_config, read_weights, whole_number
-from ..places import place_of_hook, place_of_module
+from ..files import digest, read_config, read_weights, whole_number, write_files
+from ..places import module_of_place, place_of_hook, place_of_module
 from .given_places import GivenPlaces
 
 CONFIG, WEIGHTS = "cfg.json", "sae.safetensors"
@@ -79,3 +83,77 @@ def _stated(folder: str, transcodes: bool) -> tuple[Place | None, Place | None]:
         return (place_of_module(folder, inside=True) if transcodes else output), output
     except UsageError:
         return None, None
+
+
+def write(dictionary: Dictionary, folder: Path, metadata: Mapping[str, Any] | None = None) -> Path:
+    """Write a folder, which holds the hook point's folder; returns that.
+
+    Without a threshold or a gate sparsify has top k and group maxima only; a ReLU is top k of all.
+
+    Raises:
+        UsageError: sparsify has no such dictionary.
+    """
+    del metadata  # its configuration has no place for any
+    module = _module(dictionary)
+    width, size = dictionary.encoder.shape
+    if reason := _unwritable(dictionary, module):
+        raise UsageError(
+            f"sparsify cannot hold the dictionary {dictionary.name!r}: {reason}; write it for SAELens"
+        )
+    activation = dictionary.activation
+    assert isinstance(activation, TopKRelu | GroupMax | Relu)  # see _unwritable
+    config = {
+        "activation": "groupmax" if isinstance(activation, GroupMax) else "topk",
+        "expansion_factor": max(1, size // width),
+        "normalize_decoder": False,
+        "num_latents": size,
+        "k": size if isinstance(activation, Relu) else min(activation.k, size),
+        "multi_topk": False,
+        "skip_connection": dictionary.skip is not None,
+        "transcode": dictionary.is_transcoder,
+        "d_in": width,
+    }
+    target = folder / str(module)
+    write_files(target, CONFIG, config, WEIGHTS, _tensors(dictionary))
+    return target
+
+
+def _tensors(dictionary: Dictionary) -> dict[str, Tensor]:
+    bias, shift = dictionary.encoder_bias, dictionary.decoder_bias @ dictionary.encoder
+    if dictionary.subtracts_bias and dictionary.is_transcoder:
+        bias = bias - shift
+    elif not (dictionary.subtracts_bias or dictionary.is_transcoder):
+        bias = bias + shift  # sparsify will subtract it
+    tensors = {
+        "encoder.weight": dictionary.encoder.T,
+        "encoder.bias": bias,
+        "W_dec": dictionary.decoder,
+        "b_dec": dictionary.decoder_bias,
+    }
+    return tensors if dictionary.skip is None else tensors | {"W_skip": dictionary.skip}
+
+
+def _module(dictionary: Dictionary) -> str | None:
+    """The module whose output it reconstructs, and for a transcoder whose input it reads; or None."""
+    module = module_of_place(dictionary.writes)
+    if module is None or not dictionary.is_transcoder:
+        return module
+    try:
+        return module if place_of_module(module, inside=True) == dictionary.reads else None
+    except UsageError:
+        return None
+
+
+def _unwritable(dictionary: Dictionary, module: str | None) -> str:
+    """Why sparsify has no such dictionary; "" if it has."""
+    if not isinstance(dictionary.activation, TopKRelu | GroupMax | Relu):
+        return f"it has no {type(dictionary.activation).__name__}"
+    if dictionary.normalisation != "none":
+        return f"it does not normalise its input ({dictionary.normalisation})"
+    if dictionary.input_form != "plain":
+        return f"it reads modules as they are ({dictionary.input_form})"
+    if dictionary.encoder.shape[0] != dictionary.decoder.shape[1]:
+        return "input and output must have the same width"
+    if module is None:
+        return f"no module leads from {dictionary.reads} to {dictionary.writes}"
+    return ""
