@@ -31,7 +31,9 @@ An imported set of explanations has its configuration, a log with the hashes, an
 from __future__ import annotations
 
 import os
+import secrets
 import shlex
+from datetime import datetime
 from pathlib import Path
 
 CONFIG = "config.toml"
@@ -59,6 +61,11 @@ EXPLANATIONS = "explanations.jsonl"
 def usual_runs() -> Path:
     """The folder of the runs where a command is given no other."""
     return Path(os.environ.get("HUBEL_RUNS") or "runs")
+
+
+def new_run_name(prefix: str = "") -> str:
+    """A name for a new run: the time, and four random digits for runs started in the same second."""
+    return f"{prefix}{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def run_argument(folder: Path) -> str:

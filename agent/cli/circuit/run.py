@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from datetime import datetime
 from pathlib import Path
 
 from ....tools.errors import UsageError
-from ...runlog.layout import CONFIG, run_argument
+from ...runlog.layout import CONFIG, new_run_name, run_argument
 from ...runlog.model_config import BudgetConfig
 from .. import options, output
 
@@ -137,9 +136,7 @@ def run(args: argparse.Namespace) -> int:
         explainer=options.model(args, "explainer", args.base_url),
         budget=BudgetConfig(options.budget(args)),
     )
-    folder = args.runs / (
-        args.name or f"circuit-{Path(args.task).stem}-{datetime.now():%Y%m%d-%H%M%S}"
-    )
+    folder = args.runs / (args.name or new_run_name(f"circuit-{Path(args.task).stem}-"))
     if not (folder / CONFIG).exists():
         require_decoder(config.subject, "circuits")  # before anything is written
     make_circuit_run(folder, config)

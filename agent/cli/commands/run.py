@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ....tools.errors import UsageError
 from ...runlog.config import RunConfig
-from ...runlog.layout import run_argument
+from ...runlog.layout import new_run_name, run_argument
 from ...runlog.model_config import is_language_model
 from .. import options, output
 from ..confirm_cost import add_yes, confirm_cost
@@ -141,7 +140,7 @@ def run(args: argparse.Namespace) -> int:
     from ...run.execute import check_new_run, make_run, resolve
     from ...run.preflight import estimated_usd
 
-    folder = args.runs / (args.name or datetime.now().strftime("%Y%m%d-%H%M%S"))
+    folder = args.runs / (args.name or new_run_name())
     if args.name and Path(args.name).name != args.name:
         raise UsageError(
             f"--name {args.name!r}: give a plain name; --runs DIR sets the folder of the runs"

@@ -8,11 +8,10 @@ hubel study probe --subject S --data D   run it; the run is a folder like any ot
 from __future__ import annotations
 
 import argparse
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...runlog.layout import run_argument
+from ...runlog.layout import new_run_name, run_argument
 from ...runlog.progress import progress
 from .. import options, output
 from .. import parser as parsers
@@ -90,8 +89,7 @@ def _run(args: argparse.Namespace, study: Study) -> int:
     config = study_config(
         study.name, study_options.given(args, study), subjects, args.device, args.dtype
     )
-    name = args.name or f"{study.name}-{datetime.now():%Y%m%d-%H%M%S}"
-    folder = Path(args.runs) / name
+    folder = Path(args.runs) / (args.name or new_run_name(f"{study.name}-"))
     try:
         with progress(quiet=args.quiet) as reporter:
             document = run_study(folder, config, reporter)
