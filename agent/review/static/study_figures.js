@@ -42,7 +42,8 @@ function lines({ title, x_label: xLabel, y_label: yLabel, lines: all }, selectio
   const [low, high] = range(all.flatMap((one) => [...one.y, ...one.low, ...one.high]));
   const x = linear(...range(xs, 0.02), LEFT, WIDTH - RIGHT);
   const y = linear(low, high, bottom, TOP);
-  const classes = all.map((one, i) => (one.is_control ? "control" : colour(i)));
+  const controls = all.filter((one) => one.is_control);
+  const classes = all.map((one, i) => (one.is_control ? `control dash${controls.indexOf(one) % 3}` : colour(i)));
   const back = all.map((_, i) => i).sort((a, b) => all[b].is_control - all[a].is_control);
   return h("div", {},
     picture(WIDTH, height, `${title}: ${all.map((one) => one.name).join(", ")}`,
@@ -78,7 +79,7 @@ function step(at, before, after, all, { x, bottom, xLabel }, selection) {
 // ---------------------------------------------------------------- heat map
 
 function heatMap({ title, x_label: xLabel, y_label: yLabel, columns, rows, values, centre }, selection) {
-  const left = Math.min(150, Math.max(LEFT, 14 + 6.4 * Math.max(...rows.map((name) => name.length))));
+  const left = Math.min(162, Math.max(LEFT, 28 + 6.4 * Math.max(...rows.map((name) => name.length)))); // the axis label is left of the names
   const cell = Math.min(44, (WIDTH - left - RIGHT) / columns.length);
   const tall = Math.max(7, Math.min(20, 420 / rows.length));
   const bottom = TOP + tall * rows.length;

@@ -94,14 +94,15 @@ function rowTable({ rows }, selection) {
   if (!rows.length) return null;
   const names = Object.keys(rows[0]);
   const shown = rows.slice(0, MOST_ROWS);
+  const numeric = new Set(names.filter((name) => shown.some((row) => typeof row[name] === "number")));
   const line = (row) => {
     const fields = fieldsOf(row, names);
     const pick = h("button", { type: "button", class: "link", on: { click: () => selection.pick(pickOf(row, names)) } }, cell(row[names[0]]));
-    return selection.add(h("tr", {}, h("th", { scope: "row" }, pick), names.slice(1).map((name) => h("td", { class: typeof row[name] === "number" ? "num" : null }, cell(row[name])))), fields);
+    return selection.add(h("tr", {}, h("th", { scope: "row" }, pick), names.slice(1).map((name) => h("td", { class: numeric.has(name) ? "num" : null }, cell(row[name])))), fields);
   };
   const note = rows.length > shown.length ? `The first ${count(shown.length)} of ${count(rows.length)} rows; study.json has all.` : `${count(rows.length)} rows.`;
   return section("rows", "Measurements", note, h("div", { class: "wide rows-box", tabindex: "0", role: "region", "aria-label": "Measurements" },
-    h("table", { class: "plain" }, h("caption", { class: "unseen" }, "Measurements of the study"), h("thead", {}, h("tr", {}, names.map((name, i) => h("th", { scope: "col", class: i && typeof rows[0][name] === "number" ? "num" : null }, t(name))))), h("tbody", {}, shown.map(line)))));
+    h("table", { class: "plain" }, h("caption", { class: "unseen" }, "Measurements of the study"), h("thead", {}, h("tr", {}, names.map((name, i) => h("th", { scope: "col", class: i && numeric.has(name) ? "num" : null }, t(name))))), h("tbody", {}, shown.map(line)))));
 }
 
 const cell = (value) => (typeof value === "number" ? (Number.isInteger(value) ? String(value) : value3(value)) : t(value ?? "–"));
