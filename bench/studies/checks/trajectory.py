@@ -6,12 +6,15 @@ import numpy as np
 
 from ....studies import StudyResult
 from ....studies.measurements import Measured
+from ....studies.training.readings import LabelReadings, probe_checkpoint
 from ....studies.training.trajectory import conclude, order_claim
 from ..registry import known_answer, null
 
 STEPS, ROWS, LAYERS, HEADS = 24, 40, 2, 4
 LAYER, HEAD, APPEARS = 1, 2, 9
 NAMES = [f"step-{step}" for step in range(STEPS)]
+PROBED, GROUPS, EACH, WIDTH = 3, 60, 2, 5
+"""Checkpoints that are probed, and their texts."""
 
 
 def _trajectory(random: np.random.Generator, learned: np.ndarray) -> list[Measured]:
@@ -73,3 +76,47 @@ def unrelated_steps(seed: int) -> StudyResult:
         measured["first"][:] += 0.3 * loss  # so that nothing is learned from the context
     removed = checkpoints[-1]["second"] + 0.1 * random.normal(size=(HEADS, ROWS))
     return conclude(NAMES, checkpoints, removed, seed)
+
+
+def _probed(seed: int, signal: float) -> LabelReadings:
+    """Probes of checkpoints whose second layer has the label along a direction after the first one."""
+    random = np.random.default_rng([seed, 2])
+    group = np.repeat(np.arange(GROUPS), EACH)
+    label = random.permutation(np.arange(GROUPS) % 2)[group]
+    checkpoints: list[Measured] = []
+    for step in range(PROBED):
+        vectors = random.normal(size=(3, GROUPS, WIDTH))[:, group]
+        vectors = vectors + random.normal(size=(3, len(group), WIDTH))
+        vectors[2, :, 0] += signal * (step > 0) * (2 * label - 1)
+        measured = {"vectors": vectors, "layer": np.array(["embedding", "resid.0", "resid.1"])}
+        measured |= {"label": np.array(["no", "yes"])[label], "group": group}
+        checkpoints.append(probe_checkpoint(measured, "planted", seed))
+    return LabelReadings("planted", checkpoints)
+
+
+def _concluded_with_probes(seed: int, signal: float) -> StudyResult:
+    random = np.random.default_rng([seed, 1])
+    checkpoints = _trajectory(random, np.zeros(PROBED))
+    removed = checkpoints[-1]["second"] + 0.1 * random.normal(size=(HEADS, ROWS))
+    return conclude(NAMES[:PROBED], checkpoints, removed, seed, _probed(seed, signal))
+
+
+@known_answer(
+    "trajectory",
+    "a label that is along a direction of layer 1 from the second checkpoint on is read there and not before",
+)
+def planted_label(seed: int) -> bool:
+    result = _concluded_with_probes(seed, signal=4)
+    readable, learned = result.claims[-2:]
+    return (
+        (readable.verdict, learned.verdict) == ("supported", "supported")
+        and "resid.1" in readable.claim
+        and [row["reads it"] for row in result.rows] == [False, True, True]
+    )
+
+
+@null(
+    "trajectory", "random labels of groups, probed at three checkpoints that differ by noise alone"
+)
+def random_labels(seed: int) -> StudyResult:
+    return _concluded_with_probes(seed, signal=0)

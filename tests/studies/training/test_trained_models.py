@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +16,10 @@ from hubel.studies.measurements import Measured
 from hubel.studies.training.checkpoints import measure_removed, measure_rows
 from hubel.studies.training.diagnose import conclude as diagnosis
 from hubel.studies.training.diagnose import measure_batches
+from hubel.studies.training.readings import LabelReadings, conclude_readings, measure_readings
 from hubel.studies.training.trajectory import chosen_head, conclude, order_claim
 from hubel.tools.subject.subject import Subject
+from tests.support.study_run import write_letters
 
 NEW, AGAIN = [0, 1, 2, 3, 4, 5], [8, 10]
 """Positions of the induction task whose next token is a new letter, and one that followed before."""
@@ -75,3 +78,19 @@ def test_an_intact_model_gives_no_diagnosis(trained: list[Subject]) -> None:
         measured["blocks"].tolist(), measured["intact"], measured["without"]
     ).claims
     assert claim.verdict == "cannot say"
+
+
+@pytest.mark.slow
+def test_what_followed_before_is_read_once_the_head_is_there_and_not_before(
+    trained: list[Subject], tmp_path: Path
+) -> None:
+    table = write_letters(tmp_path / "letters.jsonl", 600)
+    context = StudyContext([trained[0], trained[8], trained[-1]])  # steps 0, 200 and 450
+    readings = [measure_readings(context, at, str(table), 600, "last", 0) for at in range(3)]
+    read = conclude_readings(LabelReadings(str(table), readings), level=0.99, seed=0)
+    assert [claim.verdict for claim in read.claims] == ["supported", "supported"]
+    assert "resid.1" in read.claims[0].claim
+    untrained, before, after = read.columns
+    assert (untrained["reads it"], after["reads it"]) == (False, True)
+    # which seven letters a row has gives away .61
+    assert float(str(before["accuracy"])) < 0.7 < 0.95 < float(str(after["accuracy"]))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from hubel.studies import StudyContext
 from hubel.studies.training.checkpoints import copies, measure_checkpoint, repeated_rows
 from hubel.studies.training.trajectory import order_claim, timing_claim, trajectory
-from hubel.tools.errors import UsageError
+from hubel.tools.errors import ArgumentError, UsageError
 from hubel.tools.subject.subject import Subject
 from tests.support.tiny import tiny_model, tiny_subject, tiny_tokenizer
 
@@ -60,3 +62,23 @@ def test_timing_is_a_correlation_of_steps() -> None:
     assert claim.value == pytest.approx(1, abs=0.01)
     assert timing_claim("it", steps + rows[0], 2 * steps + rows[1]).verdict == "refuted"
     assert timing_claim("it", np.ones((12, 5)), np.ones((12, 5))).verdict == "cannot say"
+
+
+def test_a_label_that_all_checkpoints_read_alike_was_not_learned(tmp_path: Path) -> None:
+    table = tmp_path / "words.csv"
+    texts = [f"{place} the {('cat', 'dog')[place % 2]},{place % 2}" for place in range(80)]
+    table.write_text("text,label\n" + "\n".join(texts))
+    subjects = [tiny_subject(seed=seed) for seed in range(2)]
+    result = trajectory(StudyContext(subjects), corpus="", rows=16, data=str(table), texts=80)
+    readable, learned = result.claims[-2:]
+    assert (readable.verdict, learned.verdict) == ("supported", "cannot say")
+    assert [row["reads it"] for row in result.rows] == [True, True]
+
+
+def test_a_data_set_of_one_class_is_refused_in_one_line(tmp_path: Path) -> None:
+    table = tmp_path / "one.csv"
+    table.write_text("text,label\n" + "\n".join(f"the {n} cat,1" for n in range(40)))
+    context = StudyContext([tiny_subject(), tiny_subject(seed=1)])
+    with pytest.raises(ArgumentError, match="give texts of two or more labels") as refused:
+        trajectory(context, corpus="", rows=16, data=str(table))
+    assert "\n" not in str(refused.value)
