@@ -1,25 +1,39 @@
-"""Screenshots of the review page for `docs/`, taken of the example runs:
+"""Screenshots of the review page for `docs/`, taken of the example runs and of studies:
 
     python -m tests.support.screenshots --out docs [--runs RUNS] [--live] [NAME ...]
 
 `RUNS` holds `example`, `example-model` and `example-circuit` (those of the repository by default).
-With `--live` the subject is loaded, so that texts can be tried: `review-try` needs it.
+Studies of `STUDIES` that it does not hold are run now, minutes each. With `--live` the subject is
+loaded, so that texts can be tried: `review-try` needs it.
 """
 
 from __future__ import annotations
 
 import argparse
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from hubel.agent.runlog.layout import STUDY
+from hubel.agent.studies.run import run_study, study_config
 from tests.agent.review.browser.conftest import CHROMIUM, FLAGS, ReviewSite, serving, visiting
+from tests.support.study_run import make_trajectory
 
 UNIT = "/runs/example/targets/mlp.20.977"
 MODEL = "/runs/example-model/targets/mlp.20.977"
 TRIED = "text=He was surprised and disappointed .&other=He was pleased and happy ."
 SHOWN = "main:not([aria-busy]) h1"
+SUBJECT = "smollm2-135m"
+STUDIES: dict[str, dict[str, str]] = {
+    "attention": {},
+    "similarity": {},
+    "minimal-pairs": {},
+    "fairness": {"family": "religion"},
+    "trajectory": {},
+}
+"""Runs of the default subject, named like their study, with options; the trajectory is of a trained model."""
 
 
 class Shot(NamedTuple):
@@ -36,6 +50,17 @@ class Shot(NamedTuple):
 
 
 SHOTS = {
+    "review-study": Shot(
+        "/runs/attention?pick=layer:16,head:0", 1000, until="figure svg.plot", top=".chosen-bar"
+    ),
+    "studies/study-representation": Shot("/runs/similarity", 900, until="figure svg.plot"),
+    "studies/study-behaviour": Shot(
+        "/runs/minimal-pairs", 480, until="figure svg.plot", top=".study-figures"
+    ),
+    "studies/study-audits": Shot("/runs/fairness", 840, until="figure svg.plot"),
+    "studies/study-training": Shot(
+        "/runs/trajectory", 550, until="figure svg.plot", top="#figure-readings"
+    ),
     "review-runs": Shot("/", 460),
     "review-targets": Shot("/runs/example", 1000, until="table.targets tbody tr:not(.gap)"),
     "review-search": Shot("/runs/example?q=police&in=exemplars", 700, until=".hits li"),
@@ -93,18 +118,31 @@ def main() -> None:
     parser.add_argument("names", nargs="*", choices=[*SHOTS, []], help="which; all by default")
     args = parser.parse_args()
     options = ["--live"] if args.live else []
+    names = args.names or [name for name in SHOTS if args.live or name != "review-try"]
+    shown = {
+        SHOTS[name].path.split("/")[2].split("?")[0]
+        for name in names
+        if "/runs/" in SHOTS[name].path
+    }
     with (
         TemporaryDirectory() as folder,
-        serving(_copied(args.runs, Path(folder) / "runs"), *options) as site,
+        serving(_copied(args.runs, Path(folder) / "runs", shown), *options) as site,
     ):
-        for name in args.names or [name for name in SHOTS if args.live or name != "review-try"]:
+        for name in names:
             take(site, SHOTS[name], args.out / f"{name}.png")
 
 
-def _copied(runs: Path, to: Path) -> Path:
-    """Copy the example runs, since a visit leaves traces."""
+def _copied(runs: Path, to: Path, shown: Collection[str]) -> Path:
+    """Copy the example runs, since a visit leaves traces, and the studies that are shown."""
     for name in ("example", "example-model", "example-circuit"):
         shutil.copytree(runs / name, to / name)
+    for name in STUDIES.keys() & shown:
+        if (runs / name / STUDY).exists():
+            shutil.copytree(runs / name, to / name)
+        elif name == "trajectory":
+            make_trajectory(to / name)
+        else:
+            run_study(to / name, study_config(name, STUDIES[name], [SUBJECT]))
     return to
 
 
