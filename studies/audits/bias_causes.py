@@ -53,7 +53,8 @@ def bias_causes(
     ] = "winobias",
     units: Annotated[int, Field(ge=1, le=200, description="how many are named")] = 16,
     placebos: Annotated[int, Field(ge=19, le=500, description="sets of other units")] = 24,
-    items: Annotated[int, Field(ge=40, description="of each set at most")] = 400,
+    items: Annotated[int, Field(ge=40, description="of that set at most")] = 400,
+    others: Annotated[int, Field(ge=40, description="items of each other set at most")] = 100,
     seed: int = 0,
 ) -> StudyResult:
     """Find heads and neurons that carry a stereotype, and test them on groups and sets not used.
@@ -64,9 +65,9 @@ def bias_causes(
     """
     from .measure_causes import SETS, measure_causes
 
-    measured = measure_causes(study, data, units, placebos, items, seed)
-    others = [name for name in SETS if name != data]
-    return conclude(measured, [data, *others], seed)
+    measured = measure_causes(study, data, units, placebos, (items, others), seed)
+    sets = sorted(SETS, key=lambda name: name != data)
+    return conclude(measured, sets, seed)
 
 
 def conclude(measured: Measured, sets: Sequence[str], seed: int = 0) -> StudyResult:

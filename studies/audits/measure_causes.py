@@ -29,13 +29,21 @@ MEAN_DOCUMENTS, LOSS_DOCUMENTS, TOKENS = 60, 40, 64
 
 
 def measure_causes(
-    study: StudyContext, data: BiasSetName, n_units: int, n_placebos: int, limit: int, seed: int
+    study: StudyContext,
+    data: BiasSetName,
+    n_units: int,
+    n_placebos: int,
+    limits: tuple[int, int],
+    seed: int,
 ) -> Measured:
     """Suspects from one half of a set, and what they and placebos do to everything else.
 
     Each part is a separate measurement, so that a stopped run continues where it was.
+
+    Args:
+        limits: items of that set, and of each other set, at most.
     """
-    suspects = study.measured("suspects", lambda: _suspects(study, data, n_units, limit, seed))
+    suspects = study.measured("suspects", lambda: _suspects(study, data, n_units, limits[0], seed))
     edits: list[RowEdit | None] = []
 
     def all_edits() -> list[RowEdit | None]:
@@ -48,7 +56,7 @@ def measure_causes(
         return edits
 
     def preferences(name: BiasSetName) -> Measured:
-        items = _pairs(study.subject, name, limit, seed)
+        items = _pairs(study.subject, name, limits[name != data], seed)
         if name == data:
             _, items = items_of_half(items, seed)
         return _preferences(study, name, items, all_edits())
