@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,7 +30,7 @@ def losses(
     """The mean loss of each text; every text must have two tokens or more."""
     import torch
 
-    edits = {} if eraser is None else {Site("stream", layer): [_edit(eraser)]}
+    edits = {} if eraser is None else {Site("stream", layer): [partial(erase_stream, eraser)]}
     loss = np.empty(len(token_ids))
     for batch in batches([InputText.of_ids(list(ids)) for ids in token_ids]):
         ids = batch.ids.to(subject.device)
@@ -45,15 +46,12 @@ def losses(
     return loss
 
 
-def _edit(eraser: Eraser) -> capture.Edit:
+def erase_stream(eraser: Eraser, stream: Float[Tensor, "*batch width"]) -> None:
+    """Erase in place."""
     import torch
 
-    def tensor(values: np.ndarray, like: Tensor) -> Tensor:
-        return torch.as_tensor(values, dtype=torch.float32, device=like.device)
+    def tensor(values: np.ndarray) -> Tensor:
+        return torch.as_tensor(values, dtype=torch.float32, device=stream.device)
 
-    def erase(stream: Tensor) -> None:
-        left, right = tensor(eraser.left, stream), tensor(eraser.right, stream)
-        along = (stream.float() - tensor(eraser.mean, stream)) @ right.T
-        stream -= (along @ left.T).to(stream.dtype)
-
-    return erase
+    along = (stream.float() - tensor(eraser.mean)) @ tensor(eraser.right).T
+    stream -= (along @ tensor(eraser.left).T).to(stream.dtype)

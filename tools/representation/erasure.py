@@ -43,9 +43,17 @@ class Eraser(NamedTuple):
 
 
 def fit_eraser(
-    vectors: Float[np.ndarray, "text width"], classes: Int[np.ndarray, " text"]
+    vectors: Float[np.ndarray, "text width"],
+    classes: Int[np.ndarray, " text"],
+    *,
+    shrink: bool = False,
 ) -> Eraser:
     """The least change after which no line reads the classes off these vectors.
+
+    Args:
+        shrink: estimate S_xx by Ledoit and Wolf's shrinkage of standardised dimensions. With fewer
+            vectors than dimensions the sample's own S_xx makes an eraser that changes other vectors
+            several times as much, and leaves as much of the label in them.
 
     Raises:
         ArgumentError: there is one class only, or fewer than two vectors.
@@ -60,7 +68,9 @@ def fit_eraser(
     centred = x - mean
     z = np.eye(len(names))[numbers]
     z -= z.mean(axis=0)
-    variances, axes = np.linalg.eigh(centred.T @ centred / len(x))
+    variances, axes = np.linalg.eigh(
+        _shrunk_covariance(centred) if shrink else centred.T @ centred / len(x)
+    )
     kept = variances > NO_VARIANCE * variances.max()
     axes, scale = axes[:, kept], np.sqrt(variances[kept])
     # 3. in the coordinates of the axes, W is a division by their spread
@@ -68,3 +78,14 @@ def fit_eraser(
     basis, strengths, _ = np.linalg.svd(whitened, full_matrices=False)
     basis = basis[:, strengths > 1e-12 * max(1.0, strengths.max())]
     return Eraser(mean, (axes * scale) @ basis, basis.T @ (axes / scale).T)
+
+
+def _shrunk_covariance(
+    centred: Float[np.ndarray, "text width"],
+) -> Float[np.ndarray, "width width"]:
+    from sklearn.covariance import ledoit_wolf
+
+    spread = centred.std(axis=0)
+    spread[spread == 0] = 1.0
+    covariance, _ = ledoit_wolf(centred / spread, assume_centered=True)
+    return covariance * np.outer(spread, spread)

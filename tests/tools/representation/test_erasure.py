@@ -81,3 +81,21 @@ def test_another_library_erases_the_same() -> None:
 def test_one_class_is_said() -> None:
     with pytest.raises(ArgumentError, match="all 4 labels are"):
         fit_eraser(np.zeros((4, 2)), np.zeros(4, int))
+
+
+def test_with_fewer_vectors_than_dimensions_shrinkage_changes_others_less() -> None:
+    random = np.random.default_rng(0)
+    y = np.arange(1200) % 2
+    x = random.normal(size=(1200, 60))
+    x[:, 0] += 1.5 * y
+    plain, shrunk = (fit_eraser(x[:50], y[:50], shrink=shrink) for shrink in (False, True))
+    assert np.abs(covariance(shrunk(x[:50]), y[:50])).max() < 1e-9
+
+    def change(erased: np.ndarray) -> float:
+        return float(((erased - x) ** 2)[50:].sum(axis=1).mean())
+
+    def left(erased: np.ndarray) -> float:
+        return float(np.linalg.norm(covariance(erased[50:], y[50:])))
+
+    assert change(shrunk(x)) < change(plain(x)) / 3
+    assert left(shrunk(x)) == pytest.approx(left(plain(x)), rel=0.05)
