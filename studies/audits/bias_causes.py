@@ -1,27 +1,32 @@
-"""Bias causes: which units carry a preference for stereotypes, and does it hold elsewhere?
+"""Bias causes: which units or direction carry a preference for stereotypes, and does it hold elsewhere?
 
 1. Groups of a set (pairs of occupations, target terms, sentences) are split in two halves.
-2. On one half, attribution patching estimates for every head and neuron what its mean in place of
-   its activation does to the preference (`tools/bias/unit_effects`). The units that lower it most
-   are the suspects; only their number is chosen beforehand.
-3. On the other half the subject runs with all suspects at their means, and with placebos: as many
-   other units of the same kinds, layers and sizes, drawn again and again.
+2. On one half a mitigation is found. *units*: attribution patching estimates for every head and neuron
+   what its mean in place of its activation does to the preference (`tools/bias/unit_effects`); the
+   units that lower it most are the suspects. *erasure*: the direction after one layer that tells the
+   two texts of an item apart, in closed form (`tools/bias/text_direction`). Only the number of units,
+   or the layer, is chosen beforehand.
+3. On the other half the subject runs under the mitigation, and under placebos, drawn again and again:
+   as many other units of the same kinds, layers and sizes; erasers of labels by a coin that change
+   the stream as much.
 4. Supported: the preference falls more than with the mean placebo (interval over groups above 0),
    and by more than with all but 5 % of the placebos. Only then are the other sets tried, one after
    the other until one fails. A sequence of tests that ends with the first failure needs no
    correction (Maurer et al. 1995). The cost, what the subject's loss on news text gains, is a
    separate question: it is asked if the held-out groups are supported, whatever the other sets say.
+   A run tests one mitigation; who tries both has two chances of a false claim.
 5. The preference is in nats: log p of the stereotype less log p of the other text, averaged over
    groups of items; for WinoBias over both genders, so that a general liking for "he" cancels out.
 
 Vig et al., "Investigating Gender Bias in Language Models Using Causal Mediation Analysis" (2020).
-A unit that carries a preference on these sentences need not do so on others, and taking it away can
-take other things with it; both are why the other sets and the loss are measured.
+What carries a preference on these sentences need not do so on others, and taking it away can take
+other things with it; both are why the other sets and the loss are measured.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -38,54 +43,90 @@ from ..verdicts import ERROR_RATE, above, below, cannot_say
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+    from ...tools.bias import BiasItem
     from ..measurements import Measured
 
 COST = 0.01
 """Nats of loss per token that a mitigation may cost: 1 % of perplexity."""
 
 
-@study("bias-causes", question="Which units carry a preference for stereotypes?")
+@study(
+    "bias-causes", question="Which units, or which direction, carry a preference for stereotypes?"
+)
 def bias_causes(
     study: StudyContext,
     data: Annotated[
         Literal["winobias", "stereoset", "crows-pairs"],
-        Field(description="the set whose one half names the units and whose other half tests them"),
+        Field(
+            description="the set whose one half finds the mitigation and whose other half tests it"
+        ),
     ] = "winobias",
+    mitigation: Annotated[
+        Literal["units", "erasure"],
+        Field(description="units at their means, or a direction erased from the stream"),
+    ] = "units",
     units: Annotated[int, Field(ge=1, le=200, description="how many are named")] = 16,
-    placebos: Annotated[int, Field(ge=19, le=500, description="sets of other units")] = 24,
+    layer: Annotated[
+        int | None, Field(ge=0, description="of the erasure; default: four fifths of the depth")
+    ] = None,
+    placebos: Annotated[int, Field(ge=19, le=500, description="other units or directions")] = 24,
     items: Annotated[int, Field(ge=40, description="of that set at most")] = 400,
     others: Annotated[int, Field(ge=40, description="items of each other set at most")] = 100,
     seed: int = 0,
 ) -> StudyResult:
-    """Find heads and neurons that carry a stereotype, and test them on groups and sets not used.
+    """Find what carries a stereotype, and test it on groups and sets not used.
 
-    Names the units if putting them at their means lowers the preference on held-out groups more than
-    placebo units do, and otherwise says that it cannot say. Also measures whether the other sets
-    follow, and what it costs in loss on ordinary text.
+    Names heads and neurons, or a direction, if taking them away lowers the preference on held-out
+    groups more than placebos do, and otherwise says that it cannot say. Also measures whether the
+    other sets follow, and what it costs in loss on ordinary text.
     """
-    from .measure_causes import SETS, measure_causes
+    from ...tools.bias import items_of_half
+    from .measure_causes import SETS, item_pairs, measure_preferences
+    from .mitigations import damped_units, erased_direction
 
-    measured = measure_causes(study, data, units, placebos, (items, others), seed)
-    sets = sorted(SETS, key=lambda name: name != data)
-    return conclude(measured, sets, seed)
+    def first_half() -> list[BiasItem]:
+        return items_of_half(item_pairs(study.subject, data, items, seed), seed)[0]
+
+    if mitigation == "units":
+        fitted, conditions = damped_units(study, data, first_half, units, placebos, seed)
+        what = unit_names(fitted["units"].tolist())
+    else:
+        fitted, conditions = erased_direction(study, data, first_half, layer, placebos, seed)
+        label = "the pronoun's gender" if data == "winobias" else "what tells the texts apart"
+        what = f"{label} at resid.{int(fitted['layer'])}"
+    measured = measure_preferences(study, data, conditions, (items, others), seed)
+    result = conclude(measured, what, sorted(SETS, key=lambda name: name != data), seed)
+    return replace(result, rows=[*result.rows, *unit_rows(fitted)])
 
 
-def conclude(measured: Measured, sets: Sequence[str], seed: int = 0) -> StudyResult:
-    """Claims in their order, a row for each unit and each set, and one chart.
+def unit_names(names: Sequence[str]) -> str:
+    """The first few, and how many more."""
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def unit_rows(fitted: Measured) -> list[dict[str, Any]]:
+    """A row for each unit with its estimate; none for a direction."""
+    if "units" not in fitted:
+        return []
+    pairs = zip(fitted["units"].tolist(), fitted["estimate"].tolist(), strict=True)
+    return [dict(_EMPTY) | {"what": unit, "estimate": estimate} for unit, estimate in pairs]
+
+
+def conclude(measured: Measured, what: str, sets: Sequence[str], seed: int = 0) -> StudyResult:
+    """Claims in their order, a row for each set and the loss, and one chart.
 
     Args:
         measured: for each set its items' `.before` and `.after` (preference in nats), `.placebo`
-            (one row for each placebo), `.group` and `.weight`; the same of documents under "loss";
-            the units' names and estimates.
+            (one row for each placebo), `.group` and `.weight`; the same of documents under "loss".
+        what: is taken away, in words.
     """
     claims: list[StudyClaim] = []
     rows: list[dict[str, Any]] = []
-    open_gate, names = True, [str(name) for name in measured["units"]]
-    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    open_gate = True
     for place, name in enumerate(sets):
         drop = drops_of(measured, name, seed)
         where = f"held-out groups of {name}" if not place else f"{name}"
-        claim = f"taking away {shown} lowers the preference on {where} more than placebos do"
+        claim = f"taking away {what} lowers the preference on {where} more than placebos do"
         if not open_gate:
             text = f"{claim}; not tested, since a test before it failed"
             claims.append(cannot_say(text, drop.groups, drop.interval.value))
@@ -95,10 +136,7 @@ def conclude(measured: Measured, sets: Sequence[str], seed: int = 0) -> StudyRes
         rows.append(_set_row(name, drop))
     held = claims[0].verdict == "supported"
     claims.append(cost_claim(measured, held, seed))
-    for unit, estimate in zip(names, measured["estimate"].tolist(), strict=True):
-        rows.append(dict(_EMPTY) | {"what": unit, "estimate": estimate})
-    rows.append(_loss_row(measured, seed))
-    return StudyResult(rows, claims, [_chart([row for row in rows if row["what"] in sets])])
+    return StudyResult([*rows, _loss_row(measured, seed)], claims, [_chart(rows)])
 
 
 def _chart(rows: list[dict[str, Any]]) -> BarChart:
@@ -107,7 +145,7 @@ def _chart(rows: list[dict[str, Any]]) -> BarChart:
     )
     return BarChart(
         "drops",
-        "Fall of the preference with the units at their means, less that of placebos",
+        "Fall of the preference under the mitigation, less that of placebos",
         "nats",
         names,
         values,
@@ -118,11 +156,11 @@ def _chart(rows: list[dict[str, Any]]) -> BarChart:
 
 
 class Drop:
-    """How far a preference falls with the units at their means.
+    """How far a preference falls under a mitigation.
 
     Attributes:
         interval: of the fall less the mean placebo's, over groups.
-        placebo_share: share of placebos, the units themselves among them, that do at least as much.
+        placebo_share: share of placebos, the mitigation itself among them, that do at least as much.
     """
 
     def __init__(
@@ -172,7 +210,7 @@ def cost_claim(measured: Measured, held: bool, seed: int) -> StudyClaim:
     claim = f"it costs less than {COST:g} nats of loss per token on news text"
     rise = measured["loss.after"] - measured["loss.before"]
     if not held:
-        text = f"{claim}; not tested, since the units were not supported"
+        text = f"{claim}; not tested, since the held-out groups were not supported"
         return cannot_say(text, len(rise), float(rise.mean()))
     interval = mean_over_groups(rise, seed=seed)
     return below(claim, interval, COST, len(rise))

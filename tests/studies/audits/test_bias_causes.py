@@ -27,7 +27,7 @@ def test_a_fall_is_the_weighted_mean_less_that_of_placebos() -> None:
 
 
 def test_after_a_failure_nothing_further_is_tested() -> None:
-    first, *rest = conclude(measured_with(1, (0.0, 0.5, 0.5)), SETS).claims
+    first, *rest = conclude(measured_with(1, (0.0, 0.5, 0.5)), "units", SETS).claims
     assert first.verdict != "supported"
     assert [claim.verdict for claim in rest] == ["cannot say"] * 3
     assert all("not tested" in claim.claim for claim in rest)
@@ -37,7 +37,7 @@ def test_placebos_that_do_as_much_leave_nothing_to_say() -> None:
     measured = measured_with(2, (0.5, 0.0, 0.0))
     placebo = measured["winobias.placebo"]
     placebo[:3] = measured["winobias.after"] - 1
-    claim = conclude(measured, SETS).claims[0]
+    claim = conclude(measured, "units", SETS).claims[0]
     assert claim.verdict == "cannot say"
     assert "of placebos do as much" in claim.claim
 
