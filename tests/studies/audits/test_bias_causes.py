@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from hubel.bench.studies.checks.bias_causes import SETS, measured_with, planted_fall
-from hubel.studies.audits.bias_causes import conclude, drops_of
+from hubel.studies.audits.bias_causes import bias_causes, conclude, drops_of
 from hubel.studies.audits.measure_causes import item_weights
+from hubel.studies.study_context import StudyContext
 from hubel.tools.bias import BiasItem, weigh
+from hubel.tools.errors import UsageError
+from tests.support.tiny_encoder import tiny_encoder
 
 
 def test_a_planted_fall_is_recovered() -> None:
@@ -40,6 +43,13 @@ def test_placebos_that_do_as_much_leave_nothing_to_say() -> None:
     claim = conclude(measured, "units", SETS).claims[0]
     assert claim.verdict == "cannot say"
     assert "of placebos do as much" in claim.claim
+
+
+def test_a_layer_of_units_and_an_encoder_are_refused() -> None:
+    with pytest.raises(UsageError, match="layer 3 given; it is of --mitigation erasure"):
+        bias_causes(StudyContext(), layer=3)
+    with pytest.raises(UsageError, match="is an encoder"):
+        bias_causes(StudyContext([tiny_encoder()]))
 
 
 def test_genders_weigh_the_same_however_many_items_they_have() -> None:
