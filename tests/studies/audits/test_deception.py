@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
@@ -20,15 +20,11 @@ from hubel.tools.subject import Subject
 def test_honest_and_deceptive_texts_have_the_same_words_and_lengths(innocent: bool) -> None:
     texts = lie_texts(innocent)
     assert Counter(row.differs for row in texts) == {True: 144, False: 144}
-    for block in {row.block for row in texts}:
-        words = {
-            differs: Counter(
-                word for row in texts if (row.block, row.differs) == (block, differs)
-                for word in row.text.split()
-            )
-            for differs in (True, False)
-        }  # fmt: skip
-        assert words[True] == words[False]
+    words: dict[tuple[int, bool], Counter[str]] = defaultdict(Counter)
+    for row in texts:
+        words[row.block, row.differs].update(row.text.split())
+    for block, _ in list(words):
+        assert words[block, True] == words[block, False]
 
 
 def test_the_area_of_blocks_is_the_mean_of_scikit_learns() -> None:
