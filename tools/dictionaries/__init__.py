@@ -4,4 +4,5 @@ dictionary      what a dictionary is: encode, decode
 activations     the functions that make a latent's activation of its pre-activation
 read            from a folder or file of any known format; `formats` has one module for each
 places          names of hooks in other tools, as places of the forward pass
+train           trains one on a subject's vectors, in steps that a killed process resumes
 """

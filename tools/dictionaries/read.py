@@ -30,6 +30,8 @@ FORMATS: dict[str, DictionaryFormat] = {
         sparsify.matches, sparsify.read, f"{sparsify.CONFIG} with {sparsify.WEIGHTS}"
     ),
 }
+TRAINING = "training.json"
+"""In a folder that `train` wrote, which holds one dictionary in the forms of several tools."""
 MAX_LISTED = 8
 """Dictionaries inside a folder that a message names."""
 _MAX_DEPTH = 4
@@ -42,7 +44,7 @@ def read_dictionary(
     """Read a dictionary.
 
     Args:
-        source: the folder or file of one dictionary.
+        source: the folder or file of one dictionary, or the folder of a training.
         name: what to call it, as in `sae.NAME.4512`.
         reads, writes: where it reads and, for a transcoder, writes; needed where its files do not say.
 
@@ -50,7 +52,7 @@ def read_dictionary(
         UsageError: it is not a dictionary of a known format, or its parts do not fit together.
         CorruptError: a file is cut short or damaged.
     """
-    path = Path(source).expanduser()
+    path = _first_form(Path(source).expanduser())
     return format_of(path).read(path, name, GivenPlaces(reads, writes))
 
 
@@ -73,6 +75,13 @@ def format_of(path: Path) -> DictionaryFormat:
         )
     kinds = "; ".join(f"{name}: {entry.looks_like}" for name, entry in FORMATS.items())
     raise UsageError(f"{str(path)!r} is no dictionary of a known format ({kinds})")
+
+
+def _first_form(path: Path) -> Path:
+    """One form of the dictionary in a training's folder; any other path as it is."""
+    if not (path / TRAINING).is_file():
+        return path
+    return next(iter(dictionaries_inside(path)), path)
 
 
 def dictionaries_inside(folder: Path) -> list[Path]:
