@@ -37,8 +37,11 @@ def benjamini_hochberg(p: Sequence[float], rate: float = 0.05) -> Bool[np.ndarra
     return values <= order[passing[-1]] if len(passing) else np.zeros(len(values), dtype=bool)
 
 
-def wilson(successes: int, trials: int, z: float = 1.959963984540054) -> Rate:
-    """A share with its 95 % score interval (Wilson 1927); 0 to 1 without a trial."""
+def wilson(successes: float, trials: float, z: float = 1.959963984540054) -> Rate:
+    """A share with its 95 % score interval (Wilson 1927); 0 to 1 without a trial.
+
+    Trials that depend on each other count as fewer, which need not be a whole number.
+    """
     if not 0 <= successes <= trials:
         raise UsageError(
             f"{successes} successes of {trials} trials: expected 0 <= successes <= trials"
