@@ -34,7 +34,10 @@ ROWS_PER_PASS = 4
 
 @dataclass(frozen=True, eq=False)
 class PredictionChange:
-    """One entry for each text and token but the last; losses are those of the token that follows."""
+    """One entry for each text and token but the last; losses are those of the token that follows.
+
+    NaN after the end of a text that is shorter than others.
+    """
 
     kl: Float[np.ndarray, "text read"]
     loss: Float[np.ndarray, "text read"]
@@ -57,10 +60,10 @@ class LayerChange:
 def compare_predictions(
     first: Subject, second: Subject, texts: Sequence[Sequence[int]]
 ) -> PredictionChange:
-    """KL and losses at each token of texts of one length.
+    """KL and losses at each token of some texts.
 
     Raises:
-        UsageError: the subjects have other vocabularies, or the texts other lengths.
+        UsageError: the subjects have other vocabularies, or a text has fewer than two tokens.
     """
     import torch
 
@@ -70,15 +73,16 @@ def compare_predictions(
             "token by token only subjects with one vocabulary can be compared: use the study "
             "similarity-between"
         )
-    _check_lengths(texts)
-    kl, losses = list[np.ndarray](), ([], [])
-    for start in range(0, len(texts), ROWS_PER_PASS):
-        ids = torch.tensor([list(ids) for ids in texts[start : start + ROWS_PER_PASS]])
+    shape = len(texts), max(len(ids) for ids in texts) - 1
+    kl, loss, other_loss = (np.full(shape, np.nan) for _ in range(3))
+    for rows in batches_of_one_length(texts):
+        ids = torch.tensor([list(texts[row]) for row in rows])
+        read = slice(ids.shape[1] - 1)
         p, q = (_log_probs(subject, ids) for subject in (first, second))
-        kl.append((p.exp() * (p - q)).sum(-1).clamp(min=0).numpy())  # below 0 only by rounding
-        for each, log_probs in zip(losses, (p, q), strict=True):
-            each.append(-log_probs.gather(-1, ids[:, 1:, None])[..., 0].numpy())
-    return PredictionChange(np.concatenate(kl), *(np.concatenate(each) for each in losses))
+        kl[rows, read] = (p.exp() * (p - q)).sum(-1).clamp(min=0)  # below 0 only by rounding
+        for losses, log_probs in ((loss, p), (other_loss, q)):
+            losses[rows, read] = -log_probs.gather(-1, ids[:, 1:, None])[..., 0]
+    return PredictionChange(kl, loss, other_loss)
 
 
 def compare_layers_on_same_input(
@@ -87,7 +91,7 @@ def compare_layers_on_same_input(
     """What each layer writes, and each neuron, when both subjects' layers get the first one's input.
 
     Raises:
-        UsageError: the subjects have other shapes, or the texts other lengths.
+        UsageError: the subjects have other shapes, or a text has fewer than two tokens.
     """
     import torch
 
@@ -97,11 +101,10 @@ def compare_layers_on_same_input(
             f"{first.name} and {second.name} have (layers, d_model, neurons) {shapes[0]} and "
             f"{shapes[1]}; layers on the same input need subjects of one shape"
         )
-    _check_lengths(texts)
-    relative: list[np.ndarray] = []
+    relative = np.zeros((len(texts), first.shape.n_layers))
     moments: list[Tensor] = []
-    for start in range(0, len(texts), ROWS_PER_PASS):
-        ids = torch.tensor([list(ids) for ids in texts[start : start + ROWS_PER_PASS]])
+    for batch in batches_of_one_length(texts):
+        ids = torch.tensor([list(texts[row]) for row in batch])
         inputs, own = _read_layers(first, ids)
         other = _read_layers(second, ids, inputs)[1]
         rows: list[Tensor] = []
@@ -112,9 +115,30 @@ def compare_layers_on_same_input(
             difference = other[stream][:, 1:] - own[stream][:, 1:]
             rows.append(difference.flatten(1).norm(dim=1) / written.flatten(1).norm(dim=1))
             sums.append(_moments(own[neurons][:, 1:], other[neurons][:, 1:]))
-        relative.append(torch.stack(rows, dim=1).double().cpu().numpy())
+        relative[batch] = torch.stack(rows, dim=1).double().cpu().numpy()
         moments.append(torch.stack(sums))
-    return LayerChange(np.concatenate(relative), _correlation(torch.stack(moments).sum(0)))
+    return LayerChange(relative, _correlation(torch.stack(moments).sum(0)))
+
+
+def batches_of_one_length(texts: Sequence[Sequence[int]]) -> list[list[int]]:
+    """The numbers of texts that a subject can read in one pass, for all of them.
+
+    Raises:
+        UsageError: a text has fewer than two tokens.
+    """
+    by_length: dict[int, list[int]] = {}
+    for row, ids in enumerate(texts):
+        by_length.setdefault(len(ids), []).append(row)
+    if not texts or min(by_length) < 2:
+        raise UsageError(
+            f"{len(texts)} texts of {sorted(by_length)[:4]} tokens given; a comparison needs texts "
+            "of two tokens at least"
+        )
+    return [
+        rows[start : start + ROWS_PER_PASS]
+        for rows in by_length.values()
+        for start in range(0, len(rows), ROWS_PER_PASS)
+    ]
 
 
 def _log_probs(subject: Subject, ids: Tensor) -> Float[Tensor, "text read vocab"]:
@@ -163,12 +187,3 @@ def _correlation(
     constant = (spread[0] <= 1e-12 * n * xx) | (spread[1] <= 1e-12 * n * yy)
     length = np.sqrt(np.where(constant, np.nan, spread[0] * spread[1]))
     return np.clip((n * xy - x * y) / length, -1, 1)
-
-
-def _check_lengths(texts: Sequence[Sequence[int]]) -> None:
-    lengths = {len(ids) for ids in texts}
-    if len(lengths) != 1 or min(lengths) < 2:
-        raise UsageError(
-            f"texts of {sorted(lengths)[:4]} tokens given; a comparison needs texts of one length, "
-            "of two tokens at least"
-        )

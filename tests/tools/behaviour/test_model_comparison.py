@@ -85,10 +85,24 @@ def test_a_subject_equals_itself(tiny: Subject) -> None:
     assert compare_layers_on_same_input(tiny, tiny, TEXTS).relative.max() == 0
 
 
-def test_other_shapes_and_lengths_are_named(tiny: Subject) -> None:
+def test_texts_of_other_lengths_are_compared_as_each_alone(tiny: Subject, other: Subject) -> None:
+    texts = [TEXTS[0], TEXTS[1][:3], TEXTS[2], TEXTS[3][:3]]
+    change = compare_predictions(tiny, other, texts)
+    layers = compare_layers_on_same_input(tiny, other, texts)
+    for row, ids in enumerate(texts):
+        alone = compare_predictions(tiny, other, [ids])
+        n = len(ids) - 1
+        assert np.allclose(change.kl[row, :n], alone.kl[0], atol=1e-6)
+        assert np.allclose(change.other_loss[row, :n], alone.other_loss[0], atol=1e-5)
+        assert np.isnan(change.kl[row, n:]).all()
+        relative = compare_layers_on_same_input(tiny, other, [ids]).relative[0]
+        assert np.allclose(layers.relative[row], relative, atol=1e-5)
+
+
+def test_other_shapes_and_single_tokens_are_named(tiny: Subject) -> None:
     gpt2 = tiny_subject("gpt2")
-    with pytest.raises(UsageError, match="texts of \\[3, 9\\] tokens"):
-        compare_predictions(tiny, tiny, [TEXTS[0], TEXTS[1][:3]])
+    with pytest.raises(UsageError, match="2 texts of \\[1, 9\\] tokens"):
+        compare_predictions(tiny, tiny, [TEXTS[0], TEXTS[1][:1]])
     smaller = Subject(deepcopy(tiny.model), tiny.tokenizer, name="smaller")
     smaller.model.lm_head.weight = torch.nn.Parameter(smaller.model.lm_head.weight[:100])
     smaller.parts.unembed.weight = smaller.model.lm_head.weight
