@@ -41,7 +41,9 @@ KINDS: tuple[Answers, ...] = ("right", "shuffled")
 @study("few-shot", question="Does the subject learn from examples in its prompt?")
 def few_shot(
     study: StudyContext,
-    task: Annotated[str, Field(description="task of prompts, or a table of pairs")] = "antonym",
+    task: Annotated[
+        str, Field(description="task of prompts, or a table of pairs")
+    ] = "sva-attractor",
     prompts: Annotated[int, Field(ge=2 * LEAST_GROUPS, le=1000)] = 40,
     shots: Annotated[tuple[int, ...], Field(min_length=2, description="0 must be one")] = SHOTS,
     seed: int = 0,
