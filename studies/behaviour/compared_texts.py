@@ -117,7 +117,11 @@ def token_slices(tokens: Measured, is_read: Bool[np.ndarray, "text read"]) -> li
         for value in np.unique(values):
             name, member = f"{column} {value}", (values == value)[text]
             slices.append(TokenSlice("slice", name, f"in texts of {name}", member))
-    return [each for each in slices if each.member.any() and not each.member.all()]
+    # of slices with the same tokens, as where a column is like the label, the first counts
+    first: dict[bytes, TokenSlice] = {}
+    for each in slices:
+        first.setdefault(each.member.tobytes(), each)
+    return [each for each in first.values() if each.member.any() and not each.member.all()]
 
 
 def large_slices(

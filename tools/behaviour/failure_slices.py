@@ -61,8 +61,7 @@ def words_of_texts(texts: Sequence[str]) -> WordsOfTexts:
     entries = [
         (row, number[word])
         for row, words in enumerate(held)
-        for word in sorted(words)
-        if word in number
+        for word in sorted(words & number.keys())
     ]
     pairs = np.array(entries, dtype=np.int64).reshape(-1, 2)
     return WordsOfTexts(np.array(kept, dtype=str), pairs[:, 0], pairs[:, 1])
@@ -91,8 +90,13 @@ def choose_slices(
     n_groups = np.array([len(np.unique(group[rows][chosen])) for chosen in inside])
     rest = len(np.unique(group[rows])) - n_groups
     usable = (n_groups >= LEAST_GROUPS) & (rest >= LEAST_GROUPS) & (z > 0)
-    order = [at for at in np.argsort(-z, kind="stable") if usable[at]]
-    return [CandidateSlice(names[at], members[at], float(z[at])) for at in order[:most]]
+    # of candidates with the same texts, as where a column is like the label, the first counts
+    first: dict[bytes, int] = {}
+    for at in np.argsort(-z, kind="stable").tolist():
+        if usable[at]:
+            first.setdefault(members[at].tobytes(), at)
+    chosen = list(first.values())[:most]
+    return [CandidateSlice(names[at], members[at], float(z[at])) for at in chosen]
 
 
 def _candidates(

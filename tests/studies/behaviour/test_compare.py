@@ -34,11 +34,11 @@ def texts() -> list[str]:
 
 
 def table(folder: Path, texts: list[str]) -> str:
-    """The texts with two labels and their sources."""
-    lines = [f"{text},{row % 2},{SOURCES[row]}" for row, text in enumerate(texts)]
+    """The texts with two labels, their sources, and a column that is the label again."""
+    lines = [f"{text},{row % 2},{SOURCES[row]},{'ab'[row % 2]}" for row, text in enumerate(texts)]
     path = folder / "data.csv"
-    path.write_text("\n".join(["text,label,source", *lines]))
-    return f"{path}::slices=source"
+    path.write_text("\n".join(["text,label,source,given", *lines]))
+    return f"{path}::slices=source+given"
 
 
 def test_slices_of_a_table_are_compared(
