@@ -7,6 +7,7 @@
 3. Control of accuracy: always answering the most frequent class. Control of confidence: accuracy.
 4. Failure slices: half of the groups choose candidates, the other half tests them
    (`tools/behaviour/failure_slices`).
+5. Two facets can be crossed; each of their cells is tested on all texts (`crossed_facets`).
 
 All claims together hold at 95 %. Facets after Tenney et al., "The Language Interpretability Tool"
 (EMNLP 2020); calibration after Guo et al. (ICML 2017).
@@ -22,30 +23,28 @@ from pydantic import Field
 
 from ...evals.statistics.grouped import (
     LEAST_GROUPS,
-    difference_over_groups,
+    difference_of_shares,
     mean_over_groups,
 )
-from ...tools.behaviour.failure_slices import WordsOfTexts, choose_slices, words_of_texts
-from ...tools.errors import UsageError
+from ...tools.behaviour.failure_slices import WordsOfTexts, choose_slices
 from ..figures import BarChart, Figure, LinePlot, PlottedLine
 from ..registry import study
 from ..result import StudyClaim, StudyResult
 from ..study_context import StudyContext
 from ..verdicts import above, cannot_say, joint_level
+from .classified_texts import measure_answers, read_texts
+from .crossed_facets import CrossedFacets, check_facets, cross_facets, draw_cells
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int, Shaped
+    from jaxtyping import Bool, Float, Int, Shaped
 
-    from ...tools.datasets import LabelledTexts
-    from ...tools.subject import Subject
     from ..measurements import Measured
 
 MOST_SLICES = 5
 BINS = 10
 """Of confidence, of equal width."""
-BATCH = 200
-"""Texts that are scored between two signs of progress."""
 BAR_COLUMNS = ("slice", "accuracy", "low", "high")
+FACETS = ("label", "length", "answer", "confidence")
 LENGTHS = ("short", "middle", "long")
 CONFIDENCES = ("low", "middle", "high")
 
@@ -63,88 +62,24 @@ def evaluate(
         str, Field(description="a word for each class in its order; by default the classes' names")
     ] = "negative,positive",
     texts: Annotated[int, Field(ge=40, le=100_000, description="texts at most")] = 1000,
+    cross: Annotated[
+        tuple[str, ...],
+        Field(description="two of label, length, answer, confidence and the data's columns"),
+    ] = (),
     seed: int = 0,
 ) -> StudyResult:
     """Evaluate the subject as a classifier: accuracy, calibration, and slices where it errs more.
 
     A slice is a word in the text, a label, a length or a column of the data. Slices are found on one
-    half of the data and tested on the other.
+    half of the data and tested on the other. With `cross`, so is every cell of two columns, on all.
     """
-    measured = study.measured(
-        "answers", lambda: measure_answers(study, data, template, words, texts, seed)
-    )
-    return conclude(measured, seed)
 
+    def measure() -> Measured:
+        labelled = read_texts(data, texts, seed)
+        check_facets(cross, [*FACETS, *labelled.slices])
+        return measure_answers(study, labelled, template, words)
 
-def measure_answers(
-    study: StudyContext, name: str, template: str, words: str, texts: int, seed: int
-) -> Measured:
-    """log p of every class for every text, and what slices are made of."""
-    from ...tools.datasets import independent_groups, read_dataset
-
-    data = read_dataset(name)
-    data.require_classes()
-    rows = np.random.default_rng(seed).permutation(len(data))[:texts]
-    data = data.take(np.sort(rows))
-    answers = answer_words(words, data.classes)
-    if "{text}" not in template:
-        raise UsageError(f"template {template!r} given; it needs {{text}} where the text goes")
-    scores, n_cut = _score(study, data, template, answers)
-    length = np.array([len(text) for text in data.texts])
-    held = words_of_texts(data.texts)
-    columns = {f"slice {name}": np.array(values) for name, values in data.slices.items()}
-    return {
-        "scores": scores,
-        "label": data.class_numbers,
-        "classes": np.array(data.classes),
-        "group": independent_groups(data.texts, data.groups),
-        "length": np.searchsorted(np.quantile(length, [1 / 3, 2 / 3]), length),
-        "word": held.words,
-        "word_text": held.text,
-        "word_number": held.number,
-        "n_cut": np.array(n_cut),
-        **columns,
-    }
-
-
-def answer_words(words: str, classes: Sequence[str]) -> list[str]:
-    """The continuation for each class, with a space before it.
-
-    Raises:
-        UsageError: there is not one word for each class, or two are the same.
-    """
-    given = [word.strip() for word in words.split(",")] if words.strip() else list(classes)
-    if len(given) != len(classes) or len(set(given)) != len(given) or not all(given):
-        raise UsageError(
-            f"words {words!r} given; expected {len(classes)} different ones, separated by commas, "
-            f"for the classes {', '.join(classes)}"
-        )
-    return [f" {word}" for word in given]
-
-
-def _score(
-    study: StudyContext, data: LabelledTexts, template: str, answers: Sequence[str]
-) -> tuple[Float[np.ndarray, "text class"], int]:
-    n_cut, parts = 0, list[np.ndarray]()
-    for start in range(0, len(data), BATCH):
-        study.progress("texts", start, len(data))
-        batch = data.texts[start : start + BATCH]
-        scores, cut = _scores_of(study.subject, batch, template, answers)
-        parts.append(scores)
-        n_cut += cut
-    return np.concatenate(parts), n_cut
-
-
-def _scores_of(
-    subject: Subject, texts: Sequence[str], template: str, answers: Sequence[str]
-) -> tuple[Float[np.ndarray, "text class"], int]:
-    from ...tools.behaviour import continuation_probabilities
-
-    prompts = [template.replace("{text}", text) for text in texts for _ in answers]
-    scored = continuation_probabilities(
-        subject, prompts, list(answers) * len(texts), too_long="cut"
-    )
-    return scored.totals.reshape(len(texts), len(answers)), scored.n_cut // len(answers)
+    return conclude(study.measured("answers", measure), seed, cross)
 
 
 class Answers(NamedTuple):
@@ -160,26 +95,33 @@ class Answers(NamedTuple):
         return Answers(*(values[rows] for values in self))
 
 
-def conclude(measured: Measured, seed: int = 0) -> StudyResult:
-    """Claims on accuracy, confidence and slices; a row for each facet and slice; two figures."""
+def conclude(measured: Measured, seed: int = 0, cross: Sequence[str] = ()) -> StudyResult:
+    """Claims on accuracy, confidence, slices and cells; a row for each, and for each facet; figures."""
     answers = _answers(measured)
     columns = _columns(measured)
+    facets = columns | _outcome_columns(measured, answers)
+    crossed = cross_facets((cross[0], cross[1]), facets, answers.group) if cross else None
     choosing, testing = _halves(answers.group, seed)
     held = WordsOfTexts(measured["word"], measured["word_text"], measured["word_number"])
     error = 1 - answers.right
     slices = choose_slices(error, answers.group, columns, held, choosing, MOST_SLICES)
-    level = joint_level(2 + len(slices))
+    level = joint_level(2 + len(slices) + (len(crossed.cells) if crossed else 0))
     claims = _overall_claims(measured, answers, level, seed)
     rows = [_row("all", "all", answers)]
     for found in slices:
         inside = found.members[testing]
-        claims.append(_slice_claim(found.name, answers.at(testing), inside, level, seed))
+        claims.append(_slice_claim(found.name, answers.at(testing), inside, level))
         if inside.any():
             rows.append(_row("failure slice", found.name, answers.at(testing[inside])))
-    for column, values in (columns | _outcome_columns(measured, answers)).items():
+    for column, values in facets.items():
         for value in np.unique(values):
             rows.append(_row("facet", f"{column} {value}", answers.at(values == value)))
-    return StudyResult(rows, claims, _figures(rows, answers))
+    figures = _figures(rows, answers)
+    if crossed:
+        claims += _cell_claims(crossed, answers, level)
+        rows += _cell_rows(crossed, answers)
+        figures += [draw_cells(crossed, answers.right)] if crossed.cells else []
+    return StudyResult(rows, claims, figures)
 
 
 def _answers(measured: Measured) -> Answers:
@@ -241,17 +183,38 @@ def _overall_claims(
 
 
 def _slice_claim(
-    name: str, answers: Answers, inside: Shaped[np.ndarray, " text"], level: float, seed: int
+    name: str, answers: Answers, inside: Bool[np.ndarray, " text"], level: float
 ) -> StudyClaim:
     error, group = 1 - answers.right, answers.group
     claim = f"the subject errs more often than elsewhere: {name}"
     n = len(np.unique(group[inside]))
     if not inside.any() or inside.all():
         return cannot_say(f"{claim} (an empty slice in the half that tests)", n)
-    excess = difference_over_groups(error, inside, group.tolist(), level=level, seed=seed)
+    excess = difference_of_shares(error, inside, group.tolist(), level=level)
     if excess.low is None:
         return cannot_say(f"{claim} ({n} groups, and an interval needs {LEAST_GROUPS})", n)
     return above(claim, excess, 0.0, n)
+
+
+def _cell_claims(crossed: CrossedFacets, answers: Answers, level: float) -> list[StudyClaim]:
+    if not crossed.cells:
+        columns = " and ".join(crossed.facets)
+        return [cannot_say(f"no cell of {columns} has {LEAST_GROUPS} groups inside and outside", 0)]
+    return [
+        _slice_claim(crossed.name(cell), answers, inside, level)
+        for cell, inside in crossed.cells.items()
+    ]
+
+
+def _cell_rows(crossed: CrossedFacets, answers: Answers) -> list[dict[str, Any]]:
+    rows = [
+        _row("cell", crossed.name(cell), answers.at(inside))
+        for cell, inside in crossed.cells.items()
+    ]
+    if crossed.n_left_out:
+        name = f"{crossed.n_left_out} cells of fewer than {LEAST_GROUPS} groups"
+        rows.append(_row("cells left out", name, answers.at(crossed.left_out)))
+    return rows
 
 
 def calibration_error(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from hubel.studies import StudyContext, find_study
+from hubel.studies.behaviour.crossed_facets import cross_facets
 from hubel.studies.behaviour.evaluate import calibration_error
+from hubel.studies.figures import HeatMap
 from hubel.tools.behaviour.failure_slices import choose_slices, words_of_texts
 from hubel.tools.errors import UsageError
 from hubel.tools.subject import Subject
@@ -36,6 +39,30 @@ def test_a_table_is_evaluated_by_slice(tiny: Subject, tmp_path: Path) -> None:
     assert not any(claim.verdict == "supported" for claim in result.claims[:1])
 
 
+def test_two_crossed_facets_give_every_large_cell_a_claim(tiny: Subject, tmp_path: Path) -> None:
+    options = {"data": f"{table(tmp_path)}::slices=third", "template": "{text} is", "words": ""}
+    result = find_study("evaluate")(StudyContext([tiny]), {**options, "cross": ["label", "third"]})
+    cells = {row["slice"]: row for row in result.rows if row["kind"] == "cell"}
+    assert len(cells) == 6
+    assert all(row["texts"] == 10 for row in cells.values())
+    claimed = {claim.claim.split(": ")[-1] for claim in result.claims}
+    assert set(cells) <= claimed
+    grid = result.figures[-1]
+    assert isinstance(grid, HeatMap)
+    at = grid.rows.index(WORDS.split()[1]), grid.columns.index("2")
+    assert grid.values[at[0]][at[1]] == cells[f"label {WORDS.split()[1]} and third 2"]["accuracy"]
+
+
+def test_small_cells_are_left_out_and_counted() -> None:
+    columns = {"year": np.array(["1"] * 20 + ["2"] * 20 + ["3"] * 5), "kind": np.array(["a"] * 45)}
+    crossed = cross_facets(("year", "kind"), columns, np.arange(45))
+    assert list(crossed.cells) == [("1", "a"), ("2", "a")]
+    assert (crossed.n_left_out, int(crossed.left_out.sum())) == (1, 5)
+    by_group = cross_facets(("year", "kind"), columns, np.arange(45) // 10)
+    assert not by_group.cells
+    assert by_group.n_left_out == 3
+
+
 def test_few_texts_cannot_say(tiny: Subject, tmp_path: Path) -> None:
     options = {"data": str(table(tmp_path, rows=4)), "template": "{text} is", "words": ""}
     result = find_study("evaluate")(StudyContext([tiny]), options)
@@ -49,10 +76,16 @@ def test_few_texts_cannot_say(tiny: Subject, tmp_path: Path) -> None:
         ({"words": "yes"}, "words 'yes' given; expected 2 different ones"),
         ({"words": "yes,yes"}, "expected 2 different ones"),
         ({"words": "", "template": "nothing"}, r"it needs \{text\} where the text goes"),
+        ({"words": "", "cross": ["label"]}, "expected two different columns"),
+        (
+            {"words": "", "cross": ["label", "year"]},
+            "there is no 'year', but label, length, answer",
+        ),
+        ({"words": "", "cross": ["label", "answer"]}, "follows from these two"),
     ],
 )
 def test_bad_options_are_one_line(
-    tiny: Subject, tmp_path: Path, options: dict[str, str], message: str
+    tiny: Subject, tmp_path: Path, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
         find_study("evaluate")(StudyContext([tiny]), {"data": str(table(tmp_path)), **options})
@@ -93,3 +126,10 @@ def test_a_slice_is_chosen_by_its_z_and_needs_groups() -> None:
     spread = np.sqrt(0.3 * 0.7 * (1 / 30 + 1 / 70))
     assert first.z == pytest.approx(shares / spread)
     assert choose_slices(error, rows // 20, {}, held, rows, 3) == []
+
+
+def test_of_slices_with_the_same_texts_one_is_chosen() -> None:
+    columns = {"label": np.array(["a", "b"] * 30), "given": np.array(["x", "y"] * 30)}
+    error, rows = np.array([1.0, 0.0] * 30), np.arange(60)
+    chosen = choose_slices(error, rows, columns, words_of_texts(["red cat"] * 60), rows, 3)
+    assert [each.name for each in chosen] == ["label a"]
