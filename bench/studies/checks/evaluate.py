@@ -84,11 +84,6 @@ def overconfident(seed: int) -> bool:
     return are_close and better.verdict == surer.verdict == "supported"
 
 
-@null("evaluate", "answers at random, as confident as they are right")
-def answers_at_random(seed: int) -> StudyResult:
-    return _concluded(seed, base_error=0.5, planted=0.0, confidence=0.5 + 1e-9)
-
-
 @known_answer(
     "evaluate", "of 9 crossed cells the one of wrong answers is named, and 3 are too small"
 )
@@ -101,13 +96,12 @@ def planted_cell(seed: int) -> bool:
     return is_named and len(cells) == 9 and left_out["slice"].startswith("3 cells")
 
 
-@null("evaluate", "texts of a group err together, alike in all crossed cells")
+@null("evaluate", "answers at random, as confident as they are right, in all crossed cells")
+def answers_at_random(seed: int) -> StudyResult:
+    return _concluded(seed, 0.5, 0.0, 0.5 + 1e-9, cross=CROSS)
+
+
+@null("evaluate", "most answers are wrong, texts of a group together, alike in all crossed cells")
 def even_cells(seed: int) -> StudyResult:
-    result = _concluded(seed, 0.5, 0.0, 0.5 + 1e-9, per_group=3, cross=CROSS)
-    return StudyResult(result.rows, result.claims[2:], result.figures)
-
-
-@null("evaluate", "most answers are wrong, alike in all crossed cells")
-def even_cells_of_errors(seed: int) -> StudyResult:
-    result = _concluded(seed, 0.8, 0.0, 0.5 + 1e-9, cross=CROSS)
-    return StudyResult(result.rows, result.claims[2:], result.figures)
+    result = _concluded(seed, 0.8, 0.0, 0.5 + 1e-9, per_group=2, cross=CROSS)
+    return StudyResult(result.rows, result.claims[2:], result.figures)  # confidence is too high
