@@ -96,6 +96,7 @@ def measure_slopes(
     from ...tools.representation.logit_slopes import logit_slopes
     from ...tools.subject.address import Site
 
+    study.subject.require_decoder("what a concept does to the next token")
     chosen = chosen_texts(data, texts, seed)
     at = one_layer(study.subject, layer)
     study.progress("vectors and slopes", 0, 2)

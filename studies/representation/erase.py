@@ -80,6 +80,7 @@ def measure_vectors_at(
     from ...tools.representation.collect import collect
     from ...tools.subject.address import Site
 
+    study.subject.require_decoder("the loss of other texts")
     chosen = chosen_texts(data, texts, seed)
     at = one_layer(study.subject, layer)
     (vectors,) = collect(

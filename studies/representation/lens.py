@@ -71,6 +71,7 @@ def measure_jacobian(
 
     from ...tools.representation.jacobian_lens import mean_jacobian
 
+    study.subject.require_decoder("a lens")
     ids = document_starts(study.subject, corpus, fit + documents, length, seed)
     if len(ids) < fit + 8:
         raise UsageError(
