@@ -1,13 +1,13 @@
 """Senses: after which layer does the vector of a word say in which sense it is meant?
 
 1. Sentences in which a word comes after what gives it one of two senses (`SENTENCES`). A causal model
-   reads nothing after the word, and the word is written with a capital letter nowhere.
+   reads nothing after the word, and the word is always in lower case.
 2. The vector of the word's last token, standardised over all sentences after each layer.
 3. The figure: the mean cosine of two sentences with the same word in the same sense, less that of two
    sentences with the same word in different senses.
 4. Before any layer the vector is the word's embedding: every cosine is exactly 1, and the figure 0.
 5. Control: senses shuffled within each word. Interval: bootstrap over words. The layer with the largest
-   figure is chosen on one half of the words and measured on the other, since the largest of many is
+   figure is chosen on a third of the words and measured on the others, since the largest of many is
    large by chance.
 """
 
@@ -96,7 +96,11 @@ SENTENCES = tuple(
 SHUFFLES = 20
 
 
-@study("senses", question="After which layer does a word's vector say in which sense it is meant?")
+@study(
+    "senses",
+    question="After which layer does a word's vector say in which sense it is meant?",
+    small=True,
+)
 def senses(study: StudyContext, seed: int = 0) -> StudyResult:
     """Compare the vectors of a word between sentences that use it in the same sense and in another."""
     measured = study.measured("words", lambda: measure_words(study))

@@ -43,7 +43,11 @@ DRAWS = 3
 """Sets of random directions that the control averages over."""
 
 
-@study("superposition", question="Do a layer's directions overlap more than random ones?")
+@study(
+    "superposition",
+    question="Do a layer's directions overlap more than random ones?",
+    small=True,
+)
 def superposition(
     study: StudyContext,
     directions: Annotated[
