@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hubel.studies import StudyContext, find_study
+from hubel.studies.representation.sae_probes import sets_of_tasks
 from hubel.tools.errors import UsageError
 from tests.support.tiny import WORDS, tiny_subject
 
@@ -89,3 +90,52 @@ def test_the_lens_and_the_context_need_long_enough_documents(tmp_path: Path) -> 
     for name in ("lens", "context"):
         with pytest.raises(UsageError, match="has 0 documents of 40 tokens or more"):
             find_study(name)(StudyContext([tiny_subject()]), options | {"length": 40})
+
+
+def test_tasks_that_share_a_text_are_one_set() -> None:
+    texts = [[1, 2], [3, 4], [2, 5], [6, 7], [5, 8]]
+    first, second, third, fourth, fifth = sets_of_tasks([np.array(each) for each in texts])
+    assert first == third == fifth
+    assert len({first, second, fourth}) == 3
+
+
+@pytest.fixture
+def other_table(tmp_path: Path) -> Path:
+    """Other texts with the labels of `table`, from their last word as well."""
+    rng = np.random.default_rng(1)
+    rows = [" ".join(rng.choice(VOCABULARY, 7)) for _ in range(60)]
+    path = tmp_path / "other.csv"
+    lines = [f"{text} {('cat', 'dog')[n % 2]},{n % 2},g{n // 2}" for n, text in enumerate(rows)]
+    path.write_text("text,label,group\n" + "\n".join(lines))
+    return path
+
+
+def test_a_probe_of_the_last_word_reads_it_in_another_set(table: Path, other_table: Path) -> None:
+    options = {"data": [str(table), str(other_table)], "layer": 0}
+    result = find_study("probe-transfer")(StudyContext([tiny_subject()]), options)
+    assert len(result.rows) == 4
+    assert all(row["auc"] > max(0.9, row["best of shuffled"]) for row in result.rows)
+
+
+def test_the_last_word_is_a_concept_that_predicts_it(table: Path, other_table: Path) -> None:
+    options = {"data": str(table), "concepts": [str(other_table)], "layer": 0}
+    result = find_study("bottleneck")(StudyContext([tiny_subject()]), options)
+    _, residual, needed = result.claims
+    assert (needed.verdict, residual.verdict) == ("supported", "cannot say")
+    named, _, without = (row["accuracy"] for row in result.rows)
+    assert named > 0.8
+    assert without == 0.5
+
+
+def test_sets_that_cannot_be_compared_are_refused(table: Path, tmp_path: Path) -> None:
+    def refused(name: str, says: str, **options: object) -> None:
+        with pytest.raises(UsageError, match=says):
+            find_study(name)(StudyContext([tiny_subject()]), options)
+
+    three, named = tmp_path / "three.csv", tmp_path / "named.csv"
+    three.write_text(table.read_text() + "\nthe cat,2,x")
+    named.write_text(table.read_text().replace(",0,", ",no,").replace(",1,", ",yes,"))
+    refused("probe-transfer", "name each once", data=[str(table)] * 2)
+    refused("probe-transfer", "has 3 labels; expected two", data=[str(table), str(three)])
+    refused("probe-transfer", "are no and yes, those of", data=[str(table), str(named)])
+    refused("bottleneck", "layer 9 given", data=str(table), concepts=[str(named)], layer=9)
