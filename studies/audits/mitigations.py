@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 DEPTH = 0.8
 """Of the layers. On the first half of WinoBias (49 items of other groups than the eraser's), erasing
-took the default subject's preference from 0.45 to 0.20 nats after layer 24, and one placebo to 0.49;
-after layer 6 to 0.20 too, but so did the placebo (0.15), and after layers 12 and 18 it did little."""
+took the default subject's preference from 0.45 to 0.21 nats after layer 24, and one placebo to 0.49;
+after layer 6 to 0.20, but the placebo to 0.15, and after layers 12 and 18 it did little."""
 
 
 class Mitigation(NamedTuple):
