@@ -37,7 +37,7 @@ COMMANDS: dict[str, str] = {
     "bench": "how good are results? planted, null, explanations, reading, circuits, studies; speed, review, soak",
     "circuit": "the circuit of a task: tasks, run, show; its parts: mediate, paths, attention; abstract",
     "study": "ask a question about a subject: probes, similarity, bias audits and more, with a verdict",
-    "dictionary": "sparse autoencoders and transcoders: train",
+    "dictionary": "sparse autoencoders and transcoders: train one, check one against a subject, list them",
     "tool": "call any instrument",
     "watch": "watch units on a stream of texts or during generation; alarms when they drift",
     "mcp": "serve the instruments to any MCP client",

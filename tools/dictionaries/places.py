@@ -9,7 +9,7 @@ output before its weight.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import NamedTuple, cast, get_args
 
 from ..errors import UsageError
 from .dictionary import Hook, InputForm, Place
@@ -106,3 +106,18 @@ def module_of_place(place: Place) -> str | None:
     """sparsify's name of a place; None where no module's output is it."""
     suffix = {"stream": "", "mlp_out": ".mlp", "attn_out": ".self_attn"}.get(place.hook)
     return None if suffix is None or place.layer < 0 else f"layers.{place.layer}{suffix}"
+
+
+def parse_place(text: str) -> Place:
+    """A place as it is printed, such as stream.12; stream.-1 is the embedding.
+
+    Raises:
+        UsageError: it is none.
+    """
+    hook, _, layer = text.partition(".")
+    is_embedding = text == "stream.-1"
+    if hook not in get_args(Hook) or not (layer.isdecimal() or is_embedding):
+        raise UsageError(
+            f"place {text!r} given; expected {', '.join(get_args(Hook))} and a layer, as in stream.12"
+        )
+    return Place(cast(Hook, hook), int(layer))

@@ -1,15 +1,15 @@
-"""`hubel dictionary`: train sparse autoencoders and transcoders."""
+"""`hubel dictionary`: train an autoencoder or transcoder, check whether one fits a subject, list them."""
 
 from __future__ import annotations
 
 import argparse
 
 from .. import parser as parsers
-from ..dictionary import train
+from ..dictionary import check, listing, train
 from ..parser import Action
 
 NAME = "dictionary"
-HELP = "sparse autoencoders and transcoders: train"
+HELP = "sparse autoencoders and transcoders: train one, check one against a subject, list them"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,4 +29,8 @@ ACTIONS: dict[str, Action] = {
         train.run,
         train.INTERRUPTED,
     ),
+    "check": Action(
+        "does a dictionary fit its place in a subject?", check.add_arguments, check.run
+    ),
+    "list": Action("the dictionaries in a folder", listing.add_arguments, listing.run),
 }

@@ -1,1 +1,1 @@
-"""The actions of `hubel dictionary`."""
+"""The actions of `hubel dictionary`, one file each."""

@@ -1,0 +1,93 @@
+"""Moves what a dictionary expects of its input into its weights, so that it reads the plain place.
+
+    before_norm_weight    it was trained on n, and the MLP's input is x = n w + b: n = (x - b) / w
+    centred               it was trained on x - mean(x)
+
+Both are linear, so that pre-activations, and with them latents, are the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from jaxtyping import Float
+from torch import Tensor
+
+from ..errors import UsageError
+from .activations import Gated
+from .dictionary import Dictionary
+
+
+def fold_norm_weight(
+    dictionary: Dictionary,
+    weight: Float[Tensor, " d_model"],
+    bias: Float[Tensor, " d_model"],
+) -> Dictionary:
+    """A dictionary of the MLP's input, from one of that input before its norm's weight and bias.
+
+    Raises:
+        UsageError: it normalises its input, or the norm has weights of 0.
+    """
+    _require_linear(dictionary)
+    if not bool((weight != 0).all()):
+        raise UsageError(
+            f"the dictionary {dictionary.name!r} reads the MLP's input before the norm's weight, which "
+            "is 0 in places, so that it does not follow from the input itself"
+        )
+    encoder = dictionary.encoder / weight[:, None]
+    origin = bias / weight
+    if dictionary.is_transcoder:
+        folded = replace(dictionary, encoder=encoder, input_form="plain")
+        folded = _shifted(folded, origin @ dictionary.encoder)
+        if dictionary.skip is None:
+            return folded
+        moved = dictionary.decoder_bias - dictionary.skip @ origin
+        return replace(folded, skip=dictionary.skip / weight, decoder_bias=moved)
+    folded = replace(
+        dictionary,
+        encoder=encoder,
+        decoder=dictionary.decoder * weight,
+        decoder_bias=dictionary.decoder_bias * weight + bias,
+        input_form="plain",
+    )
+    return folded if dictionary.subtracts_bias else _shifted(folded, origin @ dictionary.encoder)
+
+
+def fold_centring(dictionary: Dictionary) -> Dictionary:
+    """A dictionary of the stream, from one of the stream minus its mean over coordinates.
+
+    Raises:
+        UsageError: it normalises its input.
+    """
+    _require_linear(dictionary)
+    encoder = dictionary.encoder - dictionary.encoder.mean(dim=0, keepdim=True)
+    skip = dictionary.skip
+    if skip is not None:
+        skip = skip - skip.mean(dim=1, keepdim=True)
+    folded = replace(
+        dictionary, encoder=encoder, skip=skip, subtracts_bias=False, input_form="plain"
+    )
+    if not dictionary.subtracts_bias:
+        return folded
+    return _shifted(folded, dictionary.decoder_bias @ dictionary.encoder)
+
+
+def _shifted(dictionary: Dictionary, shift: Float[Tensor, " latent"]) -> Dictionary:
+    """The same with less bias before the activation function."""
+    activation = dictionary.activation
+    if not isinstance(activation, Gated):
+        return replace(dictionary, encoder_bias=dictionary.encoder_bias - shift)
+    shifted = replace(
+        activation,
+        gate_bias=activation.gate_bias - shift,
+        magnitude_bias=activation.magnitude_bias - shift * activation.log_scale.exp(),
+    )
+    return replace(dictionary, activation=shifted)
+
+
+def _require_linear(dictionary: Dictionary) -> None:
+    if dictionary.normalisation != "none":
+        raise UsageError(
+            f"the dictionary {dictionary.name!r} normalises its input ({dictionary.normalisation}) and "
+            f"expects it in another form ({dictionary.input_form}), which is not supported together"
+        )
