@@ -61,6 +61,8 @@ class Dictionary:
         decoder: one row for each latent.
         subtracts_bias: whether the decoder's bias is subtracted from the input.
         skip: what the input adds to the reconstruction, for skip transcoders.
+        later_decoders: of a cross-layer transcoder, what its latents add to the outputs of the layers
+            after its own, in their order; `decode` is of its own layer alone.
         input_form: how the place that it reads is given to it, until `fit` folds this into the
             encoder: "plain"; "before_norm_weight", the MLP's input before the norm's weight and bias;
             or "centred", minus its mean over the stream's coordinates.
@@ -81,6 +83,7 @@ class Dictionary:
     subtracts_bias: bool = True
     normalisation: Normalisation = "none"
     skip: Float[Tensor, "d_out d_in"] | None = None
+    later_decoders: Float[Tensor, "later latent d_out"] | None = None
     input_form: InputForm = "plain"
     model: str = ""
     sha256: str = ""

@@ -69,6 +69,10 @@ class NamedWeights:
             )
         return values
 
+    def flatten(self, name: str) -> None:
+        """Drop a tensor's dimensions of size 1."""
+        self.tensors[name] = self._tensor(name).squeeze()
+
     def refuse_others(self) -> None:
         """Raise UsageError if tensors are left, since they might change what is computed."""
         if self.tensors:
@@ -84,8 +88,11 @@ class NamedWeights:
         return self.tensors[name]
 
 
-def read_weights(path: Path) -> NamedWeights:
+def read_weights(path: Path, whole_numbers: Sequence[str] = ("k",)) -> NamedWeights:
     """The tensors of a safetensors file.
+
+    Args:
+        whole_numbers: names of tensors that may be of whole numbers.
 
     Raises:
         UsageError: it cannot be read, or a tensor is of whole numbers.
@@ -94,7 +101,7 @@ def read_weights(path: Path) -> NamedWeights:
     from safetensors.torch import load_file
 
     for stored in tensors_of_file(path).values():
-        if stored.dtype not in FLOATS:
+        if stored.dtype not in FLOATS and stored.name not in whole_numbers:
             raise UsageError(
                 f"{stored.name!r} in {str(path)!r} is of type {stored.dtype}; expected "
                 f"{', '.join(FLOATS)}"

@@ -3,7 +3,8 @@
     before_norm_weight    it was trained on n, and the MLP's input is x = n w + b: n = (x - b) / w
     centred               it was trained on x - mean(x)
 
-Both are linear, so that pre-activations, and with them latents, are the same.
+Both are linear, so that pre-activations, and with them latents, are the same. And `unit_rows`: latents
+that are counted in multiples of their decoder row's norm.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import UsageError
-from .activations import Gated
+from .activations import Gated, JumpRelu
 from .dictionary import Dictionary
+
+_SMALLEST_NORM = 1e-8
+"""A shorter decoder row is not divided by its norm."""
 
 
 def fold_norm_weight(
@@ -91,3 +95,27 @@ def _require_linear(dictionary: Dictionary) -> None:
             f"the dictionary {dictionary.name!r} normalises its input ({dictionary.normalisation}) and "
             f"expects it in another form ({dictionary.input_form}), which is not supported together"
         )
+
+
+def unit_rows(dictionary: Dictionary) -> Dictionary:
+    """The same reconstruction with decoder rows of length 1: each latent is times its row's norm."""
+    norms = dictionary.decoder.norm(dim=-1)
+    divisor = norms.clamp_min(_SMALLEST_NORM)
+    decoder = dictionary.decoder / divisor[:, None]
+    activation = dictionary.activation
+    if isinstance(activation, Gated):  # the gate stays, the magnitude grows
+        scaled = replace(
+            activation,
+            magnitude_bias=activation.magnitude_bias * divisor,
+            log_scale=activation.log_scale + divisor.log(),
+        )
+        return replace(dictionary, decoder=decoder, activation=scaled)
+    if isinstance(activation, JumpRelu):
+        activation = JumpRelu(activation.threshold * divisor)
+    return replace(
+        dictionary,
+        encoder=dictionary.encoder * divisor,
+        encoder_bias=dictionary.encoder_bias * divisor,
+        decoder=decoder,
+        activation=activation,
+    )

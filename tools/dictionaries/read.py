@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ..errors import UsageError
 from .dictionary import Dictionary, Place
-from .formats import saelens, sparsify
+from .formats import circuit_tracer, dictionary_learning, gemma_scope, saelens, sparsify
 from .formats.given_places import GivenPlaces
 
 
@@ -28,6 +28,17 @@ FORMATS: dict[str, DictionaryFormat] = {
     ),
     "sparsify": DictionaryFormat(
         sparsify.matches, sparsify.read, f"{sparsify.CONFIG} with {sparsify.WEIGHTS}"
+    ),
+    "circuit-tracer": DictionaryFormat(
+        circuit_tracer.matches,
+        circuit_tracer.read,
+        "the file layer_N.safetensors, or W_enc_N.safetensors with W_dec_N",
+    ),
+    "Gemma Scope": DictionaryFormat(gemma_scope.matches, gemma_scope.read, gemma_scope.FILE),
+    "dictionary_learning": DictionaryFormat(
+        dictionary_learning.matches,
+        dictionary_learning.read,
+        " or ".join(dictionary_learning.NAMES),
     ),
 }
 TRAINING = "training.json"

@@ -97,7 +97,7 @@ def test_shapes_that_do_not_fit_are_one_line(tiny: Subject) -> None:
     wide = replace(own, encoder=torch.zeros(40, 12), decoder=torch.zeros(12, 40))
     with pytest.raises(UsageError, match=r"no place of it has that width; is it of another model"):
         placed(tiny, wide)
-    with pytest.raises(UsageError, match=r"2 tokens after the first.*give at least 64"):
+    with pytest.raises(UsageError, match=r"5 tokens after the first.*give at least 64"):
         check_dictionary(tiny, own, ["the cat sat"])
 
 

@@ -20,6 +20,7 @@ from ...errors import UsageError
 from ..activations import Activation, Gated, JumpRelu, Relu, TopKRelu
 from ..dictionary import Dictionary, InputForm
 from ..files import NamedWeights, digest, read_weights, write_files
+from ..fold import unit_rows
 from ..places import NamedPlace, hook_of_place, place_of_hook
 from .given_places import GivenPlaces
 from .saelens_config import NORMALISATIONS, SaeLensConfig, read_saelens_config
@@ -34,8 +35,6 @@ TRANSCODERS = (
 ARCHITECTURES = ("standard", "topk", "jumprelu", "gated", *TRANSCODERS)
 WRITTEN_VERSION = "6.54.12"
 """The version whose loader accepted what `write` writes."""
-_SMALLEST_NORM = 1e-8
-"""A shorter decoder row is not divided by its norm."""
 
 
 def matches(source: Path) -> bool:
@@ -87,7 +86,7 @@ def read(
     )
     dictionary = _scaled(dictionary, config, weights)
     weights.refuse_others()
-    return _unit_rows(dictionary) if config.rescales else dictionary
+    return unit_rows(dictionary) if config.rescales else dictionary
 
 
 def _sizes(config: SaeLensConfig, weights: NamedWeights) -> tuple[int, int]:
@@ -140,18 +139,6 @@ def _scaled(dictionary: Dictionary, config: SaeLensConfig, weights: NamedWeights
     return dictionary
 
 
-def _unit_rows(dictionary: Dictionary) -> Dictionary:
-    """The same function with decoder rows of length 1, whose norms go into the encoder."""
-    norms = dictionary.decoder.norm(dim=-1)
-    divisor = norms.clamp_min(_SMALLEST_NORM)
-    return replace(
-        dictionary,
-        encoder=dictionary.encoder * norms,
-        encoder_bias=dictionary.encoder_bias * norms,
-        decoder=dictionary.decoder / divisor[:, None],
-    )
-
-
 def write(dictionary: Dictionary, folder: Path, metadata: Mapping[str, Any] | None = None) -> Path:
     """Write a folder that SAELens 6 loads; returns it.
 
@@ -194,6 +181,10 @@ def _architecture(dictionary: Dictionary) -> str:
         Gated: "" if transcodes else "gated",
     }
     name = names.get(kind, "")
+    if dictionary.later_decoders is not None:
+        raise UsageError(
+            f"SAELens cannot hold the dictionary {dictionary.name!r}: it has no cross-layer transcoders"
+        )
     if not name or (skip and not transcodes):
         what = f"{'transcoder' if transcodes else 'autoencoder'} with {kind.__name__}"
         raise UsageError(

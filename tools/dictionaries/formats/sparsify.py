@@ -146,6 +146,8 @@ def _module(dictionary: Dictionary) -> str | None:
 
 def _unwritable(dictionary: Dictionary, module: str | None) -> str:
     """Why sparsify has no such dictionary; "" if it has."""
+    if dictionary.later_decoders is not None:
+        return "it has no cross-layer transcoders"
     if not isinstance(dictionary.activation, TopKRelu | GroupMax | Relu):
         return f"it has no {type(dictionary.activation).__name__}"
     if dictionary.normalisation != "none":
