@@ -2,7 +2,7 @@
 
 1. The margin is the right option's logit less the wrong one's, after the prompt.
 2. Its gradient at the embedding of each token gives, for every other token, the first-order change
-   if that token stood there: gradient . (embedding of the new - embedding of the old). One backward
+   if that token were there: gradient . (embedding of the new - embedding of the old). One backward
    pass ranks all positions times the whole vocabulary (Ebrahimi et al. 2018, HotFlip).
 3. The first-order ranking is a guess. The best guesses are each run through the subject, and the one
    with the lowest measured margin is made. Only measured margins are reported.
@@ -139,7 +139,7 @@ def first_order_changes(
     places: Sequence[int],
     candidates: Sequence[int],
 ) -> Float[np.ndarray, "place candidate"]:
-    """First-order change of the margin if a candidate stood at a place; 0 where it stands there."""
+    """First-order change of the margin if a candidate were at a place; 0 where it already is."""
     import torch
 
     from ..attribution.target import Logits, make_target

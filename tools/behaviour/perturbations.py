@@ -31,7 +31,7 @@ NEIGHBOURS = {
     for row in ("qwertyuiop", "asdfghjkl", "zxcvbnm")
     for a, b in zip(row, row[1:] + row[-2], strict=True)
 }
-"""A key to one beside it."""
+"""A key to the one next to it."""
 SAME_MEANING = (
     ("do not", "don't"), ("does not", "doesn't"), ("is not", "isn't"), ("are not", "aren't"),
     ("was not", "wasn't"), ("cannot", "can't"), ("will not", "won't"), ("it is", "it's"),
