@@ -58,7 +58,7 @@ def read_corpus_starts(subject: Subject, corpus: str, documents: int) -> Measure
             ids.append(read)
         if len(ids) == documents:
             break
-    _check_enough(corpus, ids, CONTEXT)
+    _check_enough(len(ids), f"{corpus} has {len(ids)} texts of {CONTEXT} tokens or more")
     return tokens_of(subject, ids, np.arange(len(ids)))
 
 
@@ -76,11 +76,14 @@ def read_labelled_starts(subject: Subject, data: str, texts: int, seed: int) -> 
             rows.append(row)
         if len(ids) == texts:
             break
-    _check_enough(data, ids, LEAST_TOKENS)
+    _check_enough(len(ids), f"{data} has {len(ids)} texts of {LEAST_TOKENS} tokens or more")
     drawn = labelled.take(rows)
+    group = independent_groups(drawn.texts, drawn.groups)
+    n_groups = len(np.unique(group))
+    _check_enough(n_groups, f"the {len(rows)} texts drawn from {data} are of {n_groups} groups")
     columns = {"label": drawn.labels, **drawn.slices}
     slices = {SLICE + name: np.array(values) for name, values in columns.items()}
-    return {**tokens_of(subject, ids, independent_groups(drawn.texts, drawn.groups)), **slices}
+    return {**tokens_of(subject, ids, group), **slices}
 
 
 def tokens_of(
@@ -137,9 +140,7 @@ def large_slices(
     return kept, [each for place, each in enumerate(slices) if place not in large]
 
 
-def _check_enough(source: str, ids: Sequence[Sequence[int]], tokens: int) -> None:
-    if len(ids) < 2 * LEAST_GROUPS:
-        raise UsageError(
-            f"{source} has {len(ids)} texts of {tokens} tokens or more; give one with at least "
-            f"{2 * LEAST_GROUPS}"
-        )
+def _check_enough(n: int, found: str) -> None:
+    least = 2 * LEAST_GROUPS  # one half chooses the layer, the other half tests it
+    if n < least:
+        raise UsageError(f"{found}; give others with at least {least}")

@@ -71,8 +71,18 @@ def test_a_subject_and_itself_have_nothing_to_compare(
 
 def test_too_few_texts_are_refused(tiny: Subject, texts: list[str], tmp_path: Path) -> None:
     few = {"data": table(tmp_path, texts[:10])}
-    with pytest.raises(UsageError, match="10 texts of 4 tokens or more; give one with at least 16"):
+    with pytest.raises(
+        UsageError, match="10 texts of 4 tokens or more; give others with at least 16"
+    ):
         find_study("compare")(StudyContext([tiny, tiny]), few)
+
+
+def test_texts_of_too_few_groups_are_refused(
+    tiny: Subject, texts: list[str], tmp_path: Path
+) -> None:
+    options = {"data": f"{table(tmp_path, texts)},group=source"}
+    with pytest.raises(UsageError, match=r"27 texts drawn from .* are of 3 groups; give others"):
+        find_study("compare")(StudyContext([tiny, tiny]), options)
 
 
 def _kl(first: Subject, second: Subject, text: str) -> list[float]:
