@@ -24,6 +24,8 @@ NEEDED_DISK = 2_000_000_000
 NEEDED_MEMORY = 3_000_000_000
 """Bytes: peak of indexing the default subject, with room for a second process."""
 TIMEOUT_S = 5
+MAX_RELEASES = 8
+"""Released dictionaries that are named."""
 
 
 class Check(NamedTuple):
@@ -40,7 +42,7 @@ class Check(NamedTuple):
     todo: str = ""
 
 
-def checks(runs: Path, *, online: bool = False) -> Iterator[Check]:
+def checks(runs: Path, *, online: bool = False, subject: str = "smollm2-135m") -> Iterator[Check]:
     """All checks, cheap ones first."""
     yield python()
     yield from packages()
@@ -50,6 +52,7 @@ def checks(runs: Path, *, online: bool = False) -> Iterator[Check]:
     yield disk("runs", runs)
     yield from cache()
     yield from keys()
+    yield dictionaries(subject)
     if online:
         yield registry()
         yield hub()
@@ -199,6 +202,27 @@ def keys() -> Iterator[Check]:
     else:
         detail = "none set; the explainer `compositional` needs none"
         yield Check("keys", "note", detail, f"for a language model set {KEYS[0]} or {KEYS[2]}")
+
+
+def dictionaries(subject: str) -> Check:
+    """Released dictionaries that were made for a subject's model."""
+    from ...tools.dictionaries.registry import registry_path, releases_for
+
+    path = registry_path()
+    releases = list(releases_for(subject, path))
+    source = "SAELens' registry and a short list" if path else "a short list; SAELens has more"
+    if not releases:
+        todo = "train one: `hubel dictionary train`" + (
+            "" if path else ", or `pip install sae-lens`"
+        )
+        return Check("dictionaries", "note", f"none known for {subject} ({source})", todo)
+    shown = ", ".join(
+        f"{each.name}{f'/{each.places}' if each.places else ''} ({each.form})"
+        for each in releases[:MAX_RELEASES]
+    )
+    more = f" and {len(releases) - MAX_RELEASES} more" if len(releases) > MAX_RELEASES else ""
+    todo = f"`hubel dictionary check NAME --subject {subject}` measures whether one fits"
+    return Check("dictionaries", "ok", f"made for {subject}: {shown}{more} ({source})", todo)
 
 
 def registry() -> Check:

@@ -119,3 +119,14 @@ def unit_rows(dictionary: Dictionary) -> Dictionary:
         decoder=decoder,
         activation=activation,
     )
+
+
+def scaled_input(dictionary: Dictionary, factor: float) -> Dictionary:
+    """A dictionary of x, from an autoencoder of x times a factor (`expected_average_only_in`)."""
+    return replace(
+        dictionary,
+        encoder=dictionary.encoder * factor,
+        decoder=dictionary.decoder / factor,
+        decoder_bias=dictionary.decoder_bias / factor,
+        notes=(),
+    )

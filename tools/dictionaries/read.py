@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import UsageError
 from .dictionary import Dictionary, Place
+from .fold import scaled_input
 from .formats import circuit_tracer, dictionary_learning, gemma_scope, saelens, sparsify
 from .formats.given_places import GivenPlaces
+from .hub import fetch, resolve_name
 
 
 class DictionaryFormat(NamedTuple):
@@ -55,16 +58,30 @@ def read_dictionary(
     """Read a dictionary.
 
     Args:
-        source: the folder or file of one dictionary, or the folder of a training.
+        source: the folder or file of one dictionary, the folder of a training, or a name: of a
+            repository and folder on the Hugging Face hub, or of SAELens' registry.
         name: what to call it, as in `sae.NAME.4512`.
         reads, writes: where it reads and, for a transcoder, writes; needed where its files do not say.
 
     Raises:
         UsageError: it is not a dictionary of a known format, or its parts do not fit together.
         CorruptError: a file is cut short or damaged.
+        UnavailableError: the hub cannot be reached.
     """
-    path = _first_form(Path(source).expanduser())
-    return format_of(path).read(path, name, GivenPlaces(reads, writes))
+    path, given = Path(source).expanduser(), GivenPlaces(reads, writes)
+    if path.exists() or not isinstance(source, str):
+        path = _first_form(path)
+        return format_of(path).read(path, name, given)
+    released = resolve_name(source)
+    path = fetch(source, released)
+    entry = format_of(path)
+    if entry is FORMATS["SAELens"]:
+        dictionary = saelens.read(path, name, given, released.overrides)
+    else:
+        dictionary = entry.read(path, name, given)
+    if released.scale != 1:
+        dictionary = scaled_input(dictionary, released.scale)
+    return replace(dictionary, source=source)
 
 
 def format_of(path: Path) -> DictionaryFormat:

@@ -60,8 +60,14 @@ def check_dictionary(
     dictionary = placed(subject, dictionary)
     places = places_of(subject)
     widths = {width for _, width in _widths(dictionary)}
-    relevant = [place for place in places if width_of(subject, place) in widths]
-    return check_fit(dictionary, vectors_at(subject, relevant, texts, n_tokens))
+    own = [
+        dictionary.reads,
+        dictionary.writes,
+    ]  # the embedding is not among the places of a subject
+    relevant = own + [place for place in places if width_of(subject, place) in widths]
+    return check_fit(
+        dictionary, vectors_at(subject, list(dict.fromkeys(relevant)), texts, n_tokens)
+    )
 
 
 def require_fit(subject: Subject, dictionary: Dictionary, texts: Iterable[str]) -> FitReport:

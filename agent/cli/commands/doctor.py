@@ -20,6 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also contact the package registry and the Hugging Face hub (takes seconds)",
     )
+    parser.add_argument(
+        "--subject",
+        default="smollm2-135m",
+        metavar="S",
+        help="the subject that released dictionaries are looked up for (default: smollm2-135m)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -27,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from ..doctor_checks import checks
 
     missing = 0
-    for check in checks(args.runs, online=args.online):
+    for check in checks(args.runs, online=args.online, subject=args.subject):
         missing += check.status == "missing"
         if args.json:
             output.json_line(

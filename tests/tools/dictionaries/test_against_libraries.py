@@ -1,4 +1,4 @@
-"""SAELens' and sparsify's own classes agree with ours on random weights; needs the extra `oracles`.
+"""SAELens' and sparsify's own classes agree with ours on random weights; needs the extra `dictionary-oracles`.
 
 `reference_vectors.json` keeps their answers for where they are not installed; it was written by
 `python -m tests.tools.dictionaries.test_against_libraries`.
@@ -29,7 +29,7 @@ from tests.support.dictionary_files import (
 )
 
 VECTORS = Path(__file__).parent / "reference_vectors.json"
-WHY = "is not installed; pip install hubel[oracles]"
+WHY = "is not installed; pip install hubel[dictionary-oracles]"
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 

@@ -45,7 +45,7 @@ def read(source: Path, name: str, given: GivenPlaces) -> Dictionary:
     weights = _read_npz(path)
     size = weights.shape("b_enc", 1)[0]
     width, width_out = weights.shape("b_dec", 1)[0], weights.shape("W_dec")[1]
-    where = path.resolve().as_posix()
+    where = path.absolute().as_posix()  # not resolved: the hub's cache links to hashes
     if "embedding" in where:
         raise UsageError(
             f"{str(path)!r} is of the embedding, whose scale its file does not state; not supported"
