@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from keyword import iskeyword
 
 from ... import __version__
 from ...tools.errors import UsageError
@@ -33,6 +34,8 @@ COMMANDS: dict[str, str] = {
     "show": "print a run's table, or one target",
     "review": "inspect and judge runs in the browser",
     "report": "write a run as one self-contained HTML file",
+    "export": "write a run's explanations in the files of another tool, or as a table",
+    "import": "keep another tool's explanations among the runs, to show and to score",
     "eval": "score a run's explanations, or a table of them, with any scorers",
     "bench": "how good are results? planted, null, explanations, reading, circuits, studies; speed, review, soak",
     "circuit": "the circuit of a task: tasks, run, show; its parts: mediate, paths, attention; abstract",
@@ -134,7 +137,8 @@ def module_of(command: str) -> str:
     """Name of the module that implements a command."""
     package = __name__.partition(".")[0]
     room = "bench" if command in IN_BENCH else "agent.cli"
-    return f"{package}.{room}.commands.{command}"
+    file = f"{command}_" if iskeyword(command) else command
+    return f"{package}.{room}.commands.{file}"
 
 
 def overview() -> str:

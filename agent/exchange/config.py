@@ -50,3 +50,13 @@ class ImportConfig(ConfigFile):
 def is_imported(folder: Path) -> bool:
     """Whether a run's folder holds a set of other people's explanations."""
     return read_settings(folder).get("kind") == KIND
+
+
+def refuse_imported(folder: Path, command: str) -> None:
+    """Raise UsageError where a command needs a run and the folder holds an imported set."""
+    if is_imported(folder):
+        name = run_argument(folder)
+        raise UsageError(
+            f"{folder.name} was imported, so there is nothing to {command}; `hubel show {name}` prints "
+            f"it, and `hubel eval {name} --index I` scores it here"
+        )

@@ -204,6 +204,24 @@ class ExplanationSet:
             raise CorruptError(f"not the head of an explanation set: {error!r}") from error
 
 
+def lacking(units: Sequence[ExplainedUnit], holdout: str, prompt: str) -> tuple[str, ...]:
+    """What is missing from files, in a line for each kind of thing.
+
+    Args:
+        holdout: why scores of which nothing else is said are not on held-out text.
+        prompt: why nothing says what the explainer was shown.
+    """
+    lines: list[str] = []
+    scores = [score for unit in units for score in unit.scores]
+    if not scores:
+        lines.append("scores: none")
+    if not scores or any(score.split == UNKNOWN for score in scores):
+        lines.append(f"a holdout: {holdout}")
+    if not any(text.role == "prompt" for unit in units for text in unit.texts):
+        lines.append(f"what the explainer was shown: {prompt}")
+    return tuple(lines)
+
+
 def unit_row(unit: ExplainedUnit) -> dict[str, Any]:
     """A unit as JSON; empty values are left out."""
     return {

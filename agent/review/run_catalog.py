@@ -24,6 +24,7 @@ from typing import Any, Literal, TypeVar, cast
 
 from ...tools.errors import HubelError, UsageError
 from ...tools.files.regular_file import check_inside, read_regular
+from ..exchange.config import refuse_imported
 from ..runlog.config import find_run, run_folders
 from ..runlog.config_file import MAX_BYTES
 from ..runlog.layout import CIRCUIT, CONFIG, EVENTS, REVIEWS, SEAL, STUDY
@@ -38,8 +39,8 @@ Settings = dict[str, Any]
 """A run's configuration without its targets, as the store has it."""
 READ_INLINE = 4 << 20
 """Bytes of log that are read while a request waits: about a tenth of a second."""
-_OTHER_KIND = re.compile(rb'^kind = "(circuit|study)"$', re.MULTILINE)
-RunKind = Literal["units", "circuit", "study"]
+_OTHER_KIND = re.compile(rb'^kind = "(circuit|study|imported)"$', re.MULTILINE)
+RunKind = Literal["units", "circuit", "study", "imported"]
 
 
 class UnknownName(HubelError):
@@ -189,6 +190,15 @@ def _kind_of(config: Path, _changed: int) -> RunKind:
     return "units" if match is None else cast(RunKind, match[1].decode())
 
 
+def _is_imported(folder: Path) -> bool:
+    """Whether a folder holds other people's explanations, which have no page."""
+    config = folder / CONFIG
+    try:
+        return _kind_of(config, config.stat().st_mtime_ns) == "imported"
+    except OSError:
+        return False
+
+
 def _start_filling(folder: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", f"{__package__}.fill_store", str(folder)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL)
@@ -200,6 +210,8 @@ class RunCatalog:
     def __init__(self, runs: Path, named: Sequence[str] = ()) -> None:
         self._folder = runs
         self._named = [find_run(name, runs) for name in named]
+        for folder in self._named:
+            refuse_imported(folder, "review")
         self._runs: dict[str, StoredRun] = {}
         self._lock = threading.Lock()
 
@@ -242,7 +254,8 @@ class RunCatalog:
     def _folders(self) -> dict[str, Path]:
         if self._named:
             return {folder.resolve().name: folder for folder in self._named}
-        return {run.name: run for run in run_folders(self._folder) if not run.is_symlink()}
+        folders = [run for run in run_folders(self._folder) if not run.is_symlink()]
+        return {run.name: run for run in folders if not _is_imported(run)}
 
 
 def safe_path(run: StoredRun, *parts: str) -> Path:

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from ...circuits.config import is_circuit
+from ...exchange.config import refuse_imported
 from ...runlog.config import find_run
 from ...runlog.progress import progress
 from ...studies.config import is_study
@@ -34,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from ...run.replay import replay
 
     folder = find_run(args.run, args.runs)
+    refuse_imported(folder, NAME)
     if is_circuit(folder):
         return replay_of_circuit(folder, args)
     if is_study(folder):

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ....tools.errors import UsageError
+from ...exchange.config import refuse_imported
 from ...runlog.config import find_run
 from .. import output
 from ..exit_status import DONE
@@ -38,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     folder = find_run(args.run, args.runs)
     if args.out is not None and args.out.is_dir() and not args.folder:
         raise UsageError(f"--out {args.out} is a folder; name a file, or give --folder")
+    refuse_imported(folder, NAME)
     with readable_run(folder):
         write = write_folder if args.folder else write_report
         page = write(folder, args.out)

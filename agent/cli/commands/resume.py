@@ -6,6 +6,7 @@ import argparse
 
 from ....tools.errors import UsageError
 from ...circuits.config import is_circuit
+from ...exchange.config import refuse_imported
 from ...runlog.config import RunConfig, find_run
 from ...runlog.progress import progress
 from ...studies.config import is_study
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Execute the run to its end; a finished one is only printed again, at no cost."""
     folder = find_run(args.run, args.runs)
+    refuse_imported(folder, NAME)
     if is_circuit(folder):
         return finish_circuit(folder, args)
     if is_study(folder):

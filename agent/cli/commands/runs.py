@@ -9,12 +9,14 @@ from typing import Any
 
 from ....tools.errors import HubelError
 from ...circuits.config import is_circuit
+from ...exchange.config import is_imported
 from ...runlog.config import RunConfig, run_folders
 from ...runlog.layout import CONFIG
 from ...studies.config import is_study
 from .. import output
 from ..circuit.runs import row_of_circuit
 from ..exit_status import DONE, describe_error
+from ..imported_set import row_of_imported
 from ..readable_run import readable_run
 from ..study.tables import row_of_study
 
@@ -75,6 +77,8 @@ def _values(folder: Path) -> dict[str, Any]:
         return row_of_circuit(folder)
     if is_study(folder):
         return row_of_study(folder)
+    if is_imported(folder):
+        return row_of_imported(folder)
     return _values_of_units(folder)
 
 

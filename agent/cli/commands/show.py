@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ....tools.errors import UsageError
 from ...circuits.config import is_circuit
 from ...circuits.result import read_result
+from ...exchange.config import is_imported
 from ...runlog.config import RunConfig, find_run
 from ...runlog.layout import run_argument
 from ...runlog.reviews import Reviews
@@ -18,6 +19,7 @@ from ...studies.config import is_study
 from .. import output
 from ..circuit.runs import show_circuit
 from ..exit_status import DONE
+from ..imported_set import show_imported
 from ..output import two_decimals
 from ..readable_run import readable_run
 from ..reviews_table import show_reviews
@@ -76,6 +78,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(folder: Path, args: argparse.Namespace) -> None:
+    if is_imported(folder):
+        if args.csv or args.timing or args.reviews:
+            raise UsageError(f"{folder.name} was imported: it has no reviews and no times")
+        show_imported(folder, args.unit, as_json=args.json)
+        return
     if args.csv and not args.reviews:
         raise UsageError("--csv is for --reviews; --json writes everything else for programs")
     if args.csv and args.json:

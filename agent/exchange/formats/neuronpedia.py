@@ -1,0 +1,278 @@
+"""Neuronpedia's bulk files, and the JSON of a single feature.
+
+    MODEL/SOURCE/release.jsonl, model.jsonl, sourceset.jsonl, source.jsonl
+    MODEL/SOURCE/{features,explanations,activations,scores}/batch-0.jsonl.gz
+    config/{explanation_type,explanation_score_type}.jsonl
+
+A source is a layer's set of units: `10-neurons`, `10-negative-neurons`, `25-heads`, or the name of a
+dictionary. `layer` holds the source and `index` is text. What has no column of its own is JSON in
+`notes` of an explanation and in `jsonDetails` of a score.
+
+Read are a folder with such files, one file of explanations, a feature as `GET
+/api/feature/MODEL/SOURCE/INDEX` answers, or a list of those. Of several explanations of a feature the
+newest is kept.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ....tools.errors import UsageError
+from ..losses import ALL
+from ..neuronpedia_features import OWN, NeuronpediaFeatures
+from ..places import NumberedUnit, numbered
+from ..records import ExplainedUnit, ExplanationSet, SetOrigin, lacking, unit_row
+from ..registry import ExchangeFormat, ReadOptions
+from ..run_texts import RunTexts
+from ..source_json import SourceObject, read_json, read_objects
+
+_SUFFIXES = (".jsonl", ".jsonl.gz")
+
+
+# ---------------------------------------------------------------- writing
+
+
+def write_neuronpedia(
+    explanations: ExplanationSet, out: Path, _texts: RunTexts | None
+) -> list[str]:
+    """Write bulk files, a folder for each source."""
+    origin = explanations.origin
+    model = origin.subject or "unknown"
+    by_source: dict[str, list[tuple[NumberedUnit, ExplainedUnit]]] = defaultdict(list)
+    nameless = 0
+    for unit in explanations:
+        place = numbered(unit.unit)
+        if place is None:
+            nameless += 1
+            continue
+        by_source[_source_id(place.module)].append((place, unit))
+    if not by_source:
+        raise UsageError("Neuronpedia numbers its features, and no unit here has a number")
+    types = {f"{OWN} {score.name}" for unit in explanations for score in unit.scores}
+    _write_lines(
+        out / "config" / "explanation_score_type.jsonl", ({"name": t} for t in sorted(types))
+    )
+    _write_lines(out / "config" / "explanation_type.jsonl", [{"name": f"{OWN}_{origin.explainer}"}])
+    for source, units in by_source.items():
+        _write_source(out / model / source, _BulkSource(explanations, model, source), units)
+    long = sum(len(unit.words) > 512 for unit in explanations)
+    lines = (
+        [f"for the upload API, which takes 512 characters: {long} longer explanations"]
+        if long
+        else []
+    )
+    return [f"directions, which have no number: {nameless}", *lines] if nameless else lines
+
+
+def _source_id(module: str) -> str:
+    """`10-neurons` of `layers.10.neurons`; a dictionary's own name begins with its layer, or with 0."""
+    if module.startswith("layers.") and module.rpartition(".")[2].endswith(("neurons", "heads")):
+        _, layer, kind = module.split(".", 2)
+        return f"{layer}-{kind}"
+    return module if module.partition("-")[0].isdigit() else f"0-{module}"
+
+
+class _BulkSource:
+    """What all rows of one source have in common."""
+
+    def __init__(self, explanations: ExplanationSet, model: str, source: str) -> None:
+        self.set, self.model, self.id = explanations, model, source
+        self.made = explanations.origin.made or datetime.now(UTC).isoformat(timespec="milliseconds")
+
+    def key(self, number: int) -> dict[str, Any]:
+        """The columns by which rows find their feature."""
+        return {"modelId": self.model, "layer": self.id, "index": str(number)}
+
+    def row_id(self, *parts: object) -> str:
+        """25 characters, as their ids have; the same for the same row."""
+        name = "\0".join(map(str, (self.model, self.id, self.set.name, *parts)))
+        return "c" + hashlib.sha256(name.encode()).hexdigest()[:24]
+
+
+def _write_source(
+    folder: Path, source: _BulkSource, units: list[tuple[NumberedUnit, ExplainedUnit]]
+) -> None:
+    set_name = source.id.partition("-")[2]
+    made = {"createdAt": source.made}
+    heads = {
+        "release": {"name": source.set.name, "description": source.set.origin.tool, **made},
+        "model": {"id": source.model, "displayName": source.model, **made},
+        "sourceset": {
+            "modelId": source.model,
+            "name": set_name,
+            "releaseName": source.set.name,
+            **made,
+        },
+        "source": {"modelId": source.model, "id": source.id, "setName": set_name, **made},
+    }
+    for name, row in heads.items():
+        _write_lines(folder / f"{name}.jsonl", [row])
+    explained = [(place, unit) for place, unit in units if unit.sentence]
+    tables: dict[str, Iterable[dict[str, Any]]] = {
+        "features": (_feature(source, *pair) for pair in units),
+        "explanations": (_explanation(source, *pair) for pair in explained),
+        "activations": (row for pair in units for row in _activations(source, *pair)),
+        "scores": (row for pair in explained for row in _score_rows(source, *pair)),
+    }
+    for name, rows in tables.items():
+        _write_lines(folder / name / "batch-0.jsonl.gz", rows)
+
+
+def _write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """JSONL, compressed where the name says so; the same rows give the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as raw:
+        file = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if path.suffix == ".gz" else raw
+        for row in rows:
+            line = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+            file.write(line.encode("utf-8", "replace"))
+        if file is not raw:
+            file.close()
+
+
+def _feature(source: _BulkSource, place: NumberedUnit, unit: ExplainedUnit) -> dict[str, Any]:
+    known = unit.statistics
+    return {
+        **source.key(place.number),
+        "sourceSetName": source.id.partition("-")[2],
+        "maxActApprox": known.get("max", 0.0),
+        "frac_nonzero": known.get("density", 0.0),
+        "pos_str": [pair.token for pair in unit.promoted],
+        "pos_values": [pair.logit for pair in unit.promoted],
+        "neg_str": [pair.token for pair in unit.suppressed],
+        "neg_values": [pair.logit for pair in unit.suppressed],
+        "hasVector": False,
+        "createdAt": source.made,
+    }
+
+
+def _explanation(source: _BulkSource, place: NumberedUnit, unit: ExplainedUnit) -> dict[str, Any]:
+    own = unit_row(replace(unit, texts=(), scores=(), conversation=(), promoted=(), suppressed=()))
+    return {
+        "id": source.row_id(place.number, "explanation"),
+        **source.key(place.number),
+        "authorId": None,
+        "description": unit.words,
+        "typeName": f"{OWN}_{unit.explainer}",
+        "explanationModelName": unit.explainer if ":" in unit.explainer else None,
+        "notes": json.dumps({OWN: own}, ensure_ascii=False),
+        "createdAt": source.made,
+    }
+
+
+def _activations(
+    source: _BulkSource, place: NumberedUnit, unit: ExplainedUnit
+) -> Iterator[dict[str, Any]]:
+    for number, text in enumerate(unit.texts):
+        if not text.values:
+            continue
+        low, high = min(text.values), max(text.values)
+        yield {
+            "id": source.row_id(place.number, "activation", number),
+            **source.key(place.number),
+            "dataSource": "/".join((OWN, text.role, text.group)),
+            "tokens": list(text.tokens),
+            "values": list(text.values),
+            "maxValue": high,
+            "minValue": low,
+            "maxValueTokenIndex": text.values.index(high),
+            "createdAt": source.made,
+        }
+
+
+def _score_rows(
+    source: _BulkSource, place: NumberedUnit, unit: ExplainedUnit
+) -> Iterator[dict[str, Any]]:
+    for number, score in enumerate(unit.scores):
+        details = {OWN: {**score.__dict__, "floors": dict(score.floors)}}
+        yield {
+            "id": source.row_id(place.number, "score", number),
+            "value": score.value,
+            "explanationId": source.row_id(place.number, "explanation"),
+            "explanationScoreTypeName": f"{OWN} {score.name}",
+            "explanationScoreModelName": score.judge or None,
+            "jsonDetails": json.dumps(details, ensure_ascii=False),
+        }
+
+
+# ---------------------------------------------------------------- reading
+
+
+def read_neuronpedia(path: Path, options: ReadOptions) -> ExplanationSet:
+    """Read bulk files or features.
+
+    Raises:
+        UsageError: a file cannot be read; the message names it.
+    """
+    features = NeuronpediaFeatures(options)
+    if path.is_dir():
+        _read_folder(path, features)
+    elif path.name.endswith(_SUFFIXES):
+        features.add_explanations(read_objects(path))
+    else:
+        content = read_json(path)
+        rows = content if isinstance(content, list) else [content]
+        for number, row in enumerate(rows):
+            features.add_feature(SourceObject(row, f"{path}[{number}]"))
+    units = tuple(features.units())
+    holdout = "scores and prompts are of the same activations"
+    missing = lacking(units, holdout, "no file says which activations were in the prompt")
+    models = ", ".join(sorted(features.models)[:3])
+    origin = SetOrigin("neuronpedia", str(path), "Neuronpedia", models)
+    return ExplanationSet(path.name.partition(".")[0], origin, units, missing, features.notes())
+
+
+def _read_folder(path: Path, features: NeuronpediaFeatures) -> None:
+    """All tables below a folder: explanations first, since they say which features count."""
+    files: dict[str, list[Path]] = defaultdict(list)
+    for file in sorted(path.rglob("batch-*.jsonl*")):
+        files[file.parent.name].append(file)
+    if not files["explanations"]:
+        raise UsageError(
+            f"{path} has no explanations/batch-N.jsonl.gz; give the folder MODEL/SOURCE"
+        )
+    for file in files["explanations"]:
+        features.add_explanations(read_objects(file))
+    for file in files["scores"]:
+        features.add_scores(read_objects(file))
+    for file in files["features"]:
+        features.add_rows(read_objects(file))
+    for file in files["activations"]:
+        features.add_activations(read_objects(file))
+
+
+def _is_neuronpedia(path: Path) -> bool:
+    if path.is_dir():
+        return any(path.rglob("explanations/batch-*.jsonl*"))
+    if not path.name.endswith((".json", *_SUFFIXES)):
+        return False
+    with path.open("rb") as file:
+        head = file.read(1 << 16)
+    if path.suffix == ".gz":
+        with gzip.open(path) as file:
+            try:
+                head = file.read(1 << 16)
+            except (OSError, EOFError):
+                return False
+    return all(name in head for name in (b'"modelId"', b'"layer"', b'"index"'))
+
+
+FORMATS = (
+    ExchangeFormat(
+        "neuronpedia",
+        "Neuronpedia",
+        ALL - {"directions", "failures", "conversations"},
+        (),
+        write_neuronpedia,
+        read_neuronpedia,
+        _is_neuronpedia,
+    ),
+)
