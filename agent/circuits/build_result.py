@@ -14,6 +14,7 @@ from ...evals.statistics.faithfulness import PromptInterval
 from ...tools.circuits.graph import Node
 from .choose_circuit import ChosenCircuit
 from .context import CircuitContext
+from .imported import imported_row
 from .observe import DiscoveryFindings, edge_sources
 from .result import (
     FORMAT,
@@ -91,6 +92,8 @@ def build_result(
         "roles": _role_counts(heldout.components),
         **vars(robustness),
     }
+    if context.config.imported:
+        result["imported"] = imported_row(context.folder, context.config, context.imported)
     return cast(FoundCircuit, result)
 
 

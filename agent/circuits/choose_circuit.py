@@ -57,13 +57,14 @@ class ChosenCircuit:
     """A circuit, and the scores that it was chosen by.
 
     Attributes:
-        prompt_scores: every edge's attribution on every discovery prompt; `scores` is the mean.
+        prompt_scores: every edge's attribution on every discovery prompt; `scores` is the mean. None
+            for an imported circuit.
         ranking: the scores that the circuit was grown from, as are circuits of other sizes.
         exact: exact effects of the edges that were measured; `calibration`: estimates compared with them.
     """
 
     mask: Mask
-    prompt_scores: Float[Tensor, "pairs source target"]
+    prompt_scores: Float[Tensor, "pairs source target"] | None
     scores: Scores
     ranking: Scores
     balance: Balance
@@ -95,6 +96,16 @@ def choose_circuit(
         mask = top_edges(graph, ranking, n)
     exact, calibration = calibrate(context, prompts, scores)
     return ChosenCircuit(mask, prompt_scores, scores, ranking, balance, exact, calibration)
+
+
+def choose_imported(context: CircuitContext, prompts: PromptSet) -> ChosenCircuit:
+    """The circuit of the run's imported file, with its scores compared with exact effects."""
+    fitted = context.imported
+    scores = fitted.scores
+    exact, calibration = calibrate(context, prompts, scores) if fitted.n_scored else ({}, {})
+    # Without scores, the file's own edges come first at every size.
+    ranking = scores if fitted.n_scored else fitted.mask.to(scores)
+    return ChosenCircuit(fitted.mask, None, scores, ranking, Balance(1.0, ()), exact, calibration)
 
 
 def choose_balance(context: CircuitContext, prompts: PromptSet, scores: Scores, n: int) -> Balance:

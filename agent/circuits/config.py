@@ -51,6 +51,11 @@ class CircuitConfig(ConfigFile):
     """Rounds in which the circuit's edges are swapped for others by what they do in it; none with `faithfulness`."""
     nodes: int = 16
     """Components that get a role, the strongest first."""
+    imported: str = ""
+    """SHA-256 of the run's `imported.json`, whose circuit is tested; "": a circuit is searched for. `share` then
+    counts only where that file chooses no circuit."""
+    keys_of: str = ""
+    """Whether that file counts keys and values by `query-heads` or `key-value-heads`; "": as its format does."""
     seed: int = 0
     device: str = "auto"
     dtype: str = "float32"

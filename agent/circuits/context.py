@@ -21,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ...tools.circuits.ablation import Ablation, run_circuit
+from ...tools.circuits.exchange.foreign_circuit import FittedCircuit
 from ...tools.circuits.graph import Edge, Graph, Mask, Node, Target
 from ...tools.circuits.head_observations import HeadObservation, HeadObserver, positions_of
 from ...tools.circuits.methods import edge_effects, find_method
@@ -30,11 +31,12 @@ from ...tools.circuits.sweep import Sweep
 from ...tools.circuits.tasks import Task, find_task
 from ...tools.circuits.tasks.logit_differences import LogitDifferences, measure_logit_differences
 from ...tools.circuits.tasks.prepared import lexicon, prepare
-from ...tools.circuits.tasks.task import Example
+from ...tools.circuits.tasks.task import Example, draw_examples
 from ...tools.errors import UsageError
 from ..runlog.log import RunLog
 from ..runlog.progress import Reporter
 from .config import CircuitConfig
+from .imported import read_imported
 from .journal import MeasurementJournal
 from .prompts import PromptSet, prompts_from_json, prompts_to_json
 
@@ -135,6 +137,19 @@ class CircuitContext:
     def graph(self) -> Graph:
         """The subject's nodes and edges."""
         return Graph(**self.subject_facts["graph"])
+
+    @cached_property
+    def imported(self) -> FittedCircuit:
+        """The circuit that this run tests, where it was found by another program."""
+        return read_imported(self.folder, self.config, self.graph)
+
+    def discovery_prompts(self) -> PromptSet:
+        """The prompts that rank edges."""
+
+        def draw(words: Sequence[str]) -> Iterable[Example]:
+            return draw_examples(self.task, "discovery", self.config.seed, words)
+
+        return self.prompts("discovery", self.config.discovery, draw)
 
     def prompts(
         self,

@@ -19,13 +19,11 @@ docs/design/circuit-investigation.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ...evals.statistics.ability import measure_ability
-from ...tools.circuits.tasks.task import Example, draw_examples
 from .build_result import build_no_circuit, build_result
-from .choose_circuit import choose_circuit
+from .choose_circuit import choose_circuit, choose_imported
 from .context import CircuitContext
 from .observe import DiscoveryFindings, measure_components
 from .result import CircuitResult
@@ -54,16 +52,14 @@ def investigate(context: CircuitContext) -> CircuitResult:
 
 def observe(context: CircuitContext) -> DiscoveryFindings:
     """Look at discovery prompts only."""
-    config = context.config
-
-    def draw(words: Sequence[str]) -> Iterator[Example]:
-        return draw_examples(context.task, "discovery", config.seed, words)
-
-    prompts = context.prompts("discovery", config.discovery, draw)
+    prompts = context.discovery_prompts()
     ability = measure_ability(*context.logit_differences(prompts))
     if not ability.can:
         return DiscoveryFindings(prompts, ability)
-    choice = choose_circuit(context, prompts, context.edge_scores(prompts))
+    if context.config.imported:
+        choice = choose_imported(context, prompts)
+    else:
+        choice = choose_circuit(context, prompts, context.edge_scores(prompts))
     parts = measure_components(context, prompts, choice, ability.clean.value)
     return DiscoveryFindings(prompts, ability, choice, parts)
 

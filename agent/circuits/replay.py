@@ -11,7 +11,8 @@ import json
 import os
 import shutil
 import tempfile
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,8 @@ from typing import NoReturn
 from ...tools.errors import CorruptError
 from ..llm.journaled_model import ReplayModel
 from ..runlog.compare_logs import differences
-from ..runlog.layout import CIRCUIT, CIRCUIT_ARRAYS, CONFIG, EVENTS
+from ..runlog.data_files import check_file
+from ..runlog.layout import CIRCUIT, CIRCUIT_ARRAYS, CIRCUIT_IMPORTED, CONFIG, EVENTS
 from ..runlog.log import RunLog, canonical, read_events
 from ..runlog.progress import Reporter
 from .config import CircuitConfig
@@ -56,18 +58,34 @@ def replay_circuit(folder: Path, reporter: Reporter | None = None) -> CircuitRep
             "and `hubel review` show it, but only the folder in which it was made can be replayed"
         )
     old = read_result(folder)
+    with recorded_context(folder, reporter) as context:
+        new = json.loads(canonical(investigate(context)))
+    if "circuit_edges" not in old:
+        new.pop("circuit_edges", None)  # not kept at that time
+    return CircuitReplay(
+        new,
+        differences(old, new, origin=CIRCUIT)[:SHOWN_MISMATCHES],
+        canonical(old) == canonical(new),
+    )
+
+
+@contextmanager
+def recorded_context(folder: Path, reporter: Reporter | None = None) -> Iterator[CircuitContext]:
+    """What the log of a run holds, in a copy: nothing is measured, and the run's folder stays as it is."""
     with tempfile.TemporaryDirectory(prefix="hubel-replay-") as name:
         copy = Path(name)
         shutil.copy(folder / CONFIG, copy)
         if (folder / CIRCUIT_ARRAYS).is_dir():
             os.symlink((folder / CIRCUIT_ARRAYS).resolve(), copy / CIRCUIT_ARRAYS)
+        if (folder / CIRCUIT_IMPORTED).exists():
+            shutil.copy(check_file(folder, CIRCUIT_IMPORTED), copy)
         with closing(RunLog(copy)) as log:
             for event in read_events(folder):
                 if event.event in COPIED_EVENTS:
                     log.write(event.event, event.data, target=event.target, id=event.id)
             journal = MeasurementJournal(copy, log, recorded=True)
             config = CircuitConfig.load(copy)
-            context = CircuitContext(
+            yield CircuitContext(
                 copy,
                 config,
                 log,
@@ -76,14 +94,6 @@ def replay_circuit(folder: Path, reporter: Reporter | None = None) -> CircuitRep
                 reporter=reporter or Reporter(),
                 open_model=partial(ReplayModel, log, config.explainer.name),
             )
-            new = json.loads(canonical(investigate(context)))
-    if "circuit_edges" not in old:
-        new.pop("circuit_edges", None)  # not kept at that time
-    return CircuitReplay(
-        new,
-        differences(old, new, origin=CIRCUIT)[:SHOWN_MISMATCHES],
-        canonical(old) == canonical(new),
-    )
 
 
 def _no_subject() -> NoReturn:

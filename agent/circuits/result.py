@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, Literal, NotRequired, TypedDict, cast
 
 from ...tools.errors import CorruptError, UsageError
 from ...tools.files.regular_file import IrregularFileError, read_regular
@@ -198,6 +198,18 @@ class RivalsRow(TypedDict):
     least_shared_of_the_faithful: float | None
 
 
+class ImportedRow(TypedDict):
+    """The file that an imported circuit comes from: what hubel does not keep of it, and what it lacks."""
+
+    format: str
+    sha256: str
+    listed_edges: int
+    scored_edges: int
+    chosen_by: str
+    notes: list[str]
+    lacks: list[str]
+
+
 class RoleCountsRow(TypedDict):
     """How many roles were kept; `placebo`: mean over the roles."""
 
@@ -277,7 +289,10 @@ class NoCircuit(_ResultHead):
 
 
 class FoundCircuit(_ResultHead):
-    """A circuit with its held-out numbers; scores are logit differences."""
+    """A circuit with its held-out numbers; scores are logit differences.
+
+    Only an imported circuit has `imported`, and its `stability` is null.
+    """
 
     verdict: CircuitVerdict
     model_score: float
@@ -288,7 +303,7 @@ class FoundCircuit(_ResultHead):
     random: IntervalRow
     completeness: IntervalRow
     minimality: MinimalityRow
-    stability: StabilityRow
+    stability: StabilityRow | None
     rival: RivalsRow
     curve_prompts: int
     cmd: float
@@ -296,6 +311,7 @@ class FoundCircuit(_ResultHead):
     balance: BalanceRow
     calibration: dict[str, dict[str, float | None]]
     roles: RoleCountsRow
+    imported: NotRequired[ImportedRow]
 
 
 CircuitResult = NoCircuit | FoundCircuit

@@ -30,7 +30,7 @@ class RobustnessFindings:
     """Minimality, stability and rivals."""
 
     minimality: MinimalityRow
-    stability: StabilityRow
+    stability: StabilityRow | None
     rival: RivalsRow
 
 
@@ -74,8 +74,10 @@ def _strongest_and_random(context: CircuitContext, choice: ChosenCircuit) -> lis
     return [edges[i] for i in (*strongest, *(rest[i] for i in drawn))]
 
 
-def _stability(graph: Graph, choice: ChosenCircuit, seed: int) -> StabilityRow:
+def _stability(graph: Graph, choice: ChosenCircuit, seed: int) -> StabilityRow | None:
     """Overlap of circuits of the same size, each found on prompts drawn with replacement."""
+    if choice.prompt_scores is None:
+        return None
     total = len(choice.prompt_scores)
     rows: list[OverlapRow] = []
     for count in sorted({min(total, count) for count in (8, 16, 32)} | {total}):

@@ -18,7 +18,14 @@ from ...tools.errors import UsageError
 from ...tools.files import atomic_file
 from ..runlog.config import versions
 from ..runlog.data_files import record_file, record_inputs
-from ..runlog.layout import CIRCUIT, CIRCUIT_DRAWING, CIRCUIT_REPORT, CONFIG, run_argument
+from ..runlog.layout import (
+    CIRCUIT,
+    CIRCUIT_DRAWING,
+    CIRCUIT_IMPORTED,
+    CIRCUIT_REPORT,
+    CONFIG,
+    run_argument,
+)
 from ..runlog.log import RunLog, WriterLock, canonical
 from ..runlog.model_config import UNLIMITED, BudgetConfig
 from ..runlog.progress import Reporter
@@ -35,8 +42,11 @@ if TYPE_CHECKING:
     from ..llm import LanguageModel
 
 
-def make_circuit_run(folder: Path, config: CircuitConfig) -> None:
+def make_circuit_run(folder: Path, config: CircuitConfig, imported: bytes = b"") -> None:
     """Write the configuration of a new run; a run of that name with the same configuration is kept.
+
+    Args:
+        imported: the file of another program's circuit, which the run tests.
 
     Raises:
         UsageError: the run of that name has another configuration; an unknown task, method or explainer.
@@ -49,6 +59,10 @@ def make_circuit_run(folder: Path, config: CircuitConfig) -> None:
     check_finder(config.explainer.name)
     if not (folder / CONFIG).exists():
         checks = Checks()
+        if imported:
+            folder.mkdir(parents=True, exist_ok=True)
+            with atomic_file(folder / CIRCUIT_IMPORTED) as partial_file:
+                partial_file.write_bytes(imported)
         replace(check_model(config, checks), versions=versions()).save(folder)
         with closing(RunLog(folder)) as log:
             checks.write_to(log)

@@ -21,6 +21,7 @@ from .layout import (
     CIRCUIT,
     CIRCUIT_ARRAYS,
     CIRCUIT_DRAWING,
+    CIRCUIT_IMPORTED,
     CIRCUIT_REPORT,
     COLLECTED,
     CONFIG,
@@ -43,6 +44,7 @@ _WRITE_AGAIN = "delete it and `hubel resume {run}`, which writes it again"
 _CURES = {
     CONFIG: _RESTORE,
     SUITE: _RESTORE,
+    CIRCUIT_IMPORTED: _RESTORE,
     COLLECTED: "delete it and `hubel resume {run}`, which collects it again",
     TRANSFER: "delete it, and it is collected again",
     LEXICON: "delete the folder and `hubel resume {run}`, which writes it again",
@@ -76,7 +78,7 @@ def record_inputs(log: RunLog) -> None:
         CorruptError: one of these files has changed since.
     """
     begins = log.is_empty
-    for name in (CONFIG, SUITE):
+    for name in (CONFIG, SUITE, CIRCUIT_IMPORTED):
         if begins and (log.folder / name).exists():
             record_file(log, name)
         check_recorded(log, name)

