@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 
 from .floors import Prediction
 
@@ -40,6 +40,13 @@ class PartPredictions:
     def falls(self) -> Bool[np.ndarray, "contexts seq"]:
         """The same below 0."""
         return self._holding(-1)
+
+    def take(self, contexts: Int[np.ndarray, " chosen"]) -> Self:
+        """The same on only these contexts."""
+        terms = tuple(term._replace(holds=term.holds[contexts]) for term in self.terms)
+        return replace(
+            self, meaning=self.meaning[contexts], headline=self.headline[contexts], terms=terms
+        )
 
     def _holding(self, sign: int) -> Bool[np.ndarray, "contexts seq"]:
         held = [term.holds for term in self.terms if term.in_headline and term.sign == sign]

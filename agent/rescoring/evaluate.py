@@ -8,7 +8,9 @@
 3. Each scorer returns scores, a failure, or the reason why there is nothing to score. All of it is
    written to the log as an `evaluation` event of the target: holdout is never read without a trace.
    Verdicts and the run's own numbers stay as they are.
-4. Once somebody has opened a target's held-out text on the review page, a new explanation of it is
+4. An explanation of an imported set is scored without the test contexts that its own prompt shows,
+   and gets a verdict (`leaks`, `second_opinion`).
+5. Once somebody has opened a target's held-out text on the review page, a new explanation of it is
    scored on select and on other corpora only, and its scores are marked.
 
 The answers of a judge are journaled, and targets are judged side by side. With `retry_failed`,
@@ -19,7 +21,7 @@ remaining targets stay pending; the same call continues from the journal.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import replace
@@ -28,7 +30,9 @@ from typing import TYPE_CHECKING, Any
 from ...evals.judge.protocol import Chat, Cost
 from ...evals.score import Score, Split
 from ...evals.scorers import registry
+from ...evals.scorers.llm_simulation import simulate_both_texts
 from ...evals.scorers.score_all import Outcome, score_all
+from ...evals.scorers.simulation import evidence_for_verdict
 from ...tools.errors import BudgetReached, HubelError
 from ...tools.index.holdout import open_collected_holdout, stored_activations
 from ...tools.subject.address import Unit
@@ -45,8 +49,10 @@ from ..runlog.progress import Reporter
 from ..runlog.reviews import Reviews
 from ..runlog.stopping import Stopped
 from .data import SourceData
+from .leaks import Leaks
 from .plan import Evaluation, RescoredTarget, RescoringPlan
-from .scoring_tasks import ON_SUBJECT, TaskBuilder
+from .scoring_tasks import ON_SUBJECT, TaskBuilder, without_leaks
+from .second_opinion import dealt_result, second_opinion
 from .sources import ExplanationSource
 from .tables import Explanation
 
@@ -55,6 +61,7 @@ if TYPE_CHECKING:
 
 EVENT = "evaluation"
 TRANSFER_EVENT = "transfer"
+OPINION_EVENT = "second_opinion"
 SPLITS: tuple[Split, ...] = ("select", "holdout")
 
 
@@ -101,6 +108,10 @@ def evaluate(
         checks.write_to(log)
         scorer = _SourceScorer(source, plan, log, reporter, subject, budget)
         rows = scorer.score_all(reporter)
+        if source.imported is not None:
+            opinion = second_opinion(rows)
+            rows = [each.row for each in opinion.opinions]
+            log.write(OPINION_EVENT, opinion.summary())
         # the log of an unfinished run is sealed when it ends
         if log.get("verdicts") is not None or not source.is_run:
             log.seal()
@@ -190,18 +201,48 @@ class _SourceScorer:
         was_opened = self._reviews.opened(explanation.target) is not None
         after_viewing = self._source.after_viewing or was_opened
         outcomes: dict[Split, list[Outcome]] = {}
+        leaks = self._tasks.leaks(explanation)
         for split in self._splits(after_viewing):
-            outcomes[split] = self._outcomes(explanation, split)
+            outcomes[split] = self._outcomes(explanation, split, leaks)
         transfer = self._tasks.transfer(explanation)
         if transfer:
             rows = [score.to_json() for score in transfer]
             row = {"corpus": self._plan.corpus, "parts": rows}
             id = f"{explanation.id}/{self._plan.corpus}"
             self._log.write(TRANSFER_EVENT, row, target=explanation.target, id=id)
+        opinion = {} if leaks is None else self._opinion(explanation, leaks, outcomes)
         seconds = round(time.perf_counter() - started, 3)
         return RescoredTarget(
-            explanation, "done", outcomes, after_viewing, run_row, seconds, transfer=transfer
+            explanation,
+            "done",
+            outcomes,
+            after_viewing,
+            run_row,
+            seconds,
+            transfer=transfer,
+            **opinion,
         )
+
+    def _opinion(
+        self, explanation: Explanation, leaks: Leaks, outcomes: Mapping[Split, Sequence[Outcome]]
+    ) -> dict[str, Any]:
+        """What the verdict on an imported explanation rests on besides its scores; and the null's."""
+        scored = {outcome.scorer for outcome in outcomes.get("holdout", ()) if outcome.scores}
+        task, evidence = self._tasks.build(explanation, "holdout"), None
+        task = without_leaks(task, leaks)
+        if explanation.predicate is not None and "simulation" in scored:
+            evidence = evidence_for_verdict(task)
+        elif explanation.predicate is None and "llm_simulation" in scored:
+            logged = self._logged(explanation, "holdout", "llm_simulation")
+            # The same request as before: every answer is in the journal.
+            simulator = self._journaled(
+                self._simulator, explanation, logged["attempt"], self._simulator_name, "simulator"
+            )
+            simulated = simulate_both_texts(replace(task, simulator=simulator))
+            evidence = evidence_for_verdict(simulated.random)
+        wrong = self._tasks.deal(explanation, leaks)
+        dealt = None if wrong is None else dealt_result(wrong, explanation.target)
+        return {"leaks": leaks, "evidence": evidence, "dealt": dealt}
 
     def _splits(self, after_viewing: bool) -> tuple[Split, ...]:
         if self._plan.corpus:
@@ -209,7 +250,9 @@ class _SourceScorer:
         is_new = not self._source.is_run or self._source.after_viewing
         return ("select",) if after_viewing and is_new else SPLITS
 
-    def _outcomes(self, explanation: Explanation, split: Split) -> list[Outcome]:
+    def _outcomes(
+        self, explanation: Explanation, split: Split, leaks: Leaks | None = None
+    ) -> list[Outcome]:
         """One outcome for each scorer, kept from the log or scored now."""
         retry = self._plan.retry_failed
         names = [n for n in self._plan.scorers if split == "holdout" or self._is_free(n)]
@@ -230,6 +273,8 @@ class _SourceScorer:
             self._simulator, explanation, attempt, self._simulator_name, "simulator"
         )
         task = replace(self._tasks.build(explanation, split, judge), simulator=simulator)
+        if split == "holdout":
+            task = without_leaks(task, leaks)
         means = self._rotated_means(explanation)
         for outcome in score_all(task, missing):
             scores = tuple(with_rotated(score, means) for score in outcome.scores)

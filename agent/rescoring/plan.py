@@ -11,10 +11,13 @@ from ...evals.judge.protocol import Cost
 from ...evals.score import Score, Split
 from ...evals.scorers.registry import FORMULA_SCORERS
 from ...evals.scorers.score_all import Outcome
+from ...evals.scorers.simulation import Evidence
+from ...evals.verdict import TargetResult
 from ...tools.subject.address import Unit
 from ..investigation.conclude import formula_columns
 from ..runlog.model_config import NOBODY, PREDICATE, UNLIMITED, BudgetConfig, ModelConfig
 from ..runlog.views import r_per_bit
+from .leaks import Leaks
 from .sources import ExplanationSource
 from .tables import Explanation
 from .transfer import PartScore
@@ -66,6 +69,12 @@ class RescoredTarget:
     error: str = ""
     transfer: Sequence[PartScore] = ()
     """r by part of another corpus; see `transfer`."""
+    leaks: Leaks | None = None
+    """Of an imported explanation: test contexts that its own texts show, left out of its scores."""
+    evidence: Evidence | None = None
+    """Of an imported explanation: what its verdict rests on besides the score; None without predictions."""
+    dealt: TargetResult | None = None
+    """Of an imported set: how another unit's predicate does on this one; see `second_opinion`."""
 
     @property
     def scores(self) -> list[Score]:
@@ -144,6 +153,7 @@ def target_row(evaluation: Evaluation, row: RescoredTarget) -> dict[str, Any]:
         "failures": row.failures,
         "skipped": row.skipped,
         "error": row.error or None,
+        **({} if row.leaks is None else {"leaks": row.leaks.to_json()}),
     }
 
 

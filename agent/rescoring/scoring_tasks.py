@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -17,18 +17,29 @@ from ...evals.judge.protocol import Chat
 from ...evals.score import Split
 from ...evals.scorers.registry import ScoringTask
 from ...evals.scorers.resources import ScorerResources
-from ...evals.scorers.task import collected_sample, scoring_task
+from ...evals.scorers.task import collected_sample, keep_contexts, scoring_task
 from ...evals.statistics.sample import Sample
 from ...tools.subject.address import Unit
+from ..exchange.records import ExplainedUnit
 from ..runlog.config import target_seed
 from .data import SourceData
+from .leaks import HeldoutWords, Leaks, find_leaks
 from .plan import RescoringPlan
+from .second_opinion import deal
 from .sources import ExplanationSource
 from .tables import Explanation
 from .transfer import PartScore
 
 ON_SUBJECT = ("generative", "intervention", "surprisal")
 """Scorers that run the subject."""
+
+
+def without_leaks(task: ScoringTask, leaks: Leaks | None) -> ScoringTask:
+    """The task on the contexts that do not leak; all of them if none would be left."""
+    left = np.setdiff1d(np.arange(len(task.sample)), leaks.contexts if leaks else ())
+    if leaks is None or not leaks.contexts or not task.sample.mask[left].any():
+        return task
+    return keep_contexts(task, left)
 
 
 class TaskBuilder:
@@ -83,6 +94,42 @@ class TaskBuilder:
             calibration=self._calibration(explanation, unit),
             resources=self._resources(explanation, unit, split),
         )
+
+    def leaks(self, explanation: Explanation) -> Leaks | None:
+        """The test contexts that an imported explanation's own texts show; None for other sources."""
+        if self._source.imported is None:
+            return None
+        with self._lock:
+            unit = self._imported_units[explanation.target]
+            return find_leaks(unit, self._heldout_words)
+
+    @cached_property
+    def _imported_units(self) -> dict[str, ExplainedUnit]:
+        assert self._source.imported is not None
+        units: dict[str, ExplainedUnit] = {}
+        for unit in self._source.imported.explained:
+            units.setdefault(unit.unit, unit)
+        return units
+
+    @cached_property
+    def _heldout_words(self) -> HeldoutWords:
+        holdout = self._data.split("holdout")
+        return HeldoutWords(holdout.tokens, holdout.length, self._data.lexicon.strings)
+
+    def deal(self, explanation: Explanation, leaks: Leaks) -> ScoringTask | None:
+        """The null of a set: another unit's predicate on this one; None if no other has one."""
+        other = self._dealt.get(explanation.target)
+        if other is None or explanation.predicate is None:
+            return None
+        claims = {each.target: each for each in self._source.explanations}
+        wrong = replace(claims[other], target=explanation.target)
+        with self._lock:
+            return without_leaks(self._build(wrong, "holdout", None), leaks)
+
+    @cached_property
+    def _dealt(self) -> dict[str, str]:
+        explained = [each.target for each in self._source.explanations if each.predicate]
+        return deal(explained, self._source.seed)
 
     def _calibration(self, explanation: Explanation, unit: Unit) -> Sample | None:
         """The explanation on explore, if a scorer of the plan calibrates there."""

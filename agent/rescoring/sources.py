@@ -17,7 +17,10 @@ from ...evals.statistics.resampling import CURRENT, Resampling
 from ...tools.errors import UsageError
 from ...tools.rows import KINDS
 from ...tools.subject.address import Unit, parse_targets
-from ..runlog.config import RunConfig, find_run
+from ..exchange.config import is_imported
+from ..exchange.imported import read_set
+from ..exchange.records import ExplanationSet
+from ..runlog.config import RunConfig, find_run, is_run
 from ..runlog.layout import run_argument
 from ..runlog.views import target_rows
 from .tables import Explanation, is_table, read_table, reject_faulty_rows
@@ -45,6 +48,8 @@ class ExplanationSource:
     """Whether the run was made after somebody opened its target's held-out text."""
     rows: Sequence[Mapping[str, Any]] = ()
     """The run's rows, with those of targets without an explanation."""
+    imported: ExplanationSet | None = None
+    """The set that the explanations are from, if it was imported."""
     max_contexts: int = 2000
     resampling: Resampling = CURRENT
     """How the run makes its intervals, so that the same score has the same one."""
@@ -74,7 +79,38 @@ def open_source(
         raise UsageError(
             f"--run says on which run's text a table is scored; {name!r} is a run itself"
         )
-    return _run(find_run(name, runs))
+    folder = find_run(name, runs)
+    return _imported(folder, runs, index) if is_imported(folder) else _run(folder)
+
+
+def is_scored_elsewhere(name: str, runs: Path) -> bool:
+    """Whether a source has no text of its own, so that it is scored on an index: a table, or a set."""
+    if is_table(Path(name)):
+        return True
+    folders = [folder for folder in (runs / name, Path(name)) if is_run(folder)]
+    return bool(folders) and is_imported(folders[0])
+
+
+def _imported(folder: Path, runs: Path, index: Path | None) -> ExplanationSource:
+    """The explanations of an imported set, to be scored on the text of an index."""
+    if index is None:
+        raise UsageError(
+            f"{folder.name} is an imported set: say with --index I on which text to score it, best "
+            "one that its explainer has not read"
+        )
+    explanations = read_set(folder)
+    first: dict[str, Explanation] = {}
+    for unit in explanations.explained:
+        claim = " ".join(unit.sentence.split())
+        predicate = unit.predicate or None
+        place = unit.place or unit.unit
+        first.setdefault(
+            unit.unit, Explanation(unit.unit, claim, predicate, place, " ".join(unit.gist.split()))
+        )
+    if not first:
+        raise UsageError(f"{folder.name} has no explanation to score")
+    source = _on_index(folder.name, list(first.values()), runs, index)
+    return replace(source, imported=explanations)
 
 
 def _run(folder: Path) -> ExplanationSource:
@@ -117,9 +153,16 @@ def _table(path: Path, runs: Path, run: str | None, index: Path | None) -> Expla
     explanations = read_table(path)
     if run:
         return _table_on_run(path, explanations, _run(find_run(run, runs)))
+    assert index is not None
+    return _on_index(path.name, explanations, runs, index)
+
+
+def _on_index(
+    name: str, explanations: list[Explanation], runs: Path, index: Path
+) -> ExplanationSource:
+    """Explanations from elsewhere, on the held-out text of an index."""
     from ...tools.index import Index
 
-    assert index is not None
     opened = Index.open(index)
 
     def fault(explanation: Explanation) -> str:
@@ -129,13 +172,13 @@ def _table(path: Path, runs: Path, run: str | None, index: Path | None) -> Expla
             return str(error)
         return ""
 
-    reject_faulty_rows(path.name, explanations, fault)
+    reject_faulty_rows(name, explanations, fault)
     # the folder keeps the activations for the next time: it is named after what they depend on
     targets = [explanation.target for explanation in explanations]
     digest = hashlib.sha256("\n".join([opened.corpus_sha256, *targets]).encode()).hexdigest()
     return ExplanationSource(
-        name=path.name,
-        folder=runs / f".eval-{path.stem}-{digest[:8]}",
+        name=name,
+        folder=runs / f".eval-{Path(name).stem}-{digest[:8]}",
         explanations=explanations,
         index=str(index),
         subject={

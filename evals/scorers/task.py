@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Int
 
 from ..floors import ExploreSignal, Prediction, count_on_explore, fit_floor_predictions
 from ..formula_parts import PartPredictions
@@ -61,6 +63,18 @@ def scoring_task(
         activity=ActivityLevel.of(explore_signal.signal[explore.mask])
         if explore.mask.any()
         else None,
+    )
+
+
+def keep_contexts(task: ScoringTask, contexts: Int[np.ndarray, " chosen"]) -> ScoringTask:
+    """The task on some of its contexts, with everything that it has of them."""
+    return replace(
+        task,
+        sample=task.sample.take(contexts),
+        floor_predictions=task.floor_predictions.take(contexts),
+        token_text=None if task.token_text is None else task.token_text.take(contexts),
+        parts=None if task.parts is None else task.parts.take(contexts),
+        seen=None if task.seen is None else task.seen[contexts],
     )
 
 

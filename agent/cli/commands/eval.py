@@ -13,6 +13,7 @@ from ...runlog.progress import progress
 from .. import options, output
 from ..confirm_cost import add_yes, confirm_cost
 from ..exit_status import BUDGET, DONE, SOME_FAILED
+from ..opinion_output import opinion_summaries, show_opinion, show_unscored_words
 from ..output import two_decimals
 
 if TYPE_CHECKING:
@@ -34,9 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source",
         nargs="+",
-        metavar="RUN | TABLE",
-        help="a run, or a table (.csv, .tsv, .jsonl, .json, .parquet) with the columns target and "
-        "text, and optionally predicate",
+        metavar="RUN | TABLE | SET",
+        help="a run, a table (.csv, .tsv, .jsonl, .json, .parquet) with the columns target and "
+        "text, and optionally predicate, or an imported set (`hubel import`)",
     )
     parser.add_argument(
         "--scorers",
@@ -96,7 +97,7 @@ def _add_text(parser: argparse.ArgumentParser) -> None:
         "--index",
         type=Path,
         metavar="I",
-        help="score a table on this index's held-out text; or, with --corpus, an index of that "
+        help="score a table or an imported set on this index's held-out text; or, with --corpus, an index of that "
         "corpus whose activation store is read instead of running the subject (default: the one in "
         "the cache, if there is one)",
     )
@@ -134,6 +135,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         for row in json_rows(evaluations):
             output.json_line(row)
+        for summary in opinion_summaries(evaluations):
+            output.json_line(summary)
     else:
         _show(evaluations)
     if args.html:
@@ -149,9 +152,9 @@ def _indexes(args: argparse.Namespace) -> tuple[Path | None, Path | None]:
     Raises:
         UsageError: neither.
     """
-    from ...rescoring.tables import is_table
+    from ...rescoring.sources import is_scored_elsewhere
 
-    tables = any(is_table(Path(name)) for name in args.source)
+    tables = any(is_scored_elsewhere(name, args.runs) for name in args.source)
     if args.index is None or (tables and not args.run):
         return None, args.index
     if args.corpus:
@@ -211,11 +214,14 @@ def _show(evaluations: Sequence[Evaluation]) -> None:
     from ...rescoring.summary import compare_sources, score_summaries
 
     for evaluation in evaluations:
+        show_unscored_words(evaluation)
         _show_targets(evaluation)
         _show_summaries(score_summaries(evaluation), evaluation)
         _show_transfer(evaluation)
     if comparisons := compare_sources(evaluations):
         _show_comparisons(comparisons)
+    for evaluation in evaluations:
+        show_opinion(evaluation)
 
 
 def _show_targets(evaluation: Evaluation) -> None:

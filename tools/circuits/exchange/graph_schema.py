@@ -19,7 +19,7 @@ class SchemaPart(NamedTuple):
 
 
 _INFO = dict.fromkeys(("description", "creator_name", "creator_url"), "text")
-_GENERATOR = dict.fromkeys(("name", "version", "url", "email"), "text")
+_GENERATOR: dict[str, str] = dict.fromkeys(("name", "version", "url", "email"), "text")
 
 WHOLE = SchemaPart(
     ("metadata", "qParams", "nodes", "links"),
