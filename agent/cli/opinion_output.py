@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from . import output
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from ..rescoring.plan import Evaluation
     from ..rescoring.second_opinion import Opinion, SecondOpinion
 
+LONGEST = 100
+"""Characters of an explanation in the list of the worst; the table above it has the whole."""
 SHOWN_LEAKS = 10
 """Explanations that are listed as leaking."""
 
@@ -106,5 +109,5 @@ def _worst_row(opinion: Opinion) -> tuple[object, ...]:
         None if value is None else f"{value:.2f}",
         opinion.verdict.verdict,
         opinion.verdict.reason,
-        opinion.row.explanation.words,
+        shorten(opinion.row.explanation.words, LONGEST, placeholder=" …"),
     )
