@@ -4,8 +4,8 @@
     explanations.jsonl   the head of the set on the first line, then one unit on each line (`records`)
     events/, seal.json   a log with the hashes of both files
 
-It is written under a hidden name and renamed, so that a set is whole or not there. `hubel eval` writes
-the scores that it measures into the same log.
+It is written under a hidden name and renamed, so that a set is whole or not there. `hubel eval` keeps
+what it measures in a folder of its own, one for each index.
 """
 
 from __future__ import annotations
