@@ -100,6 +100,24 @@ def add_reading(parser: argparse._ActionsContainer, *shorter: str) -> None:
     )
 
 
+def add_dictionaries(parser: argparse._ActionsContainer) -> None:
+    """Dictionaries whose latents become units."""
+    parser.add_argument(
+        "--dictionary",
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="sparse autoencoder or transcoder whose latents are units sae.NAME.0, ...: a folder, a "
+        "file or a hub name, in the form of SAELens, sparsify and others; may be given more than once",
+    )
+    parser.add_argument(
+        "--unchecked-dictionaries",
+        action="store_true",
+        help="take dictionaries that explain no more of their place's variance than with their decoder "
+        "rows permuted, such as random ones",
+    )
+
+
 def check_reading(args: argparse.Namespace) -> None:
     """Raise UsageError for values out of range, before a model is loaded."""
     if args.context_len < 2:

@@ -66,6 +66,11 @@ class Thresholds:
         """
         return max(self.q90, self.q50 + level * (self.q999 - self.q50)) if level else self.q90
 
+    @property
+    def is_zero_at_rest(self) -> bool:
+        """Whether the unit is 0 at most tokens, as a latent is: then it is silent at 0, and fires above."""
+        return self.q50 == 0
+
     @classmethod
     def of(cls, activations: Float[np.ndarray, " tokens"], side: str) -> Thresholds:
         """From a target's raw activations at the tokens that count."""
@@ -117,9 +122,12 @@ def compare(
     match experiment.relation:
         case "fires" if thresholds is not None:
             compared = thresholds.fires(experiment.level)
-            holds = observed >= compared
+            # Thresholds are of stored activations, which are float16.
+            holds = np.float16(observed) >= compared
+            holds = bool(holds and (observed > 0 or not thresholds.is_zero_at_rest))
         case "silent" if thresholds is not None:
             compared, holds = thresholds.q50, observed < thresholds.q50
+            holds = holds or (thresholds.is_zero_at_rest and observed == 0)
         case "greater" if other is not None:
             compared, holds = other, observed > other
         case "within":

@@ -52,8 +52,7 @@ def observe_for_model(context: InvestigationContext, unit: Unit) -> Data:
 
 
 def _sides(unit: Unit) -> tuple[str, ...]:
-    # A head's activation is the norm of what it writes, which is never negative.
-    return ("+",) if unit.site == "head" else ("+", "-")
+    return ("+",) if unit.is_one_sided else ("+", "-")
 
 
 def _exemplars(context: InvestigationContext, unit: Unit, side: str, kind: str, count: int) -> Data:

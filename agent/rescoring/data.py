@@ -20,7 +20,7 @@ from ..runlog.data_files import check_folder, keep_recorded_files, record_file
 from ..runlog.layout import COLLECTED
 from ..runlog.lexicon import predict, stored_lexicon, subject_lexicon
 from ..runlog.progress import Reporter
-from ..runlog.run_subject import StoredSuite, open_recorded_subject, weights_of
+from ..runlog.run_subject import StoredSuite, attach_latents, open_recorded_subject, weights_of
 from .plan import RescoringPlan
 from .sources import ExplanationSource
 from .transfer import TextParts
@@ -187,7 +187,7 @@ class SourceData:
         if source.planted:
             suite = StoredSuite(source.folder, source.corpus, Path(source.index))
         self.reporter.say(f"loading {source.subject['name']}")
-        return open_recorded_subject(
+        subject = open_recorded_subject(
             source.subject,
             repr(source.name),
             device=self.plan.device,
@@ -195,3 +195,6 @@ class SourceData:
             suite=suite,
             progress=self.reporter.say,
         )
+        latents = {unit.name for unit in self._units if unit.site == "sae"}
+        attach_latents(subject, Path(source.index), latents)
+        return subject

@@ -94,7 +94,7 @@ def exemplars(
         raw = activations_of(data.explore, unit)
         if raw is not None and unit.side != "-":
             maps["+"] = _strongest(raw, unit, "+", predicate, data)
-        if raw is not None and unit.side != "+" and unit.site != "head":  # norms are not negative
+        if raw is not None and unit.side != "+" and not unit.is_one_sided:
             maps["-"] = _strongest(raw, unit, "-", predicate, data)
     sides = _order(unit, predicate, maps)
     misses = [missed for side in sides if (missed := _misses(side, maps[side]))]

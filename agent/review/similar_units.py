@@ -33,9 +33,13 @@ class NearUnits(TypedDict):
 
 
 def similar_units(
-    db: sqlite3.Connection, unit: Unit, recorded: Mapping[str, Any]
+    db: sqlite3.Connection, unit: Unit, layer: int, recorded: Mapping[str, Any]
 ) -> list[NearUnits] | None:
-    """Nearest units by direction and by being active together; None when the run recorded none."""
+    """Nearest units by direction and by being active together; None when the run recorded none.
+
+    Args:
+        layer: the unit's.
+    """
     if not recorded:
         return None
     lists = []
@@ -43,7 +47,7 @@ def similar_units(
         if measure := recorded.get(kind):
             alike, opposite = (
                 [
-                    _similar_unit(db, unit, address, value)
+                    _similar_unit(db, unit, layer, address, value)
                     for address, value in _pairs(measure.get(end))
                 ]
                 for end in ("alike", "opposite")
@@ -60,7 +64,9 @@ def _pairs(entries: Any) -> Iterator[tuple[str, float]]:
             yield entry[0], entry[1]
 
 
-def _similar_unit(db: sqlite3.Connection, seen_from: Unit, address: str, value: float) -> NearUnit:
+def _similar_unit(
+    db: sqlite3.Connection, seen_from: Unit, layer: int, address: str, value: float
+) -> NearUnit:
     # the target may be the unit itself, or one of its sides
     row = db.execute(
         "select target, explanation, verdict from targets join texts using (position) "
@@ -69,15 +75,18 @@ def _similar_unit(db: sqlite3.Connection, seen_from: Unit, address: str, value: 
     ).fetchone()
     target, explanation, verdict = row or (None, None, None)
     return NearUnit(
-        unit=address, value=value, where=_relative_depth(address, seen_from),
+        unit=address, value=value, where=_relative_depth(address, seen_from, layer),
         target=target, explanation=explanation, verdict=verdict,
     )  # fmt: skip
 
 
-def _relative_depth(address: str, seen_from: Unit) -> str | None:
+def _relative_depth(address: str, seen_from: Unit, layer: int) -> str | None:
     from ...tools.instruments.similar_units import relative_depth
 
     try:
-        return relative_depth(Unit.parse(address), seen_from)
+        unit = Unit.parse(address)
     except UsageError:
         return None
+    if unit.site != "sae":
+        return relative_depth(unit.layer, layer)
+    return "same" if unit.place == seen_from.place else None  # the layer of another dictionary

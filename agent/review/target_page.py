@@ -32,7 +32,7 @@ def target_page(run: StoredRun, target: str) -> dict[str, Any]:
         from_store = {
             **_previous_and_next(db, position),
             "cost": _cost(db, position),
-            "nearest": similar_units(db, unit, events.get("neighbours")),
+            "nearest": similar_units(db, unit, row["layer"], events.get("neighbours")),
         }
     notices = [*events.faults[:MAX_FAULTS]]
     if (more := len(events.faults) - MAX_FAULTS) > 0:

@@ -96,6 +96,7 @@ def _index(
             subject,
             corpus,
             folder,
+            sites=("mlp", "head", "sae") if subject.dictionaries else ("mlp", "head"),
             layers=settings.layers,
             max_tokens=settings.max_tokens,
             context_len=settings.context_len,
@@ -120,6 +121,8 @@ def _folder_in_cache(subject: Subject, corpus: Corpus, settings: IndexSettings) 
         for field in fields(settings)
         if (value := getattr(settings, field.name)) != getattr(usual, field.name)
     }
+    if subject.dictionaries:
+        unusual["dictionaries"] = {of.name: of.sha256 for of in subject.dictionaries.values()}
     if unusual:
         name += f"-{hashlib.sha256(repr(unusual).encode()).hexdigest()[:8]}"
     return cache_dir() / "indexes" / re.sub(r"[^A-Za-z0-9.-]+", "-", name)
@@ -134,6 +137,13 @@ def _check_same(index: Index, subject: Subject, corpus: Corpus, settings: IndexS
             f"{name} is over {index.corpus_name}, not over this {corpus.name}; "
             "leave out --subject and --corpus, or give another --index"
         )
+    recorded = {known: of["sha256"] for known, of in index.dictionaries.items()}
+    for dictionary in subject.dictionaries.values():
+        if recorded.get(dictionary.name) != dictionary.sha256:
+            raise UsageError(
+                f"{name} has no latents of this dictionary {dictionary.name!r}; give another --index, or "
+                "leave it out"
+            )
     # an option that was left out is satisfied by whatever the index has
     if settings.context_len not in (IndexSettings().context_len, index.context_len):
         has, option = f"contexts of {index.context_len} tokens", "--context-len"

@@ -28,7 +28,7 @@ from ...evals.statistics.resampling import CURRENT
 from ...tools.errors import BudgetReached, HubelError, UsageError
 from ...tools.files.secrets import mask_message
 from ...tools.index import Collected, Index
-from ...tools.subject.address import parse_targets
+from ...tools.subject.address import Unit, parse_targets
 from ..explainers import make_explainer
 from ..explainers.protocol import Hypothesis
 from ..investigation.conclude import decide_run
@@ -87,9 +87,12 @@ def resolve(config: RunConfig) -> RunConfig:
     targets = config.targets
     if not config.nulls:
         targets = [str(unit) for unit in parse_targets(",".join(targets), index.shape)]
+    used = {unit.name for unit in map(Unit.parse, targets) if unit.site == "sae"}
+    shapes = index.shape.dictionaries
     return replace(
         config,
         targets=targets,
+        dictionaries={name: str(shapes[name].reads) for name in sorted(used)},
         subject={
             "name": index.subject_name,
             "title": index.subject_title,

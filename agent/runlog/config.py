@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from ...evals.statistics.resampling import Resampling
 from ...tools.errors import UsageError
+from ...tools.subject.address import NO_LAYER, Unit
 from .config_file import FORMAT, ConfigFile, read_settings
 from .layout import CIRCUIT, CONFIG
 from .model_config import (
@@ -80,6 +81,8 @@ class RunConfig(ConfigFile):
     nulls: dict[str, str] = field(default_factory=dict)
     """Targets that are not units of the subject: address to kind ("noise", "shuffled:mlp.9.33",
     "rotated")."""
+    dictionaries: dict[str, str] = field(default_factory=dict)
+    """Of each dictionary with latents among the targets: where they are read ("stream.12")."""
     note: str = ""
     """What a person who has read an earlier explanation tells the language model at the start of the
     conversation."""
@@ -106,6 +109,13 @@ class RunConfig(ConfigFile):
     def resampling(self) -> Resampling:
         """How this run makes its intervals; raises CorruptError for what is not known."""
         return Resampling.from_settings(self.intervals)
+
+    def layer_of(self, target: Unit) -> int:
+        """The layer of a target; -1 for a latent of a dictionary that is not known."""
+        if target.site != "sae":
+            return target.layer
+        place = self.dictionaries.get(target.name, f"?.{NO_LAYER}")
+        return int(place.rpartition(".")[2])
 
     @classmethod
     def load(cls, path: Path) -> RunConfig:

@@ -4,11 +4,12 @@
 2. Plant the units of the run's suite into it, if the run has one: from the suite's text, which the
    run keeps, and the corpus and the size of its index.
 3. Compare the hash of the weights with the recorded one.
+4. Attach the dictionaries whose latents are among the targets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -40,7 +41,7 @@ def open_run_subject(
     suite = None
     if config.suite:
         suite = StoredSuite(folder, config.corpus["name"], Path(config.index))
-    return open_recorded_subject(
+    subject = open_recorded_subject(
         config.subject,
         f"the run {folder.name!r}",
         device=config.device,
@@ -48,6 +49,22 @@ def open_run_subject(
         suite=suite,
         progress=progress,
     )
+    attach_latents(subject, Path(config.index), config.dictionaries)
+    return subject
+
+
+def attach_latents(subject: Subject, index: Path, names: Collection[str]) -> None:
+    """Give a subject the latents of dictionaries that an index was made with.
+
+    Raises:
+        UsageError: a dictionary is no longer where it was, or another one is there.
+    """
+    if names:
+        from ...tools.dictionaries.attach import attach_recorded
+        from ...tools.index import Index
+
+        recorded = Index.open(index).dictionaries
+        attach_recorded(subject, recorded, f"the index {str(index)!r}", names)
 
 
 def open_recorded_subject(

@@ -265,7 +265,7 @@ def connect(folder: Path) -> duckdb.DuckDBPyConnection:
     if units:
         db.executemany(
             "insert into registered values (?, ?, ?, ?)",
-            [(i, t, u.side, u.layer) for i, t, u in units],
+            [(i, t, u.side, config.layer_of(u)) for i, t, u in units],
         )
     for name, query in _VIEWS.items():
         db.execute(f"create view {name} as {query}")

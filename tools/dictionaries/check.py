@@ -19,7 +19,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .dictionary import Dictionary, Place
+from ..subject.address import Site
+from .dictionary import Dictionary
 
 SHUFFLES = 9
 CLEARLY_LESS = 0.7
@@ -28,14 +29,14 @@ dictionaries of the default subject: see docs/dictionaries.md."""
 _BLOCK_NUMBERS = 1 << 25
 """Activations that are held at a time: 128 MiB."""
 
-Vectors = Mapping[Place, Float[Tensor, "token width"]]
+Vectors = Mapping[Site, Float[Tensor, "token width"]]
 
 
 class Explained(NamedTuple):
     """How well a dictionary reconstructs the vectors of a pair of places."""
 
-    reads: Place
-    writes: Place
+    reads: Site
+    writes: Site
     explained: float
 
 
@@ -107,9 +108,7 @@ def check_fit(dictionary: Dictionary, vectors: Vectors, seed: int = 0) -> FitRep
     )
 
 
-def explained_at(
-    dictionary: Dictionary, vectors: Vectors, reads: Place, writes: Place
-) -> Explained:
+def explained_at(dictionary: Dictionary, vectors: Vectors, reads: Site, writes: Site) -> Explained:
     """The variance explained when the dictionary is put at a place."""
     inputs, outputs = vectors[reads], vectors[writes].float()
     errors = 0.0
@@ -134,7 +133,7 @@ def _explained_when_permuted(
     return [1 - error / _variance(outputs) for error in errors]
 
 
-def other_places(dictionary: Dictionary, places: Sequence[Place]) -> Iterator[tuple[Place, Place]]:
+def other_places(dictionary: Dictionary, places: Sequence[Site]) -> Iterator[tuple[Site, Site]]:
     """Pairs of places where a dictionary of this kind could be; for a transcoder, of one layer."""
     own = dictionary.reads, dictionary.writes
     if not dictionary.is_transcoder:
@@ -143,7 +142,7 @@ def other_places(dictionary: Dictionary, places: Sequence[Place]) -> Iterator[tu
     known = set(places)
     for layer in sorted({place.layer for place in places}):
         for reads in ("mlp_in", "mid"):
-            pair = Place(reads, layer), Place("mlp_out", layer)
+            pair = Site(reads, layer), Site("mlp_out", layer)
             if pair != own and known.issuperset(pair):
                 yield pair
 

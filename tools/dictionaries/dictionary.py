@@ -15,37 +15,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Literal, NamedTuple, Self, cast
+from typing import Literal, Self, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..subject.address import Site
+from ..subject.latents import Scale
 from .activations import Activation, Gated, GroupMax, JumpRelu, TopKRelu
 
-Hook = Literal["stream", "mid", "attn_out", "z", "mlp_in", "mlp", "mlp_out"]
-"""Where vectors are: the residual stream after the layer or between attention and MLP, attention's
-output or what its projection reads, the MLP's normed input, its neurons, its output."""
 Normalisation = Literal["none", "layer_norm", "constant_norm"]
 InputForm = Literal["plain", "before_norm_weight", "centred"]
 _EPSILON = 1e-5
-
-
-class Place(NamedTuple):
-    """A point of the forward pass; layer -1 of "stream" is the embedding."""
-
-    hook: Hook
-    layer: int
-
-    def __str__(self) -> str:
-        return f"{self.hook}.{self.layer}"
-
-
-class Scale(NamedTuple):
-    """What normalised an input; the reconstruction is multiplied and shifted back by it."""
-
-    factor: Float[Tensor, "*rows 1"]
-    shift: Float[Tensor, "*rows 1"]
 
 
 @dataclass(frozen=True)
@@ -73,8 +55,8 @@ class Dictionary:
     """
 
     name: str
-    reads: Place
-    writes: Place
+    reads: Site
+    writes: Site
     encoder: Float[Tensor, "d_in latent"]
     encoder_bias: Float[Tensor, " latent"]
     decoder: Float[Tensor, "latent d_out"]

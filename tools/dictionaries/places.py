@@ -12,13 +12,14 @@ import re
 from typing import NamedTuple, cast, get_args
 
 from ..errors import UsageError
-from .dictionary import Hook, InputForm, Place
+from ..subject.address import Site, VectorKind
+from .dictionary import InputForm
 
 
 class NamedPlace(NamedTuple):
     """What a hook's name means; see `Dictionary.input_form`."""
 
-    place: Place
+    place: Site
     input_form: InputForm = "plain"
 
 
@@ -26,7 +27,7 @@ _BLOCK = re.compile(r"blocks\.(\d+)\.(.+)")
 _MODULE = re.compile(
     r"(?:[\w.]*\.)?(?:layers|layer|h|blocks)\.(\d+)(?:\.(mlp|self_attn|attn|attention))?"
 )
-_HOOKS: dict[str, Hook] = {
+_HOOKS: dict[str, VectorKind] = {
     "hook_resid_post": "stream",
     "hook_resid_mid": "mid",
     "hook_mlp_in": "mid",
@@ -37,7 +38,7 @@ _HOOKS: dict[str, Hook] = {
     "mlp.hook_out": "mlp_out",
     "hook_mlp_out": "mlp_out",
 }
-_NAME_OF_HOOK: dict[Hook, str] = {
+_NAME_OF_HOOK: dict[VectorKind, str] = {
     "stream": "hook_resid_post",
     "mid": "hook_resid_mid",
     "attn_out": "hook_attn_out",
@@ -57,15 +58,15 @@ def place_of_hook(name: str) -> NamedPlace:
     if match := _BLOCK.fullmatch(name):
         layer, hook = int(match[1]), match[2]
         if hook == "hook_resid_pre":
-            return NamedPlace(Place("stream", layer - 1))
+            return NamedPlace(Site("stream", layer - 1))
         if hook == "ln2.hook_normalized":
-            return NamedPlace(Place("mlp_in", layer), "before_norm_weight")
+            return NamedPlace(Site("mlp_in", layer), "before_norm_weight")
         if hook in _HOOKS:
-            return NamedPlace(Place(_HOOKS[hook], layer))
+            return NamedPlace(Site(_HOOKS[hook], layer))
     if match := _MODULE.fullmatch(name):
         return NamedPlace(place_of_module(name))
     if name == "hook_embed" or re.fullmatch(r"(?:[\w.]*\.)?(?:embed_tokens|wte|embed_in)", name):
-        return NamedPlace(Place("stream", -1))
+        return NamedPlace(Site("stream", -1))
     raise UsageError(
         f"no place is known for the hook {name!r}; known are blocks.N.hook_resid_pre, "
         f"{', '.join(f'blocks.N.{hook}' for hook in _HOOKS)}, blocks.N.ln2.hook_normalized, and modules "
@@ -73,7 +74,7 @@ def place_of_hook(name: str) -> NamedPlace:
     )
 
 
-def place_of_module(name: str, *, inside: bool = False) -> Place:
+def place_of_module(name: str, *, inside: bool = False) -> Site:
     """The place of a module's output, or with `inside` of its input.
 
     Raises:
@@ -87,28 +88,28 @@ def place_of_module(name: str, *, inside: bool = False) -> Place:
         )
     layer = int(match[1])
     if match[2] is None:
-        return Place("stream", layer - 1 if inside else layer)
+        return Site("stream", layer - 1 if inside else layer)
     if match[2] == "mlp":
-        return Place("mlp_in" if inside else "mlp_out", layer)
-    return Place("attn_out", layer)
+        return Site("mlp_in" if inside else "mlp_out", layer)
+    return Site("attn_out", layer)
 
 
-def hook_of_place(place: Place, input_form: InputForm = "plain") -> str:
+def hook_of_place(place: Site, input_form: InputForm = "plain") -> str:
     """TransformerLens' name of a place; that of the embedding is the input of block 0."""
     if input_form == "before_norm_weight":
         return f"blocks.{place.layer}.ln2.hook_normalized"
-    if place == ("stream", -1):
+    if place == Site("stream", -1):
         return "blocks.0.hook_resid_pre"
-    return f"blocks.{place.layer}.{_NAME_OF_HOOK[place.hook]}"
+    return f"blocks.{place.layer}.{_NAME_OF_HOOK[cast(VectorKind, place.kind)]}"
 
 
-def module_of_place(place: Place) -> str | None:
+def module_of_place(place: Site) -> str | None:
     """sparsify's name of a place; None where no module's output is it."""
-    suffix = {"stream": "", "mlp_out": ".mlp", "attn_out": ".self_attn"}.get(place.hook)
+    suffix = {"stream": "", "mlp_out": ".mlp", "attn_out": ".self_attn"}.get(place.kind)
     return None if suffix is None or place.layer < 0 else f"layers.{place.layer}{suffix}"
 
 
-def parse_place(text: str) -> Place:
+def parse_place(text: str) -> Site:
     """A place as it is printed, such as stream.12; stream.-1 is the embedding.
 
     Raises:
@@ -116,8 +117,8 @@ def parse_place(text: str) -> Place:
     """
     hook, _, layer = text.partition(".")
     is_embedding = text == "stream.-1"
-    if hook not in get_args(Hook) or not (layer.isdecimal() or is_embedding):
+    if hook not in get_args(VectorKind) or not (layer.isdecimal() or is_embedding):
         raise UsageError(
-            f"place {text!r} given; expected {', '.join(get_args(Hook))} and a layer, as in stream.12"
+            f"place {text!r} given; expected {', '.join(get_args(VectorKind))} and a layer, as in stream.12"
         )
-    return Place(cast(Hook, hook), int(layer))
+    return Site(cast(VectorKind, hook), int(layer))

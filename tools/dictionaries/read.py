@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import UsageError
-from .dictionary import Dictionary, Place
+from ..subject.address import Site
+from .dictionary import Dictionary
 from .fold import scaled_input
 from .formats import circuit_tracer, dictionary_learning, gemma_scope, saelens, sparsify
 from .formats.given_places import GivenPlaces
@@ -53,7 +54,7 @@ _MAX_DEPTH = 4
 
 
 def read_dictionary(
-    source: str | Path, name: str, *, reads: Place | None = None, writes: Place | None = None
+    source: str | Path, name: str, *, reads: Site | None = None, writes: Site | None = None
 ) -> Dictionary:
     """Read a dictionary.
 

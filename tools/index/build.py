@@ -27,7 +27,7 @@ from ..corpus import SPLITS, Contexts, Corpus, Split, make_contexts
 from ..errors import UsageError
 from ..files import atomic_file, locked, writing
 from ..files.sealed_json import write_sealed
-from ..subject.address import Shape, Site, SiteKind
+from ..subject.address import NO_LAYER, Shape, Site, SiteKind
 from ..subject.subject import Subject
 from .activation_store.folder import StoreChoice, StoreFolder, plan_stores
 from .activation_store.plan import StoreBits
@@ -36,6 +36,7 @@ from .corpus_size import small_corpus_warning
 from .description import complete_index, read_work_file
 from .index import IndexSummary
 from .index_files import VOCABULARY
+from .latent_totals import LatentTotals
 from .pass_clock import PassClock
 from .settings import claim_folder, index_settings
 from .split_pass import SplitPass
@@ -126,7 +127,7 @@ def build_index(
     settings = index_settings(subject, corpus, contexts, chosen, seed, asdict(counts))
     with writing(out), locked(out):
         summary = claim_folder(out, settings)
-        indexed = [site.layer for site in chosen]
+        indexed = sorted({subject.shape.raw(site).layer for site in chosen} - {NO_LAYER})
         builder = _IndexBuilder(
             subject, chosen, contexts, out, settings, seed, counts, progress, checkpoint_every
         )
@@ -166,9 +167,8 @@ def choose_sites(shape: Shape, kinds: Sequence[str], layers: Sequence[int] | Non
     """
     order: tuple[SiteKind, ...] = ("head", "mlp", "resid")
     for kind in kinds:
-        if kind not in order:
-            hint = "sae sites are not yet supported; " if kind.startswith("sae") else ""
-            raise UsageError(f"site {kind!r} given; {hint}choose from mlp, head, resid")
+        if kind not in (*order, "sae"):
+            raise UsageError(f"site {kind!r} given; choose from mlp, head, resid, sae")
     chosen_layers = range(shape.n_layers) if layers is None else sorted(set(layers))
     for layer in chosen_layers:
         if not 0 <= layer < shape.n_layers:
@@ -177,9 +177,12 @@ def choose_sites(shape: Shape, kinds: Sequence[str], layers: Sequence[int] | Non
             )
     sites = [Site(kind, layer) for layer in chosen_layers for kind in order if kind in kinds]
     sites = [site for site in sites if shape.count(site)]
+    if "sae" in kinds:
+        sites += [Site.of_dictionary(name) for name in shape.dictionaries]
     if not sites:
         raise UsageError(
-            "no units to index; `resid` needs named directions (--directions)"
+            "no units to index; `resid` needs named directions (--directions), and `sae` "
+            "dictionaries (--dictionary)"
             if kinds
             else "no sites given"
         )
@@ -227,11 +230,15 @@ class _IndexBuilder:
             self._report(plan.n_tokens)
             return
         work = self.out / "work"
+        k = self.counts.top[number]
+        dictionaries = [
+            self.subject.dictionaries[site.name] for site in self.sites if site.kind == "sae"
+        ]
         split_pass = SplitPass(
             self.subject,
-            self.sites,
+            [site for site in self.sites if site.kind != "sae"],
             plan,
-            k=self.counts.top[number],
+            k=k,
             folder=work / split,
             manifest=work / f"{split}-files.json",
             clock=self.clock,
@@ -239,6 +246,7 @@ class _IndexBuilder:
             report=self._report,
             checkpoint_every=self.checkpoint_every,
             recorder=self.stores.recorder(split) if self.stores else None,
+            latents=[LatentTotals(of, plan, k, work / split) for of in dictionaries],
         )
         split_pass.run(self.out / split)
         # Contexts of one token are in no batch, but count as done.

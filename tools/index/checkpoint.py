@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,10 +35,11 @@ _DESCRIPTION = "checkpoint.json"
 
 
 class LoadedCheckpoint(NamedTuple):
-    """How many batches a checkpoint covers, 0 if there was none, and that of the store."""
+    """How many batches a checkpoint covers, 0 if there was none; that of the store and of latents."""
 
     batches: int
     store: dict[str, Any] | None
+    latents: dict[str, dict[str, Any]]
 
 
 @dataclass
@@ -68,11 +69,13 @@ class Checkpoints:
         clock: PassClock,
         batches: int,
         store: dict[str, Any] | None = None,
+        latents: Mapping[str, dict[str, Any]] | None = None,
     ) -> None:
         """Write the totals after so many batches, and delete older ones.
 
         Args:
             store: the checkpoint of the activation store that is written on the way.
+            latents: those of the dictionaries, by name.
         """
         start = time.monotonic()
         for totals in sites:
@@ -83,6 +86,7 @@ class Checkpoints:
                 save_file(_arrays(totals), part / _file_name(totals))
             files = files_to_json(hash_files(part))
             content = {"clock": clock.to_json(), "files": files, "store": store}
+            content["latents"] = dict(latents or {})
             write_sealed(part / _DESCRIPTION, content)
         for number, path in self._saved():
             if number != batches:
@@ -98,7 +102,7 @@ class Checkpoints:
         """
         saved = self._saved()
         if not saved:
-            return LoadedCheckpoint(0, None)
+            return LoadedCheckpoint(0, None, {})
         batches, path = saved[-1]
         cure = f"rm -r {self.folder}, then run the same command again"
         try:
@@ -110,13 +114,13 @@ class Checkpoints:
                 _restore(totals, load_file(file))
             for name, value in description["clock"].items():
                 setattr(clock, name, value)
-            store = description.get("store")
+            store, latents = description.get("store"), description.get("latents", {})
         except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
             raise CorruptError(f"{path} is damaged ({error}); {cure}") from error
         for totals in sites:
             totals.pool.check(cure)
             totals.sample.check(cure)
-        return LoadedCheckpoint(batches, store)
+        return LoadedCheckpoint(batches, store, latents)
 
     def delete(self) -> None:
         """Delete all checkpoints."""
@@ -129,7 +133,7 @@ class Checkpoints:
 
 
 def _file_name(totals: SiteTotals) -> str:
-    return f"{totals.site.kind}-{totals.site.layer}.safetensors"
+    return f"{totals.site.file_stem}.safetensors"
 
 
 def _arrays(totals: SiteTotals) -> dict[str, np.ndarray]:

@@ -34,7 +34,7 @@ from .description import complete_index
 from .index import FORMAT, Index, IndexSummary, read_description, reader_of
 from .index_files import VOCABULARY, files_to_json, hash_files
 from .pass_clock import PassClock
-from .settings import VECTORS, claim_folder, shape_to_json
+from .settings import VECTORS, claim_folder, shape_to_json, site_to_json
 from .store import Columns, write_statistics
 from .thread_team import ThreadTeam
 
@@ -78,7 +78,7 @@ def index_derived_units(
         "format": FORMAT,
         "seed": seed,
         "budget": asdict(counts),
-        "sites": [list(of_site.site) for of_site in units],
+        "sites": [site_to_json(of_site.site) for of_site in units],
         "shape": shape_to_json(replace(origin.shape, directions=directions)),
     }
     hashes = {str(of_site.site.layer): of_site.sha256 for of_site in units if of_site.sha256}
@@ -101,7 +101,7 @@ def _check(units: Sequence[DerivedUnits]) -> None:
         raise UsageError("no units given; give those of at least one site")
     for site, of_site in groupby(units, key=lambda given: given.site):
         if len(list(of_site)) > 1:
-            raise UsageError(f"{site.kind}.{site.layer} given twice; give each site once")
+            raise UsageError(f"{site} given twice; give each site once")
     for of_site in units:
         n_names, needed = len(set(of_site.names)), of_site.width * (of_site.site.kind == "resid")
         if n_names != needed:

@@ -30,7 +30,7 @@ from .activation_store.source import ActivationSource, ContextBatch
 from .batch_plan import Batch, BatchPlan
 from .settings import vectors_sha256
 from .site_totals import SiteTotals
-from .store import Columns, ExemplarsFile, statistics_columns
+from .store import Columns, ExemplarsFile, statistics_columns, totals_table
 from .thread_team import ThreadTeam
 
 BLOCK = 1536
@@ -79,7 +79,7 @@ def direction_units(
 def own_units(subject: Subject, site: Site) -> DerivedUnits:
     """The units that the subject has at a site."""
     if site.kind == "resid":
-        return direction_units(site.layer, site.raw, subject.directions[site.layer])
+        return direction_units(site.layer, subject.shape.raw(site), subject.directions[site.layer])
     return DerivedUnits(site, site, subject.shape.count(site), lambda vectors, b: vectors[..., b])
 
 
@@ -111,10 +111,12 @@ class DerivedPass:
     def run(self, out: Path) -> Columns:
         """Write the exemplars into the split's folder `out`; returns the statistics."""
         statistics: list[Columns] = []
+        n_units = 0
         with ExemplarsFile(out, self.units.site) as file:
             for first in range(0, self.units.width, ROUND):  # 1.
                 for totals in self._round(first, min(first + ROUND, self.units.width)):
-                    file.append(totals)  # 3.
+                    file.append(totals_table(totals, n_units), len(totals.total))  # 3.
+                    n_units += len(totals.total)
                     statistics.append(statistics_columns(totals))
                 shutil.rmtree(self.folder, ignore_errors=True)
         columns = {k: np.concatenate([block[k] for block in statistics]) for k in statistics[0]}
@@ -157,4 +159,4 @@ class DerivedPass:
         is_finite = np.isfinite(totals.low) & np.isfinite(totals.high)
         unit, site = block.start + int(np.argmin(is_finite)), self.units.site
         name = f"@{self.units.names[unit]}" if self.units.names else f".{unit}"
-        refuse(self.subject.name, self.subject.dtype, f"{site.kind}.{site.layer}{name}")
+        refuse(self.subject.name, self.subject.dtype, f"{site}{name}")

@@ -16,7 +16,7 @@ from ..corpus import SPLITS, Contexts, Split
 from ..errors import ArgumentError, CorruptError, UsageError
 from ..files.regular_file import read_regular
 from ..files.sealed_json import check_seal
-from ..subject.address import Shape, Site, Unit
+from ..subject.address import DictionaryShape, Shape, Site, Unit
 from .activation_store.layout import DESCRIPTION, StoreOrigin, store_folder
 from .activation_store.store import ActivationStore
 from .index_files import IndexFiles, files_from_json
@@ -58,6 +58,7 @@ class Index:
     """An index opened for reading; needs no subject and no torch.
 
     Attributes:
+        dictionaries: of each, by name: `source`, `sha256`, and its place and size as in `shape`.
         note: a line for the user about an index without hashes; "" for others.
     """
 
@@ -75,13 +76,18 @@ class Index:
         self.seed: int = content["seed"]
         self.salt: str = content["split"]["salt"]
         self.shares: tuple[int, ...] = tuple(content["split"]["shares"])
-        self.sites = tuple(Site(kind, layer) for kind, layer in content["sites"])
+        self.sites = tuple(Site(*site) for site in content["sites"])
         neurons = shape["n_neurons"]
+        self.dictionaries: Mapping[str, Mapping[str, Any]] = content.get("dictionaries", {})
         self.shape = Shape(
             n_layers=shape["n_layers"],
             n_neurons=tuple(neurons) if isinstance(neurons, list) else neurons,
             n_heads=shape["n_heads"],
             directions={int(layer): tuple(names) for layer, names in shape["directions"].items()},
+            dictionaries={
+                name: DictionaryShape(Site(*of["reads"]), Site(*of["writes"]), of["n_latents"])
+                for name, of in self.dictionaries.items()
+            },
         )
         self.n_contexts: dict[Split, int] = {
             split: content["n_contexts"][split] for split in SPLITS

@@ -17,11 +17,14 @@ from ..corpus import SALT, SHARES, Contexts, Corpus
 from ..errors import CorruptError, UsageError
 from ..files.sealed_json import read_sealed, write_sealed
 from ..subject.address import Shape, Site
+from ..subject.latents import Latents
 from ..subject.subject import Subject
 from .index import FORMAT, IndexSummary, read_description
 
 VECTORS = "directions_sha256"
 """The setting with the hash of each layer's directions."""
+DICTIONARIES = "dictionaries"
+"""The setting with each dictionary's place, size and hash."""
 
 
 def index_settings(
@@ -42,18 +45,36 @@ def index_settings(
         "contexts": _fingerprint(contexts),
         "seed": seed,
         "budget": counts,
-        "sites": [list(site) for site in sites],
+        "sites": [site_to_json(site) for site in sites],
         "shape": shape_to_json(subject.shape),
     }
     vectors = {s.layer: subject.basis(s.layer) for s in sites if s.kind == "resid"}
     if vectors:
         settings[VECTORS] = {str(layer): vectors_sha256(of) for layer, of in vectors.items()}
+    if dictionaries := [subject.dictionaries[site.name] for site in sites if site.kind == "sae"]:
+        settings[DICTIONARIES] = {of.name: dictionary_to_json(of) for of in dictionaries}
     return json.loads(json.dumps(settings))
 
 
 def vectors_sha256(vectors: Float[Tensor, "direction width"]) -> str:
     """The hash of a layer's directions, in the order of their columns."""
     return hashlib.sha256(vectors.float().cpu().contiguous().numpy().tobytes()).hexdigest()
+
+
+def dictionary_to_json(dictionary: Latents) -> dict[str, Any]:
+    """What an index records of a dictionary."""
+    return {
+        "reads": list(dictionary.reads),
+        "writes": list(dictionary.writes),
+        "n_latents": dictionary.n_latents,
+        "sha256": dictionary.sha256,
+        "source": dictionary.source,
+    }
+
+
+def site_to_json(site: Site) -> list[str | int]:
+    """A site as it is written in `index.json`; only that of a dictionary has a name."""
+    return list(site if site.name else site[:2])
 
 
 def shape_to_json(shape: Shape) -> dict[str, Any]:

@@ -56,9 +56,9 @@ class SiteTotals:
     def empty(cls, site: Site, n_units: int, k: int, plan: BatchPlan, folder: Path) -> SiteTotals:
         """Nothing read yet; the files of the pool and the sample are in the folder."""
         seq = plan.contexts.tokens.shape[1]
-        sides = 1 if site.kind == "head" else 2
+        sides = 1 if site.is_one_sided else 2
         k = min(k, len(plan.order))
-        name = f"{site.kind}-{site.layer}"
+        name = site.file_stem
         return cls(
             site,
             n=0,

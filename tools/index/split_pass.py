@@ -31,10 +31,14 @@ from .activation_store.recorder import StoreRecorder
 from .batch_plan import Batch, BatchPlan
 from .checkpoint import Checkpoints
 from .index_files import files_to_json, hash_files
+from .latent_totals import LatentTotals
 from .pass_clock import EVERY, PassClock
 from .site_totals import SiteTotals
 from .store import Columns, statistics_columns, write_exemplars, write_statistics, write_text
 from .thread_team import ThreadTeam
+
+WITHIN_LAYER = ("z", "attn_out", "mid", "mlp_in", "mlp", "mlp_out", "stream")
+"""Raw sites of a layer in the order of the forward pass."""
 
 
 @dataclass
@@ -42,6 +46,8 @@ class SplitPass:
     """One split's pass.
 
     Attributes:
+        sites: of units that all have an activation at every token.
+        latents: of dictionaries.
         k: best contexts to keep of each unit and side.
         folder: for the files of the unfinished pass.
         manifest: for the hashes of the split's files; written before they appear.
@@ -60,6 +66,7 @@ class SplitPass:
     report: Callable[[int], None]
     checkpoint_every: int | None = None
     recorder: StoreRecorder | None = None
+    latents: Sequence[LatentTotals] = ()
 
     def run(self, out: Path) -> None:
         """Read what is left of the split and write it to the folder `out`."""
@@ -70,7 +77,9 @@ class SplitPass:
             totals[site] = SiteTotals.empty(site, n_units, self.k, self.plan, self.folder)
         # 1. Resume.
         checkpoints = Checkpoints(self.folder, self.checkpoint_every)
-        done, stored = checkpoints.load(list(totals.values()), self.clock)
+        done, stored, latents = checkpoints.load(list(totals.values()), self.clock)
+        for of_dictionary in self.latents:
+            of_dictionary.resume(latents.get(of_dictionary.dictionary.name))
         done_tokens = self.plan.tokens_before(done)
         if self.recorder:
             self.recorder.resume(stored, done_tokens)
@@ -91,7 +100,8 @@ class SplitPass:
     def _save(self, checkpoints: Checkpoints, totals: Sequence[SiteTotals], done: int) -> None:
         def save() -> None:
             stored = self.recorder.checkpoint() if self.recorder else None
-            checkpoints.save(totals, self.clock, done, stored)
+            latents = {of.dictionary.name: of.checkpoint() for of in self.latents}
+            checkpoints.save(totals, self.clock, done, stored, latents)
 
         self._with_room(save)
 
@@ -107,7 +117,8 @@ class SplitPass:
 
     def _read(self, batch: Batch, totals: dict[Site, SiteTotals]) -> None:
         ids = torch.from_numpy(batch.tokens.astype(np.int64)).to(self.subject.device)
-        recorder, sites = self.recorder, list(self.sites)
+        recorder = self.recorder
+        sites = list(dict.fromkeys([*self.sites, *(latents.reads for latents in self.latents)]))
         if recorder:
             recorder.begin(batch, ids)
             sites = list(dict.fromkeys([*sites, *recorder.sites]))
@@ -119,6 +130,9 @@ class SplitPass:
                 self._with_room(lambda: totals[site].keep(array, batch))
                 if not totals[site].finite:
                     self._refuse(site, array, batch)
+            for latents in self.latents:
+                if latents.reads == site:
+                    self._with_room(lambda latents=latents: latents.take(values, batch))
             if recorder:
                 recorder.take(site, values)
 
@@ -128,7 +142,9 @@ class SplitPass:
         # 3. The middle one of ten, or the last one of a short split.
         if batch.number % EVERY == min(EVERY // 2, self.plan.n_batches - 1):
             start = time.perf_counter()
-            bare_pass(self.subject, ids, self.sites)
+            bare_pass(
+                self.subject, ids, [*self.sites, *(latents.reads for latents in self.latents)]
+            )
             _synchronize(self.subject.device)
             bare_seconds = time.perf_counter() - start
         self.clock.add_batch(seconds, bare_seconds)
@@ -142,7 +158,7 @@ class SplitPass:
             for row, _, column in np.argwhere(~np.isfinite(part))[:1]:
                 number = self.plan.contexts.document[self.plan.rows[batch.rows[group.start + row]]]
                 document = self.plan.contexts.documents[number].id
-                unit = f"unit {column} of {site.kind}.{site.layer}"
+                unit = f"unit {column} of {site}"
                 refuse(self.subject.name, self.subject.dtype, f"{unit}, in document {document!r}")
 
     def _write(self, totals: dict[Site, SiteTotals], out: Path) -> None:
@@ -160,14 +176,16 @@ class SplitPass:
             for kind in dict.fromkeys(site.kind for site in self.sites):
                 of_kind = [statistics[site] for site in self.sites if site.kind == kind]
                 write_statistics(part, kind, of_kind)
+            for latents in self.latents:
+                write_statistics(part, latents.site.file_stem, [latents.write(part)])
             write_sealed(self.manifest, {"files": files_to_json(hash_files(part))})
 
 
 def bare_pass(subject: Subject, ids: Int[Tensor, "batch seq"], sites: Sequence[Site]) -> None:
     """The forward pass up to the deepest of the sites, with nothing read on the way."""
-    order = ("head", "mlp", "resid")  # within a layer
-    deepest = max(sites, key=lambda site: (site.layer, order.index(site.kind)))
-    forward.stream(subject.model, subject.parts, ids, [deepest.raw], lambda _site, _value: None, {})
+    raw = [subject.shape.raw(site) for site in sites]
+    deepest = max(raw, key=lambda site: (site.layer, WITHIN_LAYER.index(site.kind)))
+    forward.stream(subject.model, subject.parts, ids, [deepest], lambda _site, _value: None, {})
 
 
 def _synchronize(device: torch.device) -> None:

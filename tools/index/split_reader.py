@@ -132,9 +132,12 @@ class SplitReader:
     def site_statistics(self, site: Site) -> SiteStatistics:
         """The statistics of all units of a site."""
         self._check(site)
-        name = f"statistics/{site.kind}.parquet"
+        # a dictionary has a file to itself
+        stem = site.file_stem if site.kind == "sae" else site.kind
+        name = f"statistics/{stem}.parquet"
         with self._files.reading(f"{self.split}/{name}"):
-            table = self._group(name, self._layers(site).index(site.layer))
+            group = 0 if site.kind == "sae" else self._layers(site).index(site.layer)
+            table = self._group(name, group)
             columns = [table.column(name).to_numpy() for name in SiteStatistics._fields]
             return SiteStatistics(int(columns[0][0]), *columns[1:])
 
@@ -213,15 +216,18 @@ class SplitReader:
 
     def _check(self, site: Site) -> None:
         if site not in self.sites:
+            if site.kind == "sae":
+                known = ", ".join(str(s) for s in sorted(self.sites) if s.kind == "sae")
+                raise ArgumentError(
+                    f"{site} is not in this index, which has the dictionaries {known or '(none)'}"
+                )
             layers = self._layers(site)
             if len(layers) < 6:
                 numbers = ", ".join(map(str, layers))
             else:
                 numbers = f"{layers[0]} to {layers[-1]} ({len(layers)} of them)"
             content = f"{site.kind} of layers {numbers}" if layers else "no such sites"
-            raise ArgumentError(
-                f"{site.kind}.{site.layer} is not in this index, which has {content}"
-            )
+            raise ArgumentError(f"{site} is not in this index, which has {content}")
 
     def _layers(self, site: Site) -> list[int]:
         """The indexed layers of a site's kind."""
@@ -241,7 +247,7 @@ class SplitReader:
 
 
 def _exemplars_file(unit: Unit) -> str:
-    return f"exemplars/{unit.site}-{unit.layer}.parquet"
+    return f"exemplars/{unit.place.file_stem}.parquet"
 
 
 def select_exemplars(

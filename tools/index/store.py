@@ -26,6 +26,7 @@ from ..subject.address import Site
 from .batch_plan import BatchPlan
 from .float16_file import transposed_copy
 from .site_totals import SiteTotals
+from .topk import RankedContexts
 
 UNITS_A_GROUP = 64
 CONTEXTS_A_GROUP = 256
@@ -68,17 +69,16 @@ def write_text(folder: Path, plan: BatchPlan) -> None:
 def write_exemplars(folder: Path, totals: SiteTotals) -> None:
     """Write a site's exemplars: of each unit the best contexts of its sides, then the pool's."""
     with ExemplarsFile(folder, totals.site) as file:
-        file.append(totals)
+        file.append(totals_table(totals), len(totals.total))
 
 
 class ExemplarsFile:
     """A site's exemplars, written by blocks of units; but for the last, whole groups of units each."""
 
     def __init__(self, folder: Path, site: Site) -> None:
-        self._path = folder / "exemplars" / f"{site.kind}-{site.layer}.parquet"
+        self._path = folder / "exemplars" / f"{site.file_stem}.parquet"
         self._path.parent.mkdir(exist_ok=True)
         self._writer: pq.ParquetWriter | None = None
-        self._n_units = 0
 
     def __enter__(self) -> Self:
         return self
@@ -87,23 +87,38 @@ class ExemplarsFile:
         if self._writer:
             self._writer.close()
 
-    def append(self, totals: SiteTotals) -> None:
+    def append(self, table: pa.Table, n_units: int) -> None:
         """Write the next units."""
-        table = _exemplars(totals, self._n_units)
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._path, table.schema, **_options(table.schema))
-        n_units = len(totals.total)
         rows = UNITS_A_GROUP * (table.num_rows // max(n_units, 1))
         self._writer.write_table(table, max(rows, 1))
-        self._n_units += n_units
 
 
-def _exemplars(totals: SiteTotals, first_unit: int) -> pa.Table:
+def totals_table(totals: SiteTotals, first_unit: int = 0) -> pa.Table:
+    """The exemplars of units from a number on."""
     seq, n_units = totals.pool.shape
     pool = transposed_copy(totals.pool.read().reshape(-1, n_units)).reshape(n_units, -1, seq)
     tops = [top.ranked() for top in totals.top]
+    return exemplars_table(totals.site.layer, first_unit, tops, pool, totals.pool_contexts)
+
+
+def exemplars_table(
+    layer: int,
+    first_unit: int,
+    tops: Sequence[RankedContexts],
+    pool: Float[np.ndarray, "unit pool seq"],
+    pool_contexts: Int[np.ndarray, " pool"],
+) -> pa.Table:
+    """The table of exemplars of some units of a site.
+
+    Args:
+        tops: of each side, "+" first.
+        pool: activations on the pool's contexts.
+    """
+    n_units, n_random, seq = pool.shape
     activations = np.concatenate([*(top.activations for top in tops), pool], axis=1)
-    each, n_random = activations.shape[1], pool.shape[1]
+    each = activations.shape[1]
 
     # Kind (0 top, 1 random), side (-1: none) and rank are the same for each unit.
     sizes = [*(top.values.shape[1] for top in tops), n_random]
@@ -114,12 +129,10 @@ def _exemplars(totals: SiteTotals, first_unit: int) -> pa.Table:
     # The negative side's values are those of the negated activation.
     peaks = [-top.values if side else top.values for side, top in enumerate(tops)]
     no_peaks = np.full((n_units, n_random), np.nan, np.float32)
-    pool_contexts = np.broadcast_to(totals.pool_contexts, (n_units, n_random))
-    contexts = np.concatenate(
-        [*(top.contexts for top in tops), pool_contexts], axis=1, dtype=np.int32
-    )
+    of_pool = np.broadcast_to(pool_contexts, (n_units, n_random))
+    contexts = np.concatenate([*(top.contexts for top in tops), of_pool], axis=1, dtype=np.int32)
     columns = {
-        "layer": pa.array(np.full(n_units * each, totals.site.layer, np.int16)),
+        "layer": pa.array(np.full(n_units * each, layer, np.int16)),
         "unit": pa.array(np.repeat(np.arange(n_units, dtype=np.int32) + first_unit, each)),
         "kind": _dictionary(np.tile(kinds, n_units), ["top", "random"]),
         "side": _dictionary(np.tile(sides, n_units), ["+", "-"]),
@@ -159,11 +172,11 @@ def statistics_columns(totals: SiteTotals) -> Columns:
     return {k: v.astype(np.float32) if v.dtype.kind == "f" else v for k, v in columns.items()}
 
 
-def write_statistics(folder: Path, kind: str, sites: Sequence[Columns]) -> None:
-    """Write the statistics of all sites of a kind, one row group per layer."""
+def write_statistics(folder: Path, name: str, sites: Sequence[Columns]) -> None:
+    """Write the statistics of some sites, one row group each, into a file of the name."""
     (folder / "statistics").mkdir(exist_ok=True)
     schema = pa.table(sites[0]).schema
-    path = folder / "statistics" / f"{kind}.parquet"
+    path = folder / "statistics" / f"{name}.parquet"
     with pq.ParquetWriter(path, schema, compression="lz4") as writer:
         for columns in sites:
             writer.write_table(pa.table(columns))

@@ -47,7 +47,7 @@ class StorePass:
     def _read_split(self, split: Split) -> None:
         plan = make_plan(self.contexts, split, pool=0, sample=0, seed=0)
         checkpoints = Checkpoints(self.stores.work / split, self.checkpoint_every)
-        batches, stored = checkpoints.load([], PassClock())
+        batches, stored, _ = checkpoints.load([], PassClock())
         recorder = self.stores.recorder(split)
         if recorder and not recorder.resume(stored, plan.tokens_before(batches)):
             checkpoints.delete()

@@ -125,7 +125,7 @@ def by_concept(
     text = TextView(contexts.tokens[chosen], contexts.length[chosen], _lexicon(context))
     groups = _groups(text, by, mask)
     values = signal[mask]
-    levels = _levels(values, two_sided=address.side == "both" and address.site != "head")
+    levels = _levels(values, two_sided=address.side == "both" and not address.is_one_sided)
     in_groups = [(name, values[members]) for name, members in zip(*groups, strict=True)]
     rows = [_group(name, own, levels) for name, own in in_groups if len(own) >= least]
     if not rows:

@@ -225,7 +225,7 @@ def _hits(site: Site, index: Index, activations: _TokenActivations, k: int) -> I
     """The k most unusual units of a site on each side; a head's norm has one side."""
     usual = index.site_statistics(site)
     spread = np.where(usual.std > 0, usual.std, np.inf)
-    for sign in (1,) if site.kind == "head" else (1, -1):
+    for sign in (1,) if site.is_one_sided else (1, -1):
         signed = sign * activations.values
         best = signed.max(axis=0)
         z = np.where(best > 0, (best - sign * usual.mean) / spread, -np.inf)
@@ -234,7 +234,7 @@ def _hits(site: Site, index: Index, activations: _TokenActivations, k: int) -> I
             if not np.isfinite(z[column]) or z[column] <= 0:
                 break
             unit = index.shape.unit(site, column)
-            sided = unit if site.kind == "head" else replace(unit, side="+" if sign > 0 else "-")
+            sided = unit if site.is_one_sided else replace(unit, side="+" if sign > 0 else "-")
             place = int(signed[:, column].argmax())
             # The unit may never have fired on this side of explore: no division by 0.
             share = best[column] / max(largest[column], best[column] * 1e-6)

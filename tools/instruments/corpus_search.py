@@ -156,7 +156,7 @@ def _share_that_fires(index: Index, unit: Unit, values: Sequence[float]) -> dict
     if unit.side != "both":  # values are strengths of that side
         return {unit.side: _share([v >= levels[unit.side] for v in values])}
     shares = {"+": _share([v >= levels["+"] for v in values])}
-    if unit.site != "head":  # a head's norm has one side
+    if not unit.is_one_sided:
         shares["-"] = _share([-v >= levels["-"] for v in values])
     return shares
 

@@ -21,6 +21,7 @@ from ..errors import UsageError
 from ..index.activation_store.losses import losses_and_entropies
 from ..instruments.continuation import Sampling
 from ..subject.address import Site, Unit
+from ..subject.capture import hook_place
 from ..subject.subject import Subject
 from .channels import TextSignals
 
@@ -133,23 +134,18 @@ class UnitReader:
         """Pass one token, with hooks at the units' sites and after each layer."""
         raw: dict[Site, Tensor] = {}
         lengths: list[Tensor] = []
-        layers = self.subject.parts.layers
         with temporary_hooks() as hooks:
-            for site in {unit.place.raw for unit in self.units}:
-                module = layers[site.layer].whole
-                on = hooks.on_output
-                if site.kind != "stream":
-                    here = layers[site.layer]
-                    module = here.mlp_down if site.kind == "mlp" else here.attention_out
-                    on = hooks.on_input
+            for site in {self.subject.shape.raw(unit.place) for unit in self.units}:
+                module, is_output = hook_place(self.subject.parts, site)
+                on = hooks.on_output if is_output else hooks.on_input
                 on(module, lambda value, site=site: raw.__setitem__(site, value))
-            for layer in layers:
+            for layer in self.subject.parts.layers:
                 hooks.on_output(layer.whole, lambda value: lengths.append(_log_length(value[0])))
             logits = plain_step(self.subject, cache, torch.tensor([[token]]))
         signals: dict[Site, Tensor] = {}
         with torch.inference_mode():
             for place in {unit.place for unit in self.units}:
-                values = self.subject.units_of(place, raw[place.raw])
+                values = self.subject.units_of(place, raw[self.subject.shape.raw(place)])
                 signals[place] = values[0, :, self._columns_at(place)].float()
             return self._in_order(signals)[:, 0], torch.cat(lengths).cpu().numpy(), logits
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from .address import Site
-from .architectures import Layer, ModelModules, first_tensor
+from .architectures import ModelModules, first_tensor
 
 Edit = Callable[[Float[Tensor, "batch seq width"]], None]
 """Changes a value in place; the value is a copy that nothing else uses."""
@@ -49,6 +49,13 @@ class Capture:
     logits: Float[Tensor, "batch seq vocab"] | None = None
 
 
+class PassEdits(NamedTuple):
+    """How a forward pass differs from a bare one: edits by site, and columns that it appends."""
+
+    edits: Mapping[Site, Sequence[Edit]]
+    append_columns: AppendColumns | None = None
+
+
 class _AllRead(Exception):
     """Stops a forward pass of which nothing more is needed."""
 
@@ -69,7 +76,7 @@ def stream(
 ) -> Float[Tensor, "batch seq vocab"] | None:
     """Run the model on token ids and hand on each site's value; returns the logits if requested.
 
-    Sites and edits are of the raw kinds mlp, z, stream, mid and mlp_in.
+    Sites and edits are of the raw kinds: mlp, z, stream, mid, mlp_in, attn_out and mlp_out.
 
     Args:
         mask: tokens that the others see; None for all, as a causal model sees no padding after them.
@@ -106,24 +113,48 @@ def _hooks(
 ) -> Iterator[None]:
     with ExitStack() as stack:
         for site in sites:
-            handle = _hook(parts.layers[site.layer], site, visit, replaces=site in edited)
+            handle = _hook(parts, site, visit, replaces=site in edited)
             stack.callback(handle.remove)
         yield
 
 
+class HookPlace(NamedTuple):
+    """The module at a raw site, and whether the site's value is its output or its first input."""
+
+    module: nn.Module
+    is_output: bool
+
+
+def hook_place(parts: ModelModules, site: Site) -> HookPlace:
+    """Where the value of a raw site passes."""
+    layer = parts.layers[max(site.layer, 0)]
+    if site.kind == "stream" and site.layer < 0:  # the embedding, which enters the first layer
+        return HookPlace(layer.whole, is_output=False)
+    outputs = {"stream": layer.whole, "attn_out": layer.attention_write, "mlp_out": layer.mlp_write}
+    if site.kind in outputs:
+        return HookPlace(outputs[site.kind], is_output=True)
+    inputs = {
+        "mlp": layer.mlp_down,
+        "z": layer.attention_out,
+        "mid": layer.mlp_norm,
+        "mlp_in": layer.mlp,
+    }
+    module = inputs[site.kind]
+    assert module is not None  # nothing asks for `mid` where there is no such norm
+    return HookPlace(module, is_output=False)
+
+
 def _hook(
-    layer: Layer, site: Site, visit: Callable[[Site, Tensor], Tensor], *, replaces: bool
+    parts: ModelModules, site: Site, visit: Callable[[Site, Tensor], Tensor], *, replaces: bool
 ) -> RemovableHandle:
     """Call `visit` with the site's value; with `replaces`, the model goes on with its result."""
-    if site.kind == "stream":
+    module, is_output = hook_place(parts, site)
 
-        def after(_module: nn.Module, _args: Any, output: Any) -> Any:
-            value = visit(site, first_tensor(output))
-            if not replaces:
-                return None
-            return value if isinstance(output, Tensor) else (value, *output[1:])
-
-        return layer.whole.register_forward_hook(after)
+    def after(_module: nn.Module, _args: Any, output: Any) -> Any:
+        value = visit(site, first_tensor(output))
+        if not replaces:
+            return None
+        return value if isinstance(output, Tensor) else (value, *output[1:])
 
     def before(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if args:
@@ -133,12 +164,6 @@ def _hook(
         value = visit(site, kwargs[name])
         return (args, kwargs | {name: value}) if replaces else None
 
-    modules = {
-        "mlp": layer.mlp_down,
-        "z": layer.attention_out,
-        "mid": layer.mlp_norm,
-        "mlp_in": layer.mlp,
-    }
-    module = modules[site.kind]
-    assert module is not None  # nothing asks for `mid` where there is no such norm
+    if is_output:
+        return module.register_forward_hook(after)
     return module.register_forward_pre_hook(before, with_kwargs=True)

@@ -14,7 +14,9 @@ that carry them out.
    the same length.
 2. Each intervention becomes an edit of one row at its site: a column of the down projection's
    input, a head's columns of z, the whole stream after a layer, or the stream's component along a
-   named direction.
+   named direction. A latent's value is computed where its dictionary reads; where the dictionary
+   writes, the change of the value times the latent's decoder row is added. So what the dictionary
+   does not reconstruct stays as it is.
 3. The edits of a site are applied in the order given; `capture` adds and removes the hooks.
 
 A unit with a side is changed only where its activation is on that side: `zero` of `mlp.3.7-` makes
@@ -38,6 +40,7 @@ from torch import Tensor
 from ..errors import UsageError
 from .address import Shape, Site, Unit
 from .capture import Capture, Edit
+from .latents import Latents
 
 Operation = Literal["zero", "mean", "resample", "patch", "interchange", "set", "add", "scale"]
 OPERATIONS: tuple[str, ...] = get_args(Operation)
@@ -52,7 +55,8 @@ class Intervention:
     """One change of one unit in one row of a batch; hashable, and plain JSON.
 
     Attributes:
-        unit: a neuron, a head (its z), a named direction, or `resid.8`, the stream after layer 8.
+        unit: a neuron, a head (its z), a named direction, a latent, or `resid.8`, the stream after
+            layer 8.
         positions: token positions to change; None means all.
         value: a number, or for heads and the whole stream a vector (head_dim or d_model numbers).
         source: token ids of the text that mean, resample, patch and interchange take values from.
@@ -138,6 +142,8 @@ class SubjectAccess(Protocol):
     def head_dim(self) -> int: ...
     @property
     def directions(self) -> Mapping[int, Mapping[str, Float[Tensor, " d_model"]]]: ...
+    @property
+    def dictionaries(self) -> Mapping[str, Latents]: ...
     def capture(self, ids: Int[Tensor, "batch seq"], sites: Sequence[Site], /) -> Capture: ...
 
 
@@ -159,8 +165,12 @@ def compile_edits(
     sources = _source_values(subject, [change for _, change in flat if change.source])
     edits: dict[Site, list[Edit]] = defaultdict(list)
     for row, intervention in flat:
-        edit = _edit(subject, row, intervention, sources.get(intervention), seq)
-        edits[intervention.unit.place.raw].append(edit)
+        source, site = sources.get(intervention), subject.shape.raw(intervention.unit.place)
+        if intervention.unit.site == "sae":
+            for place, edit in _latent_edits(subject, row, intervention, source, seq):
+                edits[place].append(edit)
+        else:
+            edits[site].append(_edit(subject, row, intervention, source, seq))
     return dict(edits)
 
 
@@ -203,7 +213,7 @@ def _source_values(
     values: dict[Intervention, Tensor] = {}
     for group in by_length.values():
         texts = list(dict.fromkeys(intervention.source or () for intervention in group))
-        sites = [intervention.unit.place.raw for intervention in group]
+        sites = [subject.shape.raw(intervention.unit.place) for intervention in group]
         captured = subject.capture(torch.tensor(texts), sites).activations
         for intervention, site in zip(group, sites, strict=True):
             raw = captured[site][texts.index(intervention.source or ())]
@@ -217,6 +227,8 @@ def _component(
     """The unit's own part of the raw values of its site."""
     if unit.site == "resid":
         return raw @ _direction(subject, unit, raw)[:, None] if unit.name else raw
+    if unit.site == "sae":
+        return subject.dictionaries[unit.name].encode(raw, [unit.index]).to(raw.dtype)
     return raw[:, _columns(subject, unit)]
 
 
@@ -247,9 +259,7 @@ def _edit(
     def edit(value: Float[Tensor, "batch seq width"]) -> None:
         raw = value[row, index]
         old = _component(subject, unit, raw)
-        new = _new_value(change, old, source, positions)
-        if unit.side != "both":
-            new = torch.where(old > 0 if unit.side == "+" else old < 0, new, old)
+        new = _on_side(unit, _new_value(change, old, source, positions), old)
         if basis is not None:
             new = old + (new - old) @ basis.to(old.dtype) @ basis.to(old.dtype).T
 
@@ -261,6 +271,49 @@ def _edit(
             value[row, index, _columns(subject, unit)] = new
 
     return edit
+
+
+def _latent_edits(
+    subject: SubjectAccess,
+    row: int,
+    change: Intervention,
+    source: Float[Tensor, "position 1"] | None,
+    seq: int,
+) -> list[tuple[Site, Edit]]:
+    """Edits where a latent's dictionary reads and where it writes; one edit if the two are the same."""
+    unit = change.unit
+    dictionary, shape = subject.dictionaries[unit.name], subject.shape.dictionaries[unit.name]
+    positions = list(range(seq) if change.positions is None else change.positions)
+    index = slice(None) if change.positions is None else positions
+    added: list[Tensor] = []
+
+    def read(value: Float[Tensor, "batch seq width"]) -> None:
+        raw = value[row, index]
+        old = _component(subject, unit, raw)
+        difference = _on_side(unit, _new_value(change, old, source, positions), old) - old
+        _, scale = dictionary.normalised(raw)
+        factor = 1.0 if scale is None else scale.factor
+        added[:] = [difference * factor * dictionary.decoder[unit.index].to(raw.dtype)]
+
+    def write(value: Float[Tensor, "batch seq width"]) -> None:
+        value[row, index] += added[0].to(value.dtype)
+
+    def read_and_write(value: Float[Tensor, "batch seq width"]) -> None:
+        read(value)
+        write(value)
+
+    if shape.reads == shape.writes:
+        return [(shape.reads, read_and_write)]
+    return [(shape.reads, read), (shape.writes, write)]
+
+
+def _on_side(
+    unit: Unit, new: Float[Tensor, "position component"], old: Float[Tensor, "position component"]
+) -> Float[Tensor, "position component"]:
+    """The new value where the old one is on the unit's side, and the old one elsewhere."""
+    if unit.side == "both":
+        return new
+    return torch.where(old > 0 if unit.side == "+" else old < 0, new, old)
 
 
 def _new_value(

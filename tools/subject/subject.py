@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy, deepcopy
 from functools import cached_property
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -17,8 +17,9 @@ from ..errors import ArgumentError, UsageError
 from . import capture as forward
 from .address import Shape, Site, Unit
 from .architectures import Architecture, architecture_of, find_modules, matrix, norm_scale
-from .capture import AppendColumns, Capture, Edit
+from .capture import Capture, PassEdits
 from .interventions import Intervention, compile_edits
+from .latents import Latents, latent_writes
 from .mlp_input import neurons, norm_statistics, stream_after
 from .non_finite import require_finite
 from .passed_tests import SelfTestConditions
@@ -33,13 +34,6 @@ StoredActivations = Callable[[Split, Sequence[Unit]], Float[np.ndarray, "unit co
 where they are not stored."""
 
 
-class PassEdits(NamedTuple):
-    """How a forward pass differs from a bare one: edits by site, and columns that it appends."""
-
-    edits: Mapping[Site, Sequence[Edit]]
-    append_columns: AppendColumns | None = None
-
-
 class Subject:
     """A language model with addressable units; causal, or of the class `Encoder`.
 
@@ -47,6 +41,7 @@ class Subject:
         name: what the user calls it; `title`: its name in reports, with the origin of the weights.
         revision: first 16 hexadecimal digits of the SHA-256 of the weights.
         shape: how many units it has; `directions`: unit-norm vectors by layer and name.
+        dictionaries: those attached (`attach_latents`), by name.
         head_dim: columns of z that belong to one head.
         test_conditions: under which it was loaded and tested; None if it was made in another way.
     """
@@ -87,6 +82,7 @@ class Subject:
         )
         z_columns = matrix(self.parts.layers[0].attention_out).shape[1]
         self.head_dim: int = z_columns // self.shape.n_heads
+        self.dictionaries: Mapping[str, Latents] = {}
         self._token_strings: list[str] | None = None
         self._head_factors: dict[int, Tensor] = {}
 
@@ -129,8 +125,6 @@ class Subject:
         """The weights' number format."""
         return next(self.model.parameters()).dtype
 
-    # ------------------------------------------------------------------ words
-
     def tokenize(self, text: str) -> Tokens:
         """Tokenize raw text: no chat template, no beginning-of-sequence token, no control tokens.
 
@@ -145,8 +139,6 @@ class Subject:
                 self.tokenizer, self.model.get_input_embeddings().weight.shape[0]
             )
         return self._token_strings
-
-    # ------------------------------------------------------------ activations
 
     def capture(
         self,
@@ -177,7 +169,7 @@ class Subject:
         sites = list(dict.fromkeys(sites))
         for site in sites:
             self.shape.check(site)
-        raw_sites = [site.raw for site in sites]
+        raw_sites = [self.shape.raw(site) for site in sites]
         edits, append_columns = self._edits_for(ids, raw_sites, interventions)
         if not sites and not logits:
             return Capture({})
@@ -195,8 +187,8 @@ class Subject:
             mask=self.mask(ids),
         )
         with torch.inference_mode():
-            activations = {site: self.units_of(site, raw[site.raw]) for site in sites}
-        read = {f"{site.kind}.{site.layer}": values for site, values in activations.items()}
+            activations = {site: self.units_of(site, raw[self.shape.raw(site)]) for site in sites}
+        read = {str(site): values for site, values in activations.items()}
         if scores is not None:
             read["the logits"] = scores
         for place, values in read.items():
@@ -212,7 +204,7 @@ class Subject:
         """Like `capture`, but pass on each site's activations when they are computed; keep none."""
         sites_of: dict[Site, list[Site]] = {}
         for site in sites:
-            sites_of.setdefault(site.raw, []).append(site)
+            sites_of.setdefault(self.shape.raw(site), []).append(site)
         edits, append_columns = self._edits_for(ids, list(sites_of), None)
 
         def read(raw_site: Site, value: Tensor) -> None:
@@ -336,6 +328,8 @@ class Subject:
             return self._head_norms(site.layer, raw)
         if site.kind == "resid":
             return raw.float() @ self.basis(site.layer).T
+        if site.kind == "sae":
+            return self.dictionaries[site.name].encode(raw)
         return raw
 
     def _head_norms(
@@ -349,8 +343,6 @@ class Subject:
         # batch seq head head_dim
         heads = z.float().unflatten(-1, (self.shape.n_heads, self.head_dim))
         return torch.einsum("bshk,hjk->bshj", heads, self._head_factors[layer]).norm(dim=-1)
-
-    # ---------------------------------------------------------------- weights
 
     def head_matrices(self, layer: int) -> Float[Tensor, "head d_model head_dim"]:
         """W_O^h of each head, which maps its z to its write to the residual stream."""
@@ -377,6 +369,9 @@ class Subject:
             )
         if unit.site == "resid":
             return self.directions[unit.layer][unit.name]
+        if unit.site == "sae":
+            of, one = self.dictionaries[unit.name], slice(column, column + 1)
+            return latent_writes(of, self.parts.layers, self.architecture, one)[0]
         layer = self.parts.layers[unit.layer]
         written = matrix(layer.mlp_down)[:, column]
         if self.architecture.normalises_writes:

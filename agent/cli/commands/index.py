@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ....tools.dictionaries.named_source import NamedSource
 from ....tools.errors import UsageError
 from ....tools.files.sizes import readable_size
 from ...runlog.progress import progress
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 NAME = "index"
 HELP = "run a subject over a corpus once: statistics and exemplars of every unit"
 INTERRUPTED = "stopped; what is done is kept, and the same command continues"
-SITES = ("mlp", "head", "resid")
+SITES = ("mlp", "head", "resid", "sae")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,10 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, type=Path, metavar="I", help="folder of the index")
     parser.add_argument(
         "--sites",
-        default="mlp,head",
         metavar="S,S",
-        help=f"kinds of units, of {', '.join(SITES)} (default: mlp,head)",
+        help=f"kinds of units, of {', '.join(SITES)} (default: mlp,head, and sae with --dictionary)",
     )
+    options.add_dictionaries(parser)
     parser.add_argument(
         "--directions",
         type=Path,
@@ -71,14 +72,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build or complete the index, and print what it holds."""
-    sites, layers = parse_sites(args.sites), parse_layers(args.layers)
+    sites, layers = _sites(args), parse_layers(args.layers)
     store = parse_store(args.store)
     _check_options(args, sites)
     from ....tools.corpus import read_corpus
+    from ....tools.dictionaries.attach import attach_dictionaries
     from ....tools.index import Index, build_index
     from ....tools.index.activation_store.folder import store_bytes
     from ....tools.subject import load_subject
 
+    dictionaries = [NamedSource.parse(text) for text in args.dictionary]
     corpus = read_corpus(options.corpus(args))
     origin = Index.open(args.from_store) if args.from_store else None
     if origin:
@@ -91,6 +94,8 @@ def run(args: argparse.Namespace) -> int:
             directions=args.directions,
             progress=reporter.say,
         )
+        documents = () if args.unchecked_dictionaries else corpus.documents
+        attach_dictionaries(subject, dictionaries, reporter.say, documents)
         # `--quiet` is about progress and suppresses no warning
         warn = output.note if args.quiet else reporter.say
         if origin:
@@ -174,9 +179,21 @@ def _check_options(args: argparse.Namespace, sites: tuple[str, ...]) -> None:
     """Raise UsageError for wrong options before a model is loaded."""
     if "resid" in sites and args.directions is None:
         raise UsageError("the site resid needs named directions; give a file with --directions")
+    if ("sae" in sites) != bool(args.dictionary):
+        raise UsageError(
+            "the site sae is of the latents of dictionaries, given as --dictionary NAME=PATH: give both "
+            "or neither"
+        )
     options.check_reading(args)
     if args.out.exists() and not args.out.is_dir():
         raise UsageError(f"--out {str(args.out)!r} is a file; name a folder")
+
+
+def _sites(args: argparse.Namespace) -> tuple[str, ...]:
+    """The kinds of units; by default neurons, heads, and the latents of the dictionaries given."""
+    if args.sites is not None:
+        return parse_sites(args.sites)
+    return ("mlp", "head", "sae") if args.dictionary else ("mlp", "head")
 
 
 def parse_sites(text: str) -> tuple[str, ...]:
@@ -186,8 +203,6 @@ def parse_sites(text: str) -> tuple[str, ...]:
         UsageError: a site is unknown or not supported.
     """
     sites = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-    if "sae" in sites:
-        raise UsageError("the site sae (sparse autoencoders) is not supported yet")
     if not sites or set(sites) - set(SITES):
         raise UsageError(f"--sites {text!r} given; choose from {', '.join(SITES)}")
     return sites

@@ -82,6 +82,7 @@ def _open_context(args: argparse.Namespace) -> InstrumentContext:
         output.note(index.note)
 
     def load() -> Any:
+        from ....tools.dictionaries.attach import attach_recorded
         from ....tools.subject import load_subject
 
         if not loaded:
@@ -89,7 +90,9 @@ def _open_context(args: argparse.Namespace) -> InstrumentContext:
                 index.subject_name, device=args.device, dtype=args.dtype, directions=args.directions
             )
             gc.freeze()  # what was imported and loaded stays; it need not be searched for garbage
-            subject.require_revision(index.subject_revision, f"the index {str(args.index)!r}")
+            made_with_it = f"the index {str(args.index)!r}"
+            subject.require_revision(index.subject_revision, made_with_it)
+            attach_recorded(subject, index.dictionaries, made_with_it)
             loaded.append(subject)
         return loaded[0]
 

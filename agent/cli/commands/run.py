@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ....tools.dictionaries.named_source import NamedSource
 from ....tools.errors import UsageError
 from ...runlog.config import RunConfig
 from ...runlog.layout import new_run_name, run_argument
@@ -101,6 +102,7 @@ def _add_text(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--corpus", default="", metavar="C", help=options.CORPORA)
     options.add_text_column(group)
     options.add_reading(group)
+    options.add_dictionaries(group)
 
 
 def _add_models(parser: argparse.ArgumentParser) -> None:
@@ -163,6 +165,7 @@ def run(args: argparse.Namespace) -> int:
 def _index_on_the_way(args: argparse.Namespace, config: RunConfig) -> tuple[Subject, RunConfig]:
     """The subject, loaded, and the configuration with the index that it has been read into."""
     from ....tools.corpus import read_corpus
+    from ....tools.dictionaries.attach import attach_dictionaries
     from ....tools.subject import load_subject
     from ...run.default_index import IndexSettings, index_for_run
     from ...runlog.progress import progress
@@ -171,12 +174,15 @@ def _index_on_the_way(args: argparse.Namespace, config: RunConfig) -> tuple[Subj
     settings = IndexSettings(
         None if layers is None else tuple(layers), args.corpus_tokens, args.context_len
     )
+    dictionaries = [NamedSource.parse(text) for text in args.dictionary]
     corpus = read_corpus(options.corpus(args))  # a wrong name fails before a subject is loaded
     with progress(quiet=args.quiet) as reporter:
         reporter.say(f"loading {args.subject}")
         subject = load_subject(
             args.subject, device=args.device, dtype=args.dtype, progress=reporter.say
         )
+        documents = () if args.unchecked_dictionaries else corpus.documents
+        attach_dictionaries(subject, dictionaries, reporter.say, documents)
         index = index_for_run(
             subject,
             corpus,
@@ -250,10 +256,10 @@ def _check_text(args: argparse.Namespace) -> None:
     parse_layers(args.layers)
     parse_store(args.store)
     is_set = args.layers or args.corpus_tokens or args.context_len != options.CONTEXT_LEN
-    is_set = is_set or args.store != "auto"
+    is_set = is_set or args.store != "auto" or args.dictionary
     if not args.subject and (is_set or args.text_column):
         raise UsageError(
-            "--text-column, --layers, --corpus-tokens, --context-len and --store are about an index "
+            "--text-column, --layers, --corpus-tokens, --context-len, --store and --dictionary are about an index "
             "to be made: give --subject and --corpus as well"
         )
 

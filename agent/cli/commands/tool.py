@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ....tools.dictionaries.named_source import NamedSource
 from ....tools.errors import UsageError
 from .. import options, output
 from ..exit_status import DONE
@@ -60,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--directions", type=Path, metavar="FILE", help="named directions of the residual stream"
     )
+    options.add_dictionaries(parser)
     parser.add_argument(
         "-h", "--help", action="store_true", help="show this help, or that of the instrument"
     )
@@ -157,7 +159,10 @@ def _open_context(instrument: Instrument, args: argparse.Namespace) -> Instrumen
             f"{instrument.name} runs the subject; name it with --subject, or an index with --index"
         )
 
+    dictionaries = [NamedSource.parse(text) for text in args.dictionary]
+
     def load() -> Subject:
+        from ....tools.dictionaries.attach import attach_dictionaries, attach_recorded
         from ....tools.subject import load_subject
 
         subject = load_subject(
@@ -167,9 +172,12 @@ def _open_context(instrument: Instrument, args: argparse.Namespace) -> Instrumen
             directions=args.directions,
             progress=output.note,
         )
+        attach_dictionaries(subject, dictionaries, output.note)
         gc.freeze()  # what was imported and loaded stays; it need not be searched for garbage
         if index is not None:
-            subject.require_revision(index.subject_revision, f"the index {str(args.index)!r}")
+            made_with_it = f"the index {str(args.index)!r}"
+            subject.require_revision(index.subject_revision, made_with_it)
+            attach_recorded(subject, index.dictionaries, made_with_it)
         return subject
 
     return InstrumentContext(subject=load if name else None, index=index)

@@ -13,7 +13,8 @@ from ..exit_status import DONE
 
 if TYPE_CHECKING:
     from ....tools.dictionaries.check import FitReport
-    from ....tools.dictionaries.dictionary import Dictionary, Place
+    from ....tools.dictionaries.dictionary import Dictionary
+    from ....tools.subject.address import Site
 
 DEFAULT_NAME = "checked"
 
@@ -52,9 +53,9 @@ def add_places(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print what was measured; a dictionary that does not fit is an error, after that."""
     from ....tools.corpus import read_corpus
+    from ....tools.dictionaries.placed import check_dictionary, misfit, placed
     from ....tools.dictionaries.read import read_dictionary
     from ....tools.subject import load_subject
-    from ....tools.subject.dictionary_places import check_dictionary, misfit, placed
 
     if args.tokens < 64:
         raise UsageError(f"--tokens {args.tokens}: give at least 64")
@@ -76,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     return DONE
 
 
-def place_option(text: str) -> Place | None:
+def place_option(text: str) -> Site | None:
     """The place that an option names, such as stream.12; None if it was not given.
 
     Raises:

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             rows.append(_row(path, kind, read_dictionary(path, "listed")))
         except HubelError as error:
-            empty = dict.fromkeys(COLUMNS[2:])
+            empty = dict[str, object](dict.fromkeys(COLUMNS[2:]))
             rows.append({"path": str(path), "format": kind} | empty | {"error": str(error)})
     if args.json:
         for row in rows:

@@ -13,9 +13,9 @@ from .. import options, output
 from ..exit_status import DONE
 
 if TYPE_CHECKING:
-    from ....tools.dictionaries.dictionary import Place
     from ....tools.dictionaries.train.train import TrainOutcome
     from ....tools.index import Index
+    from ....tools.subject.address import Site
 
 INTERRUPTED = "stopped; what is done is kept, and the same command continues"
 SITES = "resid.12 (also stream.12), mid.12, mlp_in.12, mlp_out.12, and mlp.12 with --transcoder"
@@ -120,13 +120,13 @@ def run(args: argparse.Namespace) -> int:
     return DONE
 
 
-def parse_site(text: str, *, transcoder: bool) -> tuple[Place, Place]:
+def parse_site(text: str, *, transcoder: bool) -> tuple[Site, Site]:
     """Where a dictionary reads and writes.
 
     Raises:
         UsageError: no such site, or one that a transcoder cannot have.
     """
-    from ....tools.dictionaries.dictionary import Place
+    from ....tools.subject.address import Site
 
     match = _SITE.fullmatch(text.strip())
     if match is None:
@@ -135,14 +135,14 @@ def parse_site(text: str, *, transcoder: bool) -> tuple[Place, Place]:
     if transcoder:
         if not hook.startswith("mlp"):
             raise UsageError(f"--transcoder with --site {text!r} given; expected mlp.{layer}")
-        return Place("mlp_in", layer), Place("mlp_out", layer)
+        return Site("mlp_in", layer), Site("mlp_out", layer)
     if hook == "mlp":
         raise UsageError(
             f"--site {text!r} is for --transcoder; give mlp_in.{layer} or mlp_out.{layer} for an "
             "autoencoder of what the MLP reads or writes"
         )
     names = {"resid": "stream", "stream": "stream", "mid": "mid", "mlp_in": "mlp_in"}
-    place = Place(names.get(hook, "mlp_out"), layer)  # pyright: ignore[reportArgumentType]
+    place = Site(names.get(hook, "mlp_out"), layer)  # pyright: ignore[reportArgumentType]
     return place, place
 
 

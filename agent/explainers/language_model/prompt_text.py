@@ -46,11 +46,12 @@ def statistics(view: InvestigationView) -> str:
         )
     for side, row in view.observation.get("thresholds", {}).items():
         what = "activation" if side == "+" else "minus activation"
+        at_rest = row["q50"] == 0  # see `Thresholds`
         lines.append(
             f"Side {side}, {what}: median {row['q50']:.3g}, a tenth of all tokens above "
             f"{row['q90']:.3g}, 1 in 100 above {row['q99']:.3g}, 1 in 1000 above {row['q999']:.3g}, "
-            f"largest {row['largest']:.3g}. fires means at least {row['fires']:.3g}, silent below "
-            f"{row['q50']:.3g}."
+            f"largest {row['largest']:.3g}. fires means at least {row['fires']:.3g}, silent "
+            f"{'means' if at_rest else 'below'} {row['q50']:.3g}."
         )
     return "\n".join(lines)
 

@@ -180,7 +180,7 @@ def _register_targets(db: sqlite3.Connection, folder: Path) -> None:
     for position, target in enumerate(config.targets):
         null = config.nulls.get(target)
         kind = "unit" if null is None else "control" if is_control(null) else "null"
-        rows.append((position, target, *_side_layer_site(target), kind))
+        rows.append((position, target, *_side_layer_site(config, target), kind))
     db.executemany(
         "insert or ignore into targets (position, target, side, layer, site, kind) values (?,?,?,?,?,?)",
         rows,
@@ -191,12 +191,12 @@ def _register_targets(db: sqlite3.Connection, folder: Path) -> None:
     set_meta(db, "config", _config_digest(folder))
 
 
-def _side_layer_site(target: str) -> tuple[str, int, str]:
+def _side_layer_site(config: RunConfig, target: str) -> tuple[str, int, str]:
     try:
         unit = Unit.parse(target)
     except UsageError:  # an address that this version does not know is shown all the same
         return "both", -1, ""
-    return unit.side, unit.layer, unit.site
+    return unit.side, config.layer_of(unit), unit.site
 
 
 def _step(

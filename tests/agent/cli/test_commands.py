@@ -230,7 +230,9 @@ def test_sites_and_layers_are_read_before_anything_is_loaded() -> None:
 @pytest.mark.parametrize(
     ("extra", "says"),
     [
-        (["--sites", "sae"], "not supported yet"),
+        (["--sites", "sae"], "--dictionary NAME=PATH"),
+        (["--dictionary", "res"], "expected NAME=PATH"),
+        (["--sites", "mlp", "--dictionary", "res=x"], "give both or neither"),
         (["--sites", "mpl"], "choose from mlp, head, resid"),
         (["--sites", "resid"], "--directions"),
         (["--layers", "1,x"], "numbers and ranges"),

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from hubel.agent.cli.main import run_command_line
-from hubel.tools.dictionaries.dictionary import Place
 from hubel.tools.dictionaries.read import read_dictionary
+from hubel.tools.subject.address import Site
 from tests.support.tiny import WORDS, tiny_subject
 
 TRAIN = (
@@ -45,7 +45,7 @@ def test_a_dictionary_is_trained_and_reported(
     assert row["l0"] <= 4
     assert {"recovered_from_mean", "recovered_from_zero", "dead"} <= set(row)
     for form in row["forms"].values():
-        assert read_dictionary(form, "d").reads == Place("stream", 1)
+        assert read_dictionary(form, "d").reads == Site("stream", 1)
     assert _train(f"--site resid.1 --out {out}", corpus) == 0  # finished already
     assert json.loads(capsys.readouterr().out) == row
 

@@ -72,6 +72,26 @@ def test_each_relation_by_hand(fields: dict, observed: float, verdict: str) -> N
 
 
 @pytest.mark.parametrize(
+    ("relation", "value", "verdict"),
+    [
+        ("fires", 0.0, "against"),
+        ("fires", 0.2, "for"),
+        ("silent", 0.0, "for"),
+        ("silent", 0.2, "against"),
+    ],
+)
+def test_a_latent_that_is_0_at_most_tokens_fires_above_0(
+    relation: Any, value: float, verdict: str
+) -> None:
+    activations = np.zeros(1000)
+    activations[:20] = 3.0
+    thresholds = Thresholds.of(activations, "+")
+    experiment = Experiment("e1", "h1", passage=Passage(TEXT), relation=relation)
+    reading = Reading(OFFSETS, [9.0, value, 0.0])
+    assert adjudicate(experiment, [reading], thresholds)["outcome"] == verdict
+
+
+@pytest.mark.parametrize(
     "fields",
     [
         {"passage": Passage(TEXT, (0, 2))},

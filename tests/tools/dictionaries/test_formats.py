@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from hubel.tools.dictionaries.dictionary import Dictionary, Place
+from hubel.tools.dictionaries.dictionary import Dictionary
 from hubel.tools.dictionaries.read import read_dictionary
 from hubel.tools.dictionaries.write import write_dictionary
 from hubel.tools.errors import UsageError
+from hubel.tools.subject.address import Site
 from tests.support.dictionary_files import (
     FileCase,
     inputs,
@@ -69,11 +70,11 @@ def test_each_latent_alone_is_what_it_is_among_all(tmp_path: Path) -> None:
 
 def test_sparsify_means_the_output_of_the_module(tmp_path: Path) -> None:
     places = {
-        "layers.1.mlp": Place("mlp_out", 1),
-        "layers.1": Place("stream", 1),
-        "h.0.attn": Place("attn_out", 0),
-        "gpt_neox.layers.2.attention": Place("attn_out", 2),
-        "embed_tokens": Place("stream", -1),
+        "layers.1.mlp": Site("mlp_out", 1),
+        "layers.1": Site("stream", 1),
+        "h.0.attn": Site("attn_out", 0),
+        "gpt_neox.layers.2.attention": Site("attn_out", 2),
+        "embed_tokens": Site("stream", -1),
     }
     for hookpoint, place in places.items():
         folder = write_sparsify(tmp_path, sparsify_case(), hookpoint)
@@ -81,23 +82,23 @@ def test_sparsify_means_the_output_of_the_module(tmp_path: Path) -> None:
     transcoder = read_dictionary(
         write_sparsify(tmp_path / "t", sparsify_case(transcode=True), "layers.1.mlp"), "a"
     )
-    assert (transcoder.reads, transcoder.writes) == (Place("mlp_in", 1), Place("mlp_out", 1))
+    assert (transcoder.reads, transcoder.writes) == (Site("mlp_in", 1), Site("mlp_out", 1))
 
 
 @pytest.mark.parametrize(
     ("hook", "place"),
     [
-        ("blocks.0.hook_resid_pre", Place("stream", -1)),
-        ("blocks.2.hook_resid_pre", Place("stream", 1)),
-        ("blocks.2.hook_resid_mid", Place("mid", 2)),
-        ("blocks.2.hook_mlp_in", Place("mid", 2)),
-        ("blocks.2.mlp.hook_post", Place("mlp", 2)),
-        ("blocks.2.attn.hook_z", Place("z", 2)),
-        ("blocks.2.ln2.hook_normalized", Place("mlp_in", 2)),
-        ("model.layers.2.mlp", Place("mlp_out", 2)),
+        ("blocks.0.hook_resid_pre", Site("stream", -1)),
+        ("blocks.2.hook_resid_pre", Site("stream", 1)),
+        ("blocks.2.hook_resid_mid", Site("mid", 2)),
+        ("blocks.2.hook_mlp_in", Site("mid", 2)),
+        ("blocks.2.mlp.hook_post", Site("mlp", 2)),
+        ("blocks.2.attn.hook_z", Site("z", 2)),
+        ("blocks.2.ln2.hook_normalized", Site("mlp_in", 2)),
+        ("model.layers.2.mlp", Site("mlp_out", 2)),
     ],
 )
-def test_hooks_are_places(hook: str, place: Place, tmp_path: Path) -> None:
+def test_hooks_are_places(hook: str, place: Site, tmp_path: Path) -> None:
     dictionary = read_dictionary(write_saelens(tmp_path, saelens_case("standard", hook)), "a")
     assert dictionary.reads == dictionary.writes == place
     is_before_weight = dictionary.input_form == "before_norm_weight"

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from hubel.tools.dictionaries import hub as hub_module
-from hubel.tools.dictionaries.dictionary import Place
 from hubel.tools.dictionaries.read import read_dictionary
 from hubel.tools.dictionaries.registry import find_release, model_key, releases_for
 from hubel.tools.errors import CorruptError, UnavailableError, UsageError
+from hubel.tools.subject.address import Site
 from tests.support.dictionary_files import (
     inputs,
     saelens_case,
@@ -83,7 +83,7 @@ def registry(hub: StandInHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_folder_of_a_repository(hub: StandInHub) -> None:
     dictionary = read_dictionary("EleutherAI/sae-tiny-64x/layers.15.mlp", "a")
-    assert dictionary.reads == Place("mlp_out", 15)
+    assert dictionary.reads == Site("mlp_out", 15)
     assert dictionary.source == "EleutherAI/sae-tiny-64x/layers.15.mlp"
     assert sorted(hub.fetched) == ["layers.15.mlp/cfg.json", "layers.15.mlp/sae.safetensors"]
     read_dictionary("EleutherAI/sae-tiny-64x/layers.15.mlp", "a")
@@ -92,7 +92,7 @@ def test_a_folder_of_a_repository(hub: StandInHub) -> None:
 
 def test_a_name_of_the_registry(hub: StandInHub, registry: Path, tmp_path: Path) -> None:
     dictionary = read_dictionary("gpt2-small-res-jb/blocks.8.hook_resid_pre", "a")
-    assert (dictionary.reads, dictionary.input_form) == (Place("stream", 7), "centred")
+    assert (dictionary.reads, dictionary.input_form) == (Site("stream", 7), "centred")
     assert all(file.startswith("blocks.8.") and not file.endswith("png") for file in hub.fetched)
     files = tmp_path / "hub" / "jbloom" / "GPT2-Small-SAEs-Reformatted" / "blocks.8.hook_resid_pre"
     plain = read_dictionary(files, "a")

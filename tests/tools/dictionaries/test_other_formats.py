@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -16,10 +16,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from hubel.tools.dictionaries.activations import JumpRelu, Relu, TopKRelu
-from hubel.tools.dictionaries.dictionary import Dictionary, Place
+from hubel.tools.dictionaries.dictionary import Dictionary
 from hubel.tools.dictionaries.read import dictionaries_inside, read_dictionary
 from hubel.tools.dictionaries.write import write_dictionary
 from hubel.tools.errors import UsageError
+from hubel.tools.subject.address import Site
 from tests.support.dictionary_files import (
     LATENTS,
     D,
@@ -62,7 +63,7 @@ def test_saelens_before_6(tmp_path: Path) -> None:
     t = saelens_tensors("standard")
     h = (X - t["b_dec"]) @ t["W_enc"] + t["b_enc"]
     plain = old_saelens(tmp_path / "plain", t | {"scaling_factor": torch.ones(LATENTS)})
-    assert (plain.reads, plain.model) == (Place("stream", 0), "gpt2-small")
+    assert (plain.reads, plain.model) == (Site("stream", 0), "gpt2-small")
     check(plain, h.relu(), h.relu() @ t["W_dec"] + t["b_dec"])
     top = old_saelens(
         tmp_path / "top",
@@ -125,8 +126,8 @@ def test_circuit_tracer_transcoders(tmp_path: Path) -> None:
     ]
     relu, jump, top = (read_dictionary(path, "a") for path in files)
     assert (relu.reads, relu.writes, relu.model) == (
-        Place("mlp_in", 0),
-        Place("mlp_out", 0),
+        Site("mlp_in", 0),
+        Site("mlp_out", 0),
         "google/gemma-2-2b",
     )
     check(relu, h.relu(), h.relu() @ t["W_dec"] + t["b_dec"])
@@ -143,7 +144,7 @@ def test_without_its_configuration_the_caller_says_where_it_reads(tmp_path: Path
     save_file(t | {"W_enc": t["W_enc"].T.contiguous()}, path)
     with pytest.raises(UsageError, match=r"without a config\.yaml .* give it, e\.g\. --at"):
         read_dictionary(path, "a")
-    assert read_dictionary(path, "a", reads=Place("mid", 3)).writes == Place("mlp_out", 3)
+    assert read_dictionary(path, "a", reads=Site("mid", 3)).writes == Site("mlp_out", 3)
 
 
 def test_a_layer_of_a_cross_layer_transcoder(tmp_path: Path) -> None:
@@ -177,22 +178,22 @@ def test_gemma_scope(tmp_path: Path) -> None:
     arrays = {name: tensor.numpy() for name, tensor in t.items()}
     h = X @ t["W_enc"] + t["b_enc"]  # without the decoder's bias
     z = h.relu() * (h > t["threshold"])
-    places = {"res": Place("stream", 12), "mlp": Place("mlp_out", 12), "att": Place("z", 12)}
+    places = {"res": Site("stream", 12), "mlp": Site("mlp_out", 12), "att": Site("z", 12)}
     for kind, place in places.items():
         folder = tmp_path / f"gemma-scope-2b-pt-{kind}" / "layer_12" / "width_16k" / "average_l0_71"
         folder.mkdir(parents=True)
-        np.savez(folder / "params.npz", **arrays)
+        np.savez(folder / "params.npz", **cast(Any, arrays))
         dictionary = read_dictionary(folder, "a")
         assert (dictionary.reads, dictionary.model) == (place, "gemma-2-2b")
         check(dictionary, z, z @ t["W_dec"] + t["b_dec"])
     folder = tmp_path / "gemma-scope-9b-it-transcoders" / "layer_3" / "width_16k" / "average_l0_5"
     folder.mkdir(parents=True)
-    np.savez(folder / "params.npz", **arrays)
+    np.savez(folder / "params.npz", **cast(Any, arrays))
     transcoder = read_dictionary(folder, "a")
-    assert (transcoder.reads, transcoder.writes) == (Place("mlp_in", 3), Place("mlp_out", 3))
+    assert (transcoder.reads, transcoder.writes) == (Site("mlp_in", 3), Site("mlp_out", 3))
     assert (transcoder.input_form, transcoder.model) == ("before_norm_weight", "gemma-2-9b-it")
     assert len(dictionaries_inside(tmp_path)) == 4
-    np.savez(tmp_path / "params.npz", **arrays)
+    np.savez(tmp_path / "params.npz", **cast(Any, arrays))
     with pytest.raises(UsageError, match="does not say where the dictionary reads"):
         read_dictionary(tmp_path / "params.npz", "a")
 
@@ -273,9 +274,9 @@ def test_dictionary_learning(kind: str, ending: str, tmp_path: Path) -> None:
             tmp_path / "ae.safetensors",
         )
     dictionary = read_dictionary(tmp_path, "a")
-    assert (dictionary.reads, dictionary.model) == (Place("mlp_out", 3), "EleutherAI/pythia-70m")
+    assert (dictionary.reads, dictionary.model) == (Site("mlp_out", 3), "EleutherAI/pythia-70m")
     check(dictionary, activations, reconstruction)
     if kind == "BatchTopKSAE":  # which only its configuration tells from top k
         return
     (tmp_path / "config.json").unlink()
-    check(read_dictionary(tmp_path, "a", reads=Place("stream", 0)), activations, reconstruction)
+    check(read_dictionary(tmp_path, "a", reads=Site("stream", 0)), activations, reconstruction)

@@ -255,7 +255,8 @@ def test_other_directions_of_the_same_names_are_another_index(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"sites": ["sae.x"]}, "not yet supported"),
+        ({"sites": ["sae"]}, "no units to index"),
+        ({"sites": ["sae.x"]}, "site 'sae.x' given"),
         ({"sites": ["mpl"]}, "site 'mpl' given; choose from"),
         ({"sites": ["resid"]}, "no units to index"),
         ({"sites": []}, "no sites given"),

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from hubel.tools import subject as public
 from hubel.tools.errors import UsageError
-from hubel.tools.subject.address import Shape, Site, Unit, parse_targets
+from hubel.tools.subject.address import DictionaryShape, Shape, Site, Unit, parse_targets
 from tests.support.processes import checkout_environment
 
 SHAPE = Shape(n_layers=4, n_neurons=32, n_heads=3, directions={2: ("truth", "tense-2")})
@@ -65,9 +67,52 @@ def test_invalid_addresses_are_refused(text: str) -> None:
         Unit.parse(text)
 
 
-def test_sparse_autoencoder_latents_are_refused() -> None:
-    with pytest.raises(UsageError, match="not yet"):
-        parse_targets("sae.NAME.4512", SHAPE)
+RES = DictionaryShape(Site("stream", 2), Site("stream", 2), 50)
+WITH_LATENTS = replace(SHAPE, dictionaries={"res-12": RES, "mlp": replace(RES, n_latents=8)})
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("sae.res-12.4", ["sae.res-12.4"]),
+        ("sae.res-12.4-", ["sae.res-12.4-"]),
+        ("sae.res-12.4-6+", ["sae.res-12.4+", "sae.res-12.5+", "sae.res-12.6+"]),
+        ("sae.mlp", [f"sae.mlp.{i}" for i in range(8)]),
+        ("sae.mlp.*", [f"sae.mlp.{i}" for i in range(8)]),
+        ("sae.mlp.0,mlp.1.0", ["sae.mlp.0", "mlp.1.0"]),
+    ],
+)
+def test_latents_are_units_of_their_dictionary(spec: str, expected: list[str]) -> None:
+    units = parse_targets(spec, WITH_LATENTS)
+    assert [str(unit) for unit in units] == expected
+    assert [Unit.parse(text) for text in expected] == units
+    latent = units[0]
+    assert (latent.place, WITH_LATENTS.layer_of(latent)) == (Site.of_dictionary(latent.name), 2)
+    assert WITH_LATENTS.unit(latent.place, latent.index) == latent.unsided
+    assert WITH_LATENTS.raw(latent.place) == Site("stream", 2)
+
+
+def test_samples_of_a_dictionary_are_drawn_like_those_of_a_layer() -> None:
+    drawn = sorted(np.random.default_rng(7).choice(50, 5, replace=False).tolist())
+    assert [u.index for u in parse_targets("sae.res-12~5@7", WITH_LATENTS)] == drawn
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("sae.other.4", "no such dictionary; known: sae.res-12, sae.mlp"),
+        ("sae.other", "no such dictionary"),
+        ("sae.other~2", "no such dictionary"),
+        ("sae.mlp.8", "the dictionary 'mlp' has latents 0 to 7"),
+        ("sae.mlp.5-3", "write sae.mlp.3-5"),
+        ("sae.mlp~9", "asks for 9 of 8 units"),
+        ("sae.1x.3", "is not a unit"),
+        ("sae.a.b.3", "is not a unit"),
+    ],
+)
+def test_wrong_latents_are_refused(spec: str, says: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(says)):
+        parse_targets(spec, WITH_LATENTS)
 
 
 def test_sides_of_a_signal() -> None:

@@ -22,8 +22,9 @@ import torch
 from torch import Tensor
 
 from ...errors import UsageError
+from ...subject.address import Site, VectorKind
 from ..activations import Activation, Gated, JumpRelu, Relu, TopKRelu
-from ..dictionary import Dictionary, Hook, Place
+from ..dictionary import Dictionary
 from ..files import NamedWeights, digest, read_config, read_pickled_weights, read_weights
 from ..fold import unit_rows
 from .given_places import GivenPlaces
@@ -33,7 +34,7 @@ CONFIG = "config.json"
 _SUBMODULE = re.compile(
     r"(resid_post|resid|mlp_out|mlp|attention_out|attention|attn_out|attn)\w*?_(\d+)"
 )
-_HOOKS: dict[str, Hook] = {
+_HOOKS: dict[str, VectorKind] = {
     "resid_post": "stream",
     "resid": "stream",
     "mlp_out": "mlp_out",
@@ -166,12 +167,10 @@ def _first(weights: NamedWeights, names: tuple[str, ...], *shape: int) -> Tensor
     return weights.take(next((name for name in names if name in weights), names[0]), *shape)
 
 
-def _stated(trainer: Mapping[str, Any]) -> Place | None:
+def _stated(trainer: Mapping[str, Any]) -> Site | None:
     """Where the trainer's configuration says that it reads."""
     match = _SUBMODULE.search(str(trainer.get("submodule_name") or ""))
     if match:
-        return Place(_HOOKS[match[1]], int(match[2]))
+        return Site(_HOOKS[match[1]], int(match[2]))
     layer = trainer.get("layer")
-    return (
-        Place("stream", layer) if isinstance(layer, int) and not isinstance(layer, bool) else None
-    )
+    return Site("stream", layer) if isinstance(layer, int) and not isinstance(layer, bool) else None

@@ -17,14 +17,20 @@ from torch import Tensor
 
 from ...errors import CorruptError, UsageError
 from ...files.regular_file import open_regular
+from ...subject.address import Site, VectorKind
 from ..activations import JumpRelu
-from ..dictionary import Dictionary, Hook, InputForm, Place
+from ..dictionary import Dictionary, InputForm
 from ..files import NamedWeights, digest
 from .given_places import GivenPlaces
 
 FILE = "params.npz"
 _LAYER = re.compile(r"layer_(\d+)")
-_HOOKS: dict[str, Hook] = {"res": "stream", "mlp": "mlp_out", "att": "z", "transcoders": "mlp_in"}
+_HOOKS: dict[str, VectorKind] = {
+    "res": "stream",
+    "mlp": "mlp_out",
+    "att": "z",
+    "transcoders": "mlp_in",
+}
 _KIND = re.compile(rf"gemma-scope-\w+-\w+-({'|'.join(_HOOKS)})\b")
 _MODEL = re.compile(r"gemma-scope-(\d+b)-(pt|it)")
 
@@ -52,7 +58,7 @@ def read(source: Path, name: str, given: GivenPlaces) -> Dictionary:
         )
     layer, kind = _LAYER.search(where), _KIND.search(where)
     transcodes = bool(kind) and kind[1] == "transcoders" if kind else False
-    stated = Place(_HOOKS[kind[1]], int(layer[1])) if layer and kind else None
+    stated = Site(_HOOKS[kind[1]], int(layer[1])) if layer and kind else None
     reads, writes = given.resolve(
         f"the path {where!r} (expected gemma-scope-...-res/layer_12/...)",
         stated,

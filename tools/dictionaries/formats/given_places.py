@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ...errors import UsageError
-from ..dictionary import Place
+from ...subject.address import Site
 
 
 class GivenPlaces(NamedTuple):
     """Places from the caller; None where the files' own are meant."""
 
-    reads: Place | None = None
-    writes: Place | None = None
+    reads: Site | None = None
+    writes: Site | None = None
 
     def resolve(
-        self, where: str, stated: Place | None, stated_output: Place | None, *, transcodes: bool
-    ) -> tuple[Place, Place]:
+        self, where: str, stated: Site | None, stated_output: Site | None, *, transcodes: bool
+    ) -> tuple[Site, Site]:
         """Where it reads and where it writes.
 
         Args:
@@ -39,8 +39,8 @@ class GivenPlaces(NamedTuple):
         return reads, self.writes or stated_output
 
 
-def _output_of(reads: Place) -> Place:
+def _output_of(reads: Site) -> Site:
     """Where a transcoder writes, by where it reads: the MLP's output, or the next layer's stream."""
-    if reads.hook == "stream":
-        return Place("stream", reads.layer + 1)
-    return Place("mlp_out", reads.layer)
+    if reads.kind == "stream":
+        return Site("stream", reads.layer + 1)
+    return Site("mlp_out", reads.layer)

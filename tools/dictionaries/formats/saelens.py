@@ -118,7 +118,7 @@ def _activation(config: SaeLensConfig, weights: NamedWeights, size: int) -> Acti
 def _input_form(config: SaeLensConfig, stated: NamedPlace | None) -> InputForm:
     if stated is not None and stated.input_form != "plain":
         return stated.input_form
-    reads_stream = stated is not None and stated.place.hook in ("stream", "mid")
+    reads_stream = stated is not None and stated.place.kind in ("stream", "mid")
     return "centred" if config.centred and reads_stream else "plain"
 
 
@@ -158,7 +158,7 @@ def write(dictionary: Dictionary, folder: Path, metadata: Mapping[str, Any] | No
         "device": "cpu",
         "apply_b_dec_to_input": dictionary.subtracts_bias and not dictionary.is_transcoder,
         "normalize_activations": _name_of(dictionary.normalisation),
-        "reshape_activations": "hook_z" if dictionary.reads.hook == "z" else "none",
+        "reshape_activations": "hook_z" if dictionary.reads.kind == "z" else "none",
         "metadata": _metadata(dictionary) | dict(metadata or {}),
     }
     if isinstance(dictionary.activation, TopKRelu):

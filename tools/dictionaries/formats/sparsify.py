@@ -14,8 +14,9 @@ from typing import Any
 from torch import Tensor
 
 from ...errors import UsageError
+from ...subject.address import Site
 from ..activations import GroupMax, Relu, TopKRelu
-from ..dictionary import Dictionary, Place
+from ..dictionary import Dictionary
 from ..files import digest, read_config, read_weights, whole_number, write_files
 from ..places import module_of_place, place_of_hook, place_of_module
 from .given_places import GivenPlaces
@@ -76,7 +77,7 @@ def _activation(kind: object, k: int, size: int, path: Path) -> TopKRelu | Group
     return GroupMax(k)
 
 
-def _stated(folder: str, transcodes: bool) -> tuple[Place | None, Place | None]:
+def _stated(folder: str, transcodes: bool) -> tuple[Site | None, Site | None]:
     """Where a folder of this name reads and writes; None if it is not named after a module."""
     try:
         output = place_of_hook(folder).place

@@ -191,7 +191,7 @@ def _edits(
         change = replace(inputs[counts]) - own[counts]
         value[counts] += change.to(value.dtype)
 
-    if settings.writes.hook == "mlp_out":
+    if settings.writes.kind == "mlp_out":
         return {below: [keep], Site("stream", settings.writes.layer): [put]}
     return {below: [put]}
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...errors import UsageError
-from ..dictionary import Hook, Place
+from ...subject.address import Site, VectorKind
 
-TRAINABLE: tuple[Hook, ...] = ("stream", "mid", "mlp_in", "mlp_out")
+TRAINABLE: tuple[VectorKind, ...] = ("stream", "mid", "mlp_in", "mlp_out")
 """The hooks whose vectors an autoencoder can be trained on."""
 
 
@@ -29,8 +29,8 @@ class TrainSettings:
             twentieth of all, 16 batches at least.
     """
 
-    reads: Place
-    writes: Place
+    reads: Site
+    writes: Site
     latents: int
     k: int
     tokens: int
@@ -67,13 +67,13 @@ class TrainSettings:
         for place in (self.reads, self.writes):
             if not 0 <= place.layer < n_layers:
                 raise UsageError(f"layer {place.layer} given; the subject has 0 to {n_layers - 1}")
-        if self.is_transcoder and (self.reads.hook, self.writes.hook) != ("mlp_in", "mlp_out"):
+        if self.is_transcoder and (self.reads.kind, self.writes.kind) != ("mlp_in", "mlp_out"):
             raise UsageError(
                 f"a transcoder from {self.reads} to {self.writes} given; "
                 "expected from mlp_in to mlp_out"
             )
-        if self.reads.hook not in TRAINABLE:
-            raise UsageError(f"hook {self.reads.hook!r} given; expected {', '.join(TRAINABLE)}")
+        if self.reads.kind not in TRAINABLE:
+            raise UsageError(f"hook {self.reads.kind!r} given; expected {', '.join(TRAINABLE)}")
         if not 1 <= self.k <= self.latents:
             raise UsageError(f"k {self.k} given; expected 1 to the {self.latents} latents")
         if self.tokens < 1 or self.batch < 1:

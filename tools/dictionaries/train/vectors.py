@@ -36,7 +36,6 @@ from ...index.index import Index
 from ...subject.address import PlaceKind, Site
 from ...subject.mlp_input import mlp_write
 from ...subject.subject import Subject
-from ..dictionary import Place
 from .settings import TrainSettings
 
 CHUNK_BYTES = 1 << 28
@@ -173,16 +172,16 @@ def join(pairs: Sequence[VectorPair]) -> VectorPair:
     return VectorPair(torch.cat([p.inputs for p in pairs]), torch.cat(targets) if targets else None)
 
 
-def site_below(place: Place) -> Site:
+def site_below(place: Site) -> Site:
     """The site from which a place's vectors are computed."""
     kinds: dict[str, PlaceKind] = {"mlp_out": "mlp_in", "stream": "stream", "mid": "mid"}
-    return Site(kinds.get(place.hook, "mlp_in"), place.layer)
+    return Site(kinds.get(place.kind, "mlp_in"), place.layer)
 
 
-def values_at(subject: Subject, place: Place, read: dict[Site, Tensor]) -> Tensor:
+def values_at(subject: Subject, place: Site, read: dict[Site, Tensor]) -> Tensor:
     """A place's vectors from what was read at the sites below."""
     values = read[site_below(place)]
-    if place.hook == "mlp_out":
+    if place.kind == "mlp_out":
         return mlp_write(subject.architecture, subject.parts.layers[place.layer], values)
     return values
 

@@ -77,6 +77,8 @@ class StoredSource:
     def covers(self, site: Site) -> bool:
         """Whether the store has what the site's activations follow from."""
         has = self.store.array
+        if site.kind == "sae":
+            return self.covers(self.subject.shape.raw(site))
         if site.kind in ("mlp", "mlp_in"):
             return has("mlp_in", site.layer) is not None
         if site.kind == "head":
@@ -118,6 +120,9 @@ class StoredSource:
         self, site: Site, columns: Sequence[int] | None, take: Take, ids: Int[Tensor, "batch seq"]
     ) -> Float[Tensor, "batch seq column"]:
         array, layer = self.store.array, site.layer
+        if site.kind == "sae":
+            raw = self._values(self.subject.shape.raw(site), None, take, ids)
+            return self.subject.dictionaries[site.name].encode(raw, columns)
         if site.kind == "mlp":
             return self.subject.neurons_from(layer, take(array("mlp_in", layer)), ids, columns)
         if site.kind == "resid":  # of thousands of directions, compute those that are needed
@@ -262,7 +267,7 @@ def choose_sources(
     from_store = {s: columns for s, columns in requests.items() if stored and stored.covers(s)}
     from_pass = {s: columns for s, columns in requests.items() if s not in from_store}
     if stored and from_pass:
-        sites = ", ".join(f"{site.kind}.{site.layer}" for site in from_pass)
+        sites = ", ".join(map(str, from_pass))
         say(f"not in the activation store of {index.path}, so the subject is run: {sites}")
     sources: list[SourceRequests] = []
     if stored and from_store:

@@ -134,9 +134,11 @@ def coactivating(
         skip = [address.index] if address.place == site else []
         extremes.add(correlations, partial(Unit, "mlp", site.layer), skip)
 
+    layer = subject.shape.layer_of(address)
+
     def listed(units: Sequence[SimilarUnit]) -> list[CoactiveUnit]:
         return [
-            CoactiveUnit(name, rounded([r])[0], relative_depth(Unit.parse(name), address))
+            CoactiveUnit(name, rounded([r])[0], relative_depth(Unit.parse(name).layer, layer))
             for name, r in units
         ]
 
@@ -185,8 +187,7 @@ def _correlations(
             rows: Sequence[InputText] = rows,
             y: Float[np.ndarray, " token"] = y,
         ) -> None:
-            place = f"{site.kind}.{site.layer}"
-            require_finite(values, subject.name, subject.dtype, place, edited=False)
+            require_finite(values, subject.name, subject.dtype, str(site), edited=False)
             x = _scored(values.float().cpu().numpy(), rows).astype(np.float64)
             sums[site.layer] += np.stack([x.sum(0), (x * x).sum(0), y @ x])
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from ...errors import ArgumentError, UsageError
-from ...subject.address import Unit
+from ...subject.address import Site, Unit
 from ..circuit_wiring import circuit_wiring
 from ..neuron_weights import read_directions, write_directions
 from ..registry import InstrumentContext, Result, UnitAddress, instrument, rounded
@@ -105,6 +105,8 @@ def nearest(
         )
     if address.site == "resid" and by == "read":
         raise ArgumentError("nearest: a named direction is only written; leave `by` out")
+    if address.site == "sae" and by == "read":
+        raise ArgumentError("nearest: latents are compared by their decoder rows; leave `by` out")
     if address.site == "head":
         with circuit_wiring("nearest"):
             model = CircuitModel(subject)
@@ -114,10 +116,17 @@ def nearest(
         (extremes,) = _compare_with_neurons(subject, {address: direction}, by, k)
         if address.site == "resid":
             _add_named_directions(extremes, subject, address, direction)
+        if address.site == "sae":
+            _add_latents(extremes, subject, address, direction)
+
+    layer_of = subject.shape.layer_of
+    layer = layer_of(address)
 
     def listed(units: Sequence[SimilarUnit]) -> list[NearestUnit]:
         return [
-            NearestUnit(name, rounded([cosine])[0], relative_depth(Unit.parse(name), address))
+            NearestUnit(
+                name, rounded([cosine])[0], relative_depth(layer_of(Unit.parse(name)), layer)
+            )
             for name, cosine in units
         ]
 
@@ -194,7 +203,7 @@ def write_cosine(subject: Subject, unit: Unit, other: Unit) -> float:
 
 
 def _direction(subject: Subject, unit: Unit, by: By) -> Float[Tensor, " d_model"]:
-    """What a neuron or a named direction writes or reads; raises ArgumentError without one."""
+    """What a unit writes, or a neuron reads; raises ArgumentError without one."""
     if by == "write":
         direction = subject.write_direction(unit)
     else:
@@ -230,10 +239,26 @@ def _compare_with_neurons(
         # One unit takes a matrix-vector product, whose last digits do not depend on the batch.
         cosines = ((rows @ own[0])[None] if len(own) == 1 else own @ rows.T).cpu().numpy()
         for unit, kept, row in zip(units, extremes, cosines, strict=True):
-            is_own = unit.place == ("mlp", layer) and unit.index < len(row)
+            is_own = unit.place == Site("mlp", layer) and unit.index < len(row)
             kept.add(row, partial(Unit, "mlp", layer), [unit.index] if is_own else [])
         progress(layer)
     return extremes
+
+
+def _add_latents(
+    extremes: Extremes, subject: Subject, unit: Unit, direction: Float[Tensor, " d_model"]
+) -> None:
+    """Add the other latents of the unit's dictionary."""
+    from torch.nn.functional import normalize
+
+    from ...subject.latents import latent_writes
+
+    rows = normalize(
+        latent_writes(subject.dictionaries[unit.name], subject.parts.layers, subject.architecture),
+        dim=-1,
+    )
+    cosines = (rows @ normalize(direction, dim=-1)).cpu().numpy()
+    extremes.add(cosines, lambda index: subject.shape.unit(unit.place, index), [unit.index])
 
 
 def _add_named_directions(

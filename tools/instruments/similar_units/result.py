@@ -23,11 +23,11 @@ DEPTH_PHRASES: dict[Depth, str] = {
 }
 
 
-def relative_depth(other: Unit, unit: Unit) -> Depth:
-    """Where `other` is, seen from `unit`: the only layer information a blinded explainer gets."""
-    if other.layer == unit.layer:
+def relative_depth(other: int, layer: int) -> Depth:
+    """Where a layer is, seen from another: the only layer information a blinded explainer gets."""
+    if other == layer:
         return "same"
-    return "earlier" if other.layer < unit.layer else "later"
+    return "earlier" if other < layer else "later"
 
 
 class SimilarUnit(NamedTuple):

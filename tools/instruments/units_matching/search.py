@@ -229,7 +229,7 @@ def _candidates(
 
 def _strength(site: Site, values: Float[np.ndarray, " unit"]) -> Float[np.ndarray, " unit"]:
     """How far to the better side; a head has one."""
-    return values if site.kind == "head" else np.abs(values)
+    return values if site.is_one_sided else np.abs(values)
 
 
 def _compare_exactly(

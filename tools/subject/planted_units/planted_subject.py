@@ -25,8 +25,9 @@ from torch import Tensor
 from ...corpus import Document
 from ...errors import UsageError
 from ..address import Shape, Site, Unit
+from ..capture import PassEdits
 from ..interventions import Intervention
-from ..subject import PassEdits, StoredActivations, Subject
+from ..subject import StoredActivations, Subject
 from .corpus_texts import CorpusTexts
 from .planted_columns import PlantedColumns
 from .suite import Suite, SuiteUnit
@@ -96,6 +97,7 @@ class PlantedSubject(Subject):
             for layer in range(base.shape.n_layers)
         )
         self.shape = replace(base.shape, n_neurons=widths)
+        self.dictionaries = base.dictionaries
 
     def truth(
         self, unit: Unit, ids: Int[np.ndarray, "context seq"]

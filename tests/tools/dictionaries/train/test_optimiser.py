@@ -7,13 +7,13 @@ import math
 import pytest
 import torch
 
-from hubel.tools.dictionaries.dictionary import Place
 from hubel.tools.dictionaries.train.gradients import gradients
 from hubel.tools.dictionaries.train.optimiser import BETAS, EPSILON, Optimiser, share_of_rate
 from hubel.tools.dictionaries.train.parameters import initial_parameters, scale_of
 from hubel.tools.dictionaries.train.settings import TrainSettings
+from hubel.tools.subject.address import Site
 
-PLACE = Place("stream", 0)
+PLACE = Site("stream", 0)
 
 
 def _settings(**changes: object) -> TrainSettings:

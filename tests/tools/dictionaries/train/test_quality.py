@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hubel.tools.dictionaries.activations import Relu
-from hubel.tools.dictionaries.dictionary import Dictionary, Place
+from hubel.tools.dictionaries.dictionary import Dictionary
 from hubel.tools.dictionaries.train.quality import (
     held_back_text,
     measure_quality,
@@ -18,19 +18,20 @@ from hubel.tools.dictionaries.train.quality import (
 from hubel.tools.dictionaries.train.settings import TrainSettings
 from hubel.tools.dictionaries.train.vectors import Text, Vectors, vectors_of_text
 from hubel.tools.errors import UsageError
+from hubel.tools.subject.address import Site
 from tests.support.tiny import D_MODEL, tiny_subject
 
-STREAM, MLP_OUT = Place("stream", 1), Place("mlp_out", 1)
+STREAM, MLP_OUT = Site("stream", 1), Site("mlp_out", 1)
 
 
-def _held_back(place: Place, model_type: str = "llama") -> Vectors:
+def _held_back(place: Site, model_type: str = "llama") -> Vectors:
     rng = np.random.default_rng(0)
     text = Text(rng.integers(1, 250, (12, 10)).astype(np.int32), np.full(12, 10, np.uint16))
     settings = TrainSettings(place, place, latents=2 * D_MODEL, k=D_MODEL, tokens=64)
     return vectors_of_text(tiny_subject(model_type), settings, text)
 
 
-def _perfect(place: Place) -> Dictionary:
+def _perfect(place: Site) -> Dictionary:
     """Two latents for each coordinate, of either sign."""
     both = torch.cat([torch.eye(D_MODEL), -torch.eye(D_MODEL)])
     return Dictionary(
@@ -41,7 +42,7 @@ def _perfect(place: Place) -> Dictionary:
 
 @pytest.mark.parametrize("place", [STREAM, MLP_OUT])
 @pytest.mark.parametrize("model_type", ["llama", "gemma2", "gpt_neox"])
-def test_a_perfect_dictionary_costs_nothing(place: Place, model_type: str) -> None:
+def test_a_perfect_dictionary_costs_nothing(place: Site, model_type: str) -> None:
     held_back = _held_back(place, model_type)
     quality = measure_quality(_perfect(place), held_back)
     assert quality.fidelity.explained_variance == pytest.approx(1, abs=1e-5)

@@ -12,15 +12,15 @@ import torch
 
 from hubel.tools.corpus import Document
 from hubel.tools.corpus.documents import corpus_from_documents
-from hubel.tools.dictionaries.dictionary import Place
 from hubel.tools.dictionaries.read import read_dictionary
 from hubel.tools.dictionaries.train.settings import TrainSettings
 from hubel.tools.dictionaries.train.text import CorpusText
 from hubel.tools.dictionaries.train.train import TrainOutcome, train_dictionary
 from hubel.tools.errors import CorruptError, UsageError
+from hubel.tools.subject.address import Site
 from tests.support.tiny import D_MODEL, WORDS, tiny_subject
 
-STREAM = Place("stream", 1)
+STREAM = Site("stream", 1)
 SETTINGS = TrainSettings(STREAM, STREAM, latents=48, k=4, tokens=4096, batch=64, rate=0.01)
 
 
@@ -95,13 +95,13 @@ def test_a_killed_training_ends_in_the_same_dictionary(
 
 
 def test_a_transcoder_learns_what_the_mlp_writes(text: CorpusText, tmp_path: Path) -> None:
-    settings = replace(SETTINGS, reads=Place("mlp_in", 1), writes=Place("mlp_out", 1))
+    settings = replace(SETTINGS, reads=Site("mlp_in", 1), writes=Site("mlp_out", 1))
     outcome = _train(tmp_path / "t", text, settings)
     assert outcome.figures.explained_variance > 0.4
     assert list(outcome.forms) == ["sparsify"]
     assert "SAELens cannot hold" in outcome.notes[0]
     read = read_dictionary(tmp_path / "t", "t")
-    assert (read.reads, read.writes) == (Place("mlp_in", 1), Place("mlp_out", 1))
+    assert (read.reads, read.writes) == (Site("mlp_in", 1), Site("mlp_out", 1))
 
 
 def test_another_training_is_refused(text: CorpusText, trained: Path) -> None:
@@ -138,9 +138,9 @@ def test_a_damaged_checkpoint_is_named(text: CorpusText, tmp_path: Path) -> None
         ({"k": 49}, "k 49 given"),
         ({"tokens": 0}, "0 tokens in batches of 64"),
         ({"rate": 2.0}, "rate 2.0 given"),
-        ({"reads": Place("stream", 3), "writes": Place("stream", 3)}, "has 0 to 2"),
-        ({"writes": Place("stream", 2)}, "expected from mlp_in to mlp_out"),
-        ({"reads": Place("z", 1), "writes": Place("z", 1)}, "hook 'z' given"),
+        ({"reads": Site("stream", 3), "writes": Site("stream", 3)}, "has 0 to 2"),
+        ({"writes": Site("stream", 2)}, "expected from mlp_in to mlp_out"),
+        ({"reads": Site("z", 1), "writes": Site("z", 1)}, "hook 'z' given"),
     ],
 )
 def test_wrong_settings_are_refused(

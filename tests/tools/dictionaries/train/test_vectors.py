@@ -10,7 +10,6 @@ import torch
 
 from hubel.tools.corpus import Document
 from hubel.tools.corpus.documents import corpus_from_documents
-from hubel.tools.dictionaries.dictionary import Place
 from hubel.tools.dictionaries.train.parameters import geometric_median
 from hubel.tools.dictionaries.train.settings import TrainSettings
 from hubel.tools.dictionaries.train.vectors import (
@@ -23,10 +22,10 @@ from hubel.tools.index import Index, build_index
 from hubel.tools.subject import Site
 from tests.support.tiny import WORDS, tiny_subject
 
-STREAM, MLP_IN, MLP_OUT = Place("stream", 1), Place("mlp_in", 1), Place("mlp_out", 1)
+STREAM, MLP_IN, MLP_OUT = Site("stream", 1), Site("mlp_in", 1), Site("mlp_out", 1)
 
 
-def _settings(reads: Place = STREAM, writes: Place | None = None) -> TrainSettings:
+def _settings(reads: Site = STREAM, writes: Site | None = None) -> TrainSettings:
     return TrainSettings(reads, writes or reads, latents=32, k=4, tokens=640, batch=32)
 
 
@@ -94,7 +93,7 @@ def test_what_the_mlp_writes_is_the_difference_of_the_streams() -> None:
     text, subject = _text(), tiny_subject()
     pair = vectors_of_text(subject, _settings(MLP_IN, MLP_OUT), text).read(np.array([0, 1, 2]))
     after = vectors_of_text(subject, _settings(STREAM), text).read(np.array([0, 1, 2]))
-    before = vectors_of_text(subject, _settings(Place("mid", 1)), text).read(np.array([0, 1, 2]))
+    before = vectors_of_text(subject, _settings(Site("mid", 1)), text).read(np.array([0, 1, 2]))
     assert torch.allclose(pair.written, after.inputs - before.inputs, atol=1e-4)
     assert not torch.allclose(pair.inputs, before.inputs, atol=0.1)
 
@@ -111,7 +110,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Index:
 
 
 @pytest.mark.parametrize("places", [(STREAM, STREAM), (MLP_IN, MLP_OUT)])
-def test_stored_vectors_are_those_of_a_pass(stored: Index, places: tuple[Place, Place]) -> None:
+def test_stored_vectors_are_those_of_a_pass(stored: Index, places: tuple[Site, Site]) -> None:
     subject, settings = tiny_subject(), _settings(*places)
     of_index = vectors_of_index(subject, settings, stored)
     assert "StoredSource" in repr(of_index.sources)

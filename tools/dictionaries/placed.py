@@ -9,15 +9,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..dictionaries.check import FitReport, Vectors, check_fit
-from ..dictionaries.dictionary import Dictionary, Hook, Place
-from ..dictionaries.fold import fold_centring, fold_norm_weight
 from ..errors import UsageError
-from .address import PlaceKind, Site
-from .architectures import norm_scale
-from .subject import Subject
+from ..subject.address import Site, VectorKind
+from ..subject.architectures import norm_scale
+from ..subject.attach_latents import vector_width
+from ..subject.subject import Subject
+from .check import FitReport, Vectors, check_fit
+from .dictionary import Dictionary
+from .fold import fold_centring, fold_norm_weight
 
-HOOKS = [hook for hook in get_args(Hook) if hook in (*get_args(PlaceKind), "mlp")]
+KINDS: tuple[VectorKind, ...] = get_args(VectorKind)
 CONTEXT_TOKENS = 64
 """Tokens of a context in which a check reads text, as in an index."""
 CHECK_TOKENS = 1024
@@ -60,14 +61,10 @@ def check_dictionary(
     dictionary = placed(subject, dictionary)
     places = places_of(subject)
     widths = {width for _, width in _widths(dictionary)}
-    own = [
-        dictionary.reads,
-        dictionary.writes,
-    ]  # the embedding is not among the places of a subject
-    relevant = own + [place for place in places if width_of(subject, place) in widths]
-    return check_fit(
-        dictionary, vectors_at(subject, list(dict.fromkeys(relevant)), texts, n_tokens)
-    )
+    own = [dictionary.reads, dictionary.writes]  # the embedding is not among a subject's places
+    relevant = own + [place for place in places if vector_width(subject, place) in widths]
+    vectors = vectors_at(subject, list(dict.fromkeys(relevant)), texts, n_tokens)
+    return check_fit(dictionary, vectors)
 
 
 def require_fit(subject: Subject, dictionary: Dictionary, texts: Iterable[str]) -> FitReport:
@@ -97,40 +94,32 @@ def misfit(subject: Subject, dictionary: Dictionary, report: FitReport) -> str:
     return f"{problem}; no place of this width fits: is it of another model?"
 
 
-def places_of(subject: Subject) -> list[Place]:
+def places_of(subject: Subject) -> list[Site]:
     """Every place of a subject that a dictionary can read, in the order of the forward pass."""
     layers = range(subject.shape.n_layers)
     has_mid = all(layer.mlp_norm is not None for layer in subject.parts.layers)
-    hooks = [hook for hook in HOOKS if hook != "mid" or has_mid]
-    return [Place(hook, layer) for layer in layers for hook in hooks]
-
-
-def width_of(subject: Subject, place: Place) -> int:
-    """How many numbers a vector at a place has."""
-    if place.hook == "mlp":
-        return subject.shape.count(Site("mlp", place.layer))
-    return subject.head_dim * subject.shape.n_heads if place.hook == "z" else subject.d_model
+    kinds: list[VectorKind] = [kind for kind in KINDS if kind != "mid" or has_mid]
+    return [Site(kind, layer) for layer in layers for kind in kinds]
 
 
 def vectors_at(
-    subject: Subject, places: Sequence[Place], texts: Iterable[str], n_tokens: int
+    subject: Subject, places: Sequence[Site], texts: Iterable[str], n_tokens: int
 ) -> Vectors:
     """Vectors at places on the first tokens of some texts, without each context's first token.
 
     Raises:
         UsageError: there is too little text.
     """
-    rows: dict[Place, list[Float[Tensor, "token width"]]] = {place: [] for place in places}
-    sites = {place: Site(cast(PlaceKind, place.hook), place.layer) for place in places}
+    rows: dict[Site, list[Float[Tensor, "token width"]]] = {place: [] for place in places}
     n_read = 0
     for text in texts:
         ids = subject.tokenize(text).ids[:CONTEXT_TOKENS]
         if len(ids) < 2:
             continue
         batch = torch.tensor([ids], device=subject.device)
-        captured = subject.capture(batch, list(sites.values())).activations
-        for place, site in sites.items():
-            rows[place].append(captured[site][0, 1:].float().cpu())
+        captured = subject.capture(batch, places).activations
+        for place in places:
+            rows[place].append(captured[place][0, 1:].float().cpu())
         n_read += len(ids) - 1
         if n_read >= n_tokens:
             break
@@ -142,23 +131,23 @@ def vectors_at(
     return {place: torch.cat(parts)[:n_tokens] for place, parts in rows.items()}
 
 
-def _widths(dictionary: Dictionary) -> list[tuple[Place, int]]:
+def _widths(dictionary: Dictionary) -> list[tuple[Site, int]]:
     return [
         (dictionary.reads, dictionary.encoder.shape[0]),
         (dictionary.writes, dictionary.decoder.shape[1]),
     ]
 
 
-def _check_width(subject: Subject, dictionary: Dictionary, place: Place, width: int) -> None:
+def _check_width(subject: Subject, dictionary: Dictionary, place: Site, width: int) -> None:
     n_layers = subject.shape.n_layers
-    if place.layer >= n_layers or place.layer < (-1 if place.hook == "stream" else 0):
+    if place.layer >= n_layers or place.layer < (-1 if place.kind == "stream" else 0):
         raise UsageError(
             f"the dictionary {dictionary.name!r} is of {place}, but {subject.name} has {n_layers} layers, "
             f"0 to {n_layers - 1}; is it of another model{_stated(dictionary)}?"
         )
-    if (own := width_of(subject, place)) == width:
+    if (own := vector_width(subject, place)) == width:
         return
-    of_width = [each for each in places_of(subject) if width_of(subject, each) == width]
+    of_width = [each for each in places_of(subject) if vector_width(subject, each) == width]
     same_layer = [str(each) for each in of_width if each.layer == place.layer]
     cure = f"of that width here are {', '.join(same_layer[:_MAX_SHOWN])}: give one with --at"
     if not same_layer:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from hubel.tools.dictionaries.activations import Gated, Relu
-from hubel.tools.dictionaries.dictionary import Dictionary, Place
-from hubel.tools.errors import UsageError
-from hubel.tools.subject.dictionary_places import (
+from hubel.tools.dictionaries.dictionary import Dictionary
+from hubel.tools.dictionaries.placed import (
     check_dictionary,
     misfit,
     placed,
     require_fit,
     vectors_at,
 )
+from hubel.tools.errors import UsageError
+from hubel.tools.subject.address import Site
 from hubel.tools.subject.subject import Subject
 from tests.support.tiny import D_MODEL, tiny_subject
 
@@ -33,7 +35,7 @@ def tiny() -> Subject:
     return tiny_subject()
 
 
-def principal(subject: Subject, place: Place, n: int = 6) -> Dictionary:
+def principal(subject: Subject, place: Site, n: int = 6) -> Dictionary:
     """Both signs of the strongest principal components at a place: explains most of it, and not others."""
     vectors = vectors_at(subject, [place], TEXTS, 400)[place]
     mean = vectors.mean(dim=0)
@@ -45,7 +47,7 @@ def principal(subject: Subject, place: Place, n: int = 6) -> Dictionary:
 
 
 def test_a_dictionary_of_its_place_fits(tiny: Subject) -> None:
-    place = Place("stream", 1)
+    place = Site("stream", 1)
     report = require_fit(tiny, principal(tiny, place), TEXTS)
     vectors = vectors_at(tiny, [place], TEXTS, 400)[place]
     rest = vectors - principal(tiny, place).reconstruct(vectors)
@@ -57,7 +59,7 @@ def test_a_dictionary_of_its_place_fits(tiny: Subject) -> None:
 
 def test_one_of_another_layer_is_refused_and_the_message_says_which(tiny: Subject) -> None:
     moved = replace(
-        principal(tiny, Place("stream", 0)), reads=Place("stream", 2), writes=Place("stream", 2)
+        principal(tiny, Site("stream", 0)), reads=Site("stream", 2), writes=Site("stream", 2)
     )
     with pytest.raises(
         UsageError,
@@ -67,7 +69,7 @@ def test_one_of_another_layer_is_refused_and_the_message_says_which(tiny: Subjec
 
 
 def test_a_random_dictionary_or_a_permuted_one_is_refused(tiny: Subject) -> None:
-    own = principal(tiny, Place("stream", 1), 8)
+    own = principal(tiny, Site("stream", 1), 8)
     permuted = replace(
         own, decoder=own.decoder[torch.randperm(16, generator=torch.Generator().manual_seed(3))]
     )
@@ -83,13 +85,13 @@ def test_a_random_dictionary_or_a_permuted_one_is_refused(tiny: Subject) -> None
 
 
 def test_shapes_that_do_not_fit_are_one_line(tiny: Subject) -> None:
-    own = replace(principal(tiny, Place("stream", 1)), model="gpt2-small")
-    far = replace(own, reads=Place("stream", 11), writes=Place("stream", 11))
+    own = replace(principal(tiny, Site("stream", 1)), model="gpt2-small")
+    far = replace(own, reads=Site("stream", 11), writes=Site("stream", 11))
     with pytest.raises(
         UsageError, match=r"is of stream\.11, but tiny-llama has 3 layers.*'gpt2-small'"
     ):
         placed(tiny, far)
-    mlp = replace(own, reads=Place("mlp", 1), writes=Place("mlp", 1))
+    mlp = replace(own, reads=Site("mlp", 1), writes=Site("mlp", 1))
     with pytest.raises(
         UsageError, match=r"vectors of 16 numbers, but mlp\.1 .* has 24; of that width here are"
     ):
@@ -106,7 +108,7 @@ def test_shapes_that_do_not_fit_are_one_line(tiny: Subject) -> None:
 def test_the_norms_weight_is_folded_in(family: str, kind: str) -> None:
     """The latents of n computed from x = n w + b, for every form that n enters."""
     subject = tiny_subject(family)
-    norm = subject.parts.layers[1].mlp_norm
+    norm: Any = subject.parts.layers[1].mlp_norm
     weight = norm.weight + 1 if family == "gemma" else norm.weight
     bias = norm.bias if family == "gpt2" else torch.zeros(D_MODEL)
     torch.manual_seed(0)
@@ -124,7 +126,7 @@ def test_the_norms_weight_is_folded_in(family: str, kind: str) -> None:
 
 def drawn(kind: str) -> Dictionary:
     """A random dictionary of the MLP's input before the norm's weight."""
-    place, size = Place("mlp_in", 1), 30
+    place, size = Site("mlp_in", 1), 30
     activation = Relu()
     if kind == "gated":
         activation = Gated(torch.randn(size), torch.randn(size), torch.randn(size) / 3)
@@ -132,7 +134,7 @@ def drawn(kind: str) -> Dictionary:
     return Dictionary(
         "a",
         place,
-        Place("mlp_out", 1) if transcodes else place,
+        Site("mlp_out", 1) if transcodes else place,
         torch.randn(D_MODEL, size),
         torch.zeros(size) if kind == "gated" else torch.randn(size),
         torch.randn(size, D_MODEL),
@@ -145,7 +147,7 @@ def drawn(kind: str) -> Dictionary:
 
 
 def test_centring_is_folded_in(tiny: Subject) -> None:
-    given = replace(drawn("autoencoder"), reads=Place("stream", 1), writes=Place("stream", 1))
+    given = replace(drawn("autoencoder"), reads=Site("stream", 1), writes=Site("stream", 1))
     given = replace(given, input_form="centred")
     x = torch.randn(20, D_MODEL) + 3
     centred: Tensor = x - x.mean(dim=-1, keepdim=True)
