@@ -276,21 +276,18 @@ class Subject:
     @property
     def n_vocabulary(self) -> int:
         """Number of logits of a prediction."""
-        self.require_decoder("logits")
         return cast(Tensor, self.parts.unembed.weight).shape[0]
 
     def final_vectors(
         self, last_stream: Float[Tensor, "*rows d_model"]
     ) -> Float[Tensor, "*rows d_model"]:
         """What the unembedding reads, from the residual stream after the last layer."""
-        self.require_decoder("logits")
         return self.parts.final_norm(last_stream)
 
     def logits_of_final(
         self, final: Float[Tensor, "*rows d_model"], tokens: slice = slice(None)
     ) -> Float[Tensor, "*rows token"]:
         """The model's logits, or those of some tokens, from what the unembedding reads."""
-        self.require_decoder("logits")
         unembed = self.parts.unembed
         bias = cast("Tensor | None", getattr(unembed, "bias", None))
         weight = cast(Tensor, unembed.weight)[tokens]
@@ -386,7 +383,6 @@ class Subject:
         The final norm's scale is applied (and its centring, for a LayerNorm), then the unembedding;
         no bias or cap. The result is exact up to the norm's positive factor.
         """
-        self.require_decoder("logits")
         direction = residual_direction.to(self.device, self.dtype)
         if self.architecture.norm == "layer":
             direction = direction - direction.mean(dim=-1, keepdim=True)

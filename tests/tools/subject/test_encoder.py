@@ -214,7 +214,7 @@ def test_what_needs_next_tokens_refuses_an_encoder_in_one_line(what: str, tmp_pa
     with pytest.raises(HubelError) as error:
         ASKED[what](subject, tmp_path)
     message = str(error.value)
-    assert f"{subject.name!r} is an encoder" in message
+    assert "is an encoder" in message
     assert "smollm2-135m" in message
     assert "\n" not in message
 
