@@ -1,6 +1,8 @@
 """From words to formulas: an explanation that hubel made is read back, any other stays words.
 
-A formula predicts activations by itself. Words alone need a judge, which is a language model.
+A formula predicts activations by itself. Words alone need a judge, which is a language model. Of a
+sentence without its formula the amounts are known to a power of two, and the scale is not; one that
+lists tokens or has exceptions does not say all of its formula, and stays words.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...tools.dissection import Predicate
+from ...tools.dissection.read_statement import read_statement
 from ...tools.errors import HubelError, UsageError
 from .records import ExplainedUnit, ExplanationSet
 
@@ -30,16 +33,19 @@ def _with_formula(unit: ExplainedUnit) -> ExplainedUnit:
                 f"{unit.place or unit.unit}: its predicate cannot be read: {error}"
             ) from None
         return unit
-    return replace(unit, predicate=unit.sentence) if is_formula(unit.sentence) else unit
+    return replace(unit, predicate=_formula_of(unit.sentence, unit.unit))
 
 
-def is_formula(text: str) -> bool:
-    """Whether a text is a predicate as hubel prints it."""
+def _formula_of(words: str, address: str) -> str:
+    """The formula that some words are, or that they state as hubel states it; else ""."""
     try:
-        Predicate.parse(text)
+        Predicate.parse(words)
     except HubelError:
-        return False
-    return True
+        sign = address[-1:]
+        side = sign if sign in ("+", "-") else "+" if address.startswith("head.") else "both"
+        read = read_statement(words, side)
+        return "" if read is None else read.to_text()
+    return words
 
 
 def words_only(explanations: ExplanationSet) -> int:

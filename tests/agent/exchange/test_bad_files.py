@@ -137,11 +137,12 @@ def test_a_dashboard_has_units_that_wait_for_an_explanation(tmp_path: Path) -> N
 
 def test_a_table_of_anyone_is_read_and_formulas_are_found(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
-    path.write_text(
-        'unit,description,mine\nmlp.1.2,about cats,x\nmlp.1.3,"strongly words(""cat"")",y\n'
-    )
+    own = 'mlp.1.3,"strongly words(""cat"")",y\nmlp.1.4,Fires on adjectives.,z\n'
+    path.write_text(f"unit,description,mine\nmlp.1.2,about cats,x\n{own}")
     imported = import_files(path, tmp_path / "set")
-    assert [unit.predicate for unit in imported] == ["", 'strongly words("cat")']
+    words, formula, sentence = (unit.predicate for unit in imported)
+    assert (words, formula) == ("", 'strongly words("cat")')
+    assert sentence.startswith('extremely pos("adjective")')
     assert "columns that were not read: mine" in imported.notes
     assert read_set(tmp_path / "set") == imported
 
