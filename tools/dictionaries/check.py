@@ -1,7 +1,9 @@
 """Does a dictionary explain the vectors at its place, and which place would fit better?
 
 1. Reconstruct the vectors at the place that it names, or for a transcoder what comes out there.
-   Explained variance is 1 - sum of squared errors / sum of squared distances from the mean.
+   Explained variance is 1 - sum of squared errors / sum of squared distances from the mean. Vectors
+   longer than ten times the median are left out: on few tokens a model parks attention by vectors
+   a hundred times as long as others, and nearly all variance would be theirs.
 2. Do the same with the rows of the decoder permuted, nine times: the same activations, sparsity and
    bias, but the wrong directions. A dictionary that explains no more than the best of these does not
    know this place.
@@ -26,6 +28,8 @@ SHUFFLES = 9
 CLEARLY_LESS = 0.7
 """A better place leaves at most this share of the variance that the named one leaves. Measured on
 dictionaries of the default subject: see docs/dictionaries.md."""
+LONG = 10.0
+"""Times the median length, as in training."""
 _BLOCK_NUMBERS = 1 << 25
 """Activations that are held at a time: 128 MiB."""
 
@@ -94,7 +98,7 @@ def check_fit(dictionary: Dictionary, vectors: Vectors, seed: int = 0) -> FitRep
     generator = torch.Generator().manual_seed(seed)
     orders = [torch.randperm(dictionary.n_latents, generator=generator) for _ in range(SHUFFLES)]
     shuffled = _explained_when_permuted(dictionary, vectors, orders)
-    inputs = vectors[dictionary.reads]
+    inputs, _ = _usual(vectors, dictionary.reads, dictionary.writes)
     active = torch.zeros(dictionary.n_latents)
     for block in _blocks(dictionary, len(inputs)):
         active += (dictionary.encode(inputs[block]) > 0).sum(dim=0).cpu()
@@ -110,7 +114,7 @@ def check_fit(dictionary: Dictionary, vectors: Vectors, seed: int = 0) -> FitRep
 
 def explained_at(dictionary: Dictionary, vectors: Vectors, reads: Site, writes: Site) -> Explained:
     """The variance explained when the dictionary is put at a place."""
-    inputs, outputs = vectors[reads], vectors[writes].float()
+    inputs, outputs = _usual(vectors, reads, writes)
     errors = 0.0
     for block in _blocks(dictionary, len(inputs)):
         rest = outputs[block] - dictionary.reconstruct(inputs[block])
@@ -122,7 +126,7 @@ def _explained_when_permuted(
     dictionary: Dictionary, vectors: Vectors, orders: Sequence[Tensor]
 ) -> list[float]:
     """Variance explained with the decoder's rows in other orders; the activations stay."""
-    inputs, outputs = vectors[dictionary.reads], vectors[dictionary.writes].float()
+    inputs, outputs = _usual(vectors, dictionary.reads, dictionary.writes)
     errors = [0.0] * len(orders)
     for block in _blocks(dictionary, len(inputs)):
         activations = dictionary.encode(inputs[block])
@@ -145,6 +149,17 @@ def other_places(dictionary: Dictionary, places: Sequence[Site]) -> Iterator[tup
             pair = Site(reads, layer), Site("mlp_out", layer)
             if pair != own and known.issuperset(pair):
                 yield pair
+
+
+def _usual(
+    vectors: Vectors, reads: Site, writes: Site
+) -> tuple[Float[Tensor, "token d_in"], Float[Tensor, "token d_out"]]:
+    """Inputs and outputs of the tokens at which neither is unusually long."""
+    inputs, outputs = vectors[reads].float(), vectors[writes].float()
+    lengths = torch.stack([inputs.norm(dim=1), outputs.norm(dim=1)])
+    limits = LONG * lengths.median(dim=1, keepdim=True).values
+    rows = (lengths <= limits).all(dim=0)
+    return inputs[rows], outputs[rows]
 
 
 def _blocks(dictionary: Dictionary, n_rows: int) -> Iterator[slice]:
