@@ -11,6 +11,7 @@ zip with the head of the log, the samples and their summaries; plain DEFLATE, wh
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ from ..run_texts import RunTexts
 VERSION = 2
 SHOWN_TEXTS = 16
 """Texts in the input of a sample; further ones are counted as left out."""
+_LISTED = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d.*_.+_.+\.json$")
+"""Names of JSON logs that Inspect 0.3 lists in a folder, and takes for its tables."""
 _EARLIEST = (1980, 1, 1, 0, 0, 0)
 """The time of every part of a zip, so that the same run gives the same file."""
 
@@ -39,7 +42,13 @@ def write_inspect(explanations: ExplanationSet, out: Path, _texts: RunTexts | No
     else:
         out.write_text(_dumps({**head, "samples": samples}), encoding="utf-8", errors="replace")
     hidden = sum(max(0, len(unit.texts) - SHOWN_TEXTS) for unit in explanations)
-    return [f"texts: {hidden:,} beyond the first {SHOWN_TEXTS} of a unit"] if hidden else []
+    lines = [f"texts: {hidden:,} beyond the first {SHOWN_TEXTS} of a unit"] if hidden else []
+    if out.suffix == ".json" and not _LISTED.match(out.name):
+        lines.append(
+            "a name that Inspect lists: its tables find JSON named TIME_TASK_ID.json only, as "
+            "2026-01-31T00-00-00+00-00_task_id.json; .eval may have any name"
+        )
+    return lines
 
 
 def _dumps(value: Any) -> str:

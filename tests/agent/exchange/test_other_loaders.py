@@ -59,8 +59,10 @@ def held_out_r(folder: Path) -> dict[str, float]:
 
 @pytest.mark.parametrize("suffix", [".json", ".eval"])
 def test_inspect_reads_the_log(example: Path, tmp_path: Path, suffix: str) -> None:
-    export_run(example, "inspect", tmp_path / f"x{suffix}")
-    log = read_by("inspect", tmp_path / f"x{suffix}")
+    # its tables take JSON of such names only
+    path = tmp_path / f"2026-01-31T00-00-00+00-00_example_x{suffix}"
+    export_run(example, "inspect", path)
+    log = read_by("inspect", path)
     read = {
         id: sample["scores"]["simulation/holdout/random"] for id, sample in log["samples"].items()
     }
