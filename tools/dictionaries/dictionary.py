@@ -133,6 +133,25 @@ class Dictionary:
         deviation = values.std(dim=-1, keepdim=True)  # of a sample, as SAELens has it
         return (values - mean) / (deviation + _EPSILON), Scale(deviation, mean)
 
+    def constant(self, latent: int) -> Float[Tensor, ""]:
+        """What a latent's pre-activation has in addition to the normalised input's product."""
+        column = self.encoder[:, latent]
+        subtracted = column @ self.decoder_bias if self.subtracts_bias else 0.0
+        return self._bias[latent] - subtracted
+
+    def activate(
+        self, pre: Float[Tensor, "*rows latent"], latents: slice | Sequence[int]
+    ) -> Float[Tensor, "*rows latent"]:
+        """Activations from pre-activations (of the gate), as if each latent were among the largest."""
+        activation = self.activation
+        if isinstance(activation, Gated):
+            product = pre - activation.gate_bias[latents]
+            magnitude = product * activation.log_scale[latents].exp()
+            return (pre > 0) * torch.relu(magnitude + activation.magnitude_bias[latents])
+        if isinstance(activation, JumpRelu):
+            return torch.relu(pre) * (pre > activation.threshold[latents])
+        return torch.relu(pre)
+
     def to(self, device: torch.device) -> Self:
         """The same dictionary on a device."""
 
@@ -149,16 +168,12 @@ class Dictionary:
     def _pointwise(
         self, centred: Float[Tensor, "*rows d_in"], latents: slice | Sequence[int]
     ) -> Float[Tensor, "*rows latent"]:
+        return self.activate(centred @ self.encoder[:, latents] + self._bias[latents], latents)
+
+    @property
+    def _bias(self) -> Float[Tensor, " latent"]:
         activation = self.activation
-        product = centred @ self.encoder[:, latents]
-        if isinstance(activation, Gated):
-            gate = product + activation.gate_bias[latents]
-            magnitude = product * activation.log_scale[latents].exp()
-            return (gate > 0) * torch.relu(magnitude + activation.magnitude_bias[latents])
-        pre = product + self.encoder_bias[latents]
-        if isinstance(activation, JumpRelu):
-            return torch.relu(pre) * (pre > activation.threshold[latents])
-        return torch.relu(pre)
+        return activation.gate_bias if isinstance(activation, Gated) else self.encoder_bias
 
     def _largest(self, centred: Float[Tensor, "*rows d_in"]) -> Float[Tensor, "*rows latent"]:
         activation = cast("TopKRelu | GroupMax", self.activation)

@@ -78,6 +78,8 @@ class ExemplarsFile:
     def __init__(self, folder: Path, site: Site) -> None:
         self._path = folder / "exemplars" / f"{site.file_stem}.parquet"
         self._path.parent.mkdir(exist_ok=True)
+        # activations hardly compress, but those of a latent are mostly 0
+        self._options: dict[str, Any] = {"compression": "lz4"} if site.kind == "sae" else {}
         self._writer: pq.ParquetWriter | None = None
 
     def __enter__(self) -> Self:
@@ -90,7 +92,8 @@ class ExemplarsFile:
     def append(self, table: pa.Table, n_units: int) -> None:
         """Write the next units."""
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._path, table.schema, **_options(table.schema))
+            options = _options(table.schema) | self._options
+            self._writer = pq.ParquetWriter(self._path, table.schema, **options)
         rows = UNITS_A_GROUP * (table.num_rows // max(n_units, 1))
         self._writer.write_table(table, max(rows, 1))
 

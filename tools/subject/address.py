@@ -36,10 +36,7 @@ Side = Literal["both", "+", "-"]
 NO_LAYER = -1
 """The layer in an address that does not say it: that of a latent (see `Shape.layer_of`)."""
 
-_FORMS = (
-    "mlp.12.803, mlp.12.803-, mlp.10.0-99, mlp.1~50@7, mlp.*~50@7, head.5.3, resid.8@NAME, "
-    "sae.NAME.4512"
-)
+_FORMS = "mlp.12.803, mlp.12.803-, mlp.10.0-99, mlp.1~50@7, mlp.*~50@7, head.5.3, resid.8@NAME, sae.NAME.4"
 _NAME = r"[^\s,+-](?:[^\s,]*[^\s,+-])?"  # cannot end in a sign, which would read as a side
 DICTIONARY_NAME = re.compile(r"[A-Za-z_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?")
 """Safe in a file's name, no number, and without the signs that mean something in a target."""

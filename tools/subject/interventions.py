@@ -291,7 +291,8 @@ def _latent_edits(
         raw = value[row, index]
         old = _component(subject, unit, raw)
         difference = _on_side(unit, _new_value(change, old, source, positions), old) - old
-        _, scale = dictionary.normalised(raw)
+        # an autoencoder's reconstruction is scaled back, a transcoder's is not
+        scale = dictionary.normalised(raw)[1] if shape.reads == shape.writes else None
         factor = 1.0 if scale is None else scale.factor
         added[:] = [difference * factor * dictionary.decoder[unit.index].to(raw.dtype)]
 

@@ -131,6 +131,7 @@ def test_scores_on_the_index_again(world: Path, capsys: pytest.CaptureFixture[st
         ("patch", None),
         ("logit_lens", {"unit": "sae.res.0"}),
         ("nearest", {"unit": "sae.res.0"}),
+        ("upstream", {"unit": "sae.res.0", "text": "very Monday said Friday"}),
         ("coactivating", {"unit": "sae.res.0"}),
         ("compare", {"unit": "sae.res.0", "text": "very Monday said", "other": "very red said"}),
     ],

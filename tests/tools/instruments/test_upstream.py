@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,9 @@ from hubel.tools.errors import ArgumentError
 from hubel.tools.instruments import InstrumentContext, call
 from hubel.tools.instruments.upstream import Contribution, Upstream, instrument
 from hubel.tools.subject import Unit
+from hubel.tools.subject.address import Site
+from hubel.tools.subject.attach_latents import attach_latents
+from tests.support.dictionaries import random_dictionary
 from tests.support.tiny import MODEL_TYPES, tiny_subject
 
 TEXT = "very Monday the cat said 1999 in the red city"
@@ -65,6 +69,51 @@ def test_neurons_add_up_to_their_mlp(context: InstrumentContext) -> None:
         own = [n for n in result.neurons if n.part.startswith(f"{name}.")]
         assert total(own, "gate") == pytest.approx(whole.gate, abs=1e-4)
         assert total(own, "effect") == pytest.approx(whole.effect, abs=1e-4)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+@pytest.mark.parametrize("activation", ["relu", "topk", "jumprelu", "gated"])
+@pytest.mark.parametrize(
+    ("reads", "writes", "normalisation"),
+    [
+        (Site("stream", 1), None, "none"),
+        (Site("stream", 1), None, "constant_norm"),
+        (Site("stream", 1), None, "layer_norm"),
+        (Site("stream", -1), None, "none"),
+        (Site("mlp_in", 1), Site("mlp_out", 1), "none"),
+    ],
+)
+def test_shares_of_a_latent_add_up(
+    family: str, activation: Any, reads: Site, writes: Site | None, normalisation: Any
+) -> None:
+    subject = tiny_subject(family)
+    drawn = random_dictionary(subject, "d", reads, writes, activation=activation, threshold=0.3)
+    dictionary = replace(drawn, normalisation=normalisation)
+    attach_latents(subject, dictionary)
+    ids = torch.tensor([subject.tokenize(TEXT).ids])
+    site = Site.of_dictionary("d")
+    latent = int(subject.capture(ids, [site]).activations[site][0, 1:].amax(0).argmax())
+    context = InstrumentContext(subject)
+    result = result_of(context, unit=f"sae.d.{latent}")
+    assert total([*result.parts, result.rest], "up") == pytest.approx(result.up, abs=1e-4)
+    raw = subject.capture(ids, [reads]).activations[reads][0, result.position]
+    pre = dictionary.normalised(raw)[0] @ dictionary.encoder[:, latent]
+    pre = pre + dictionary.constant(latent)
+    assert result.up == pytest.approx(float(pre), abs=1e-4)
+    real = float(dictionary.encode(raw)[latent])
+    assert real > 0
+    assert result.activation == pytest.approx(real, abs=1e-4)
+    if reads.layer < 0:
+        assert {part.part for part in result.parts} == {"embedding", "biases"}
+
+
+def test_latents_that_are_no_sum_of_parts_are_refused() -> None:
+    subject = tiny_subject()
+    attach_latents(subject, random_dictionary(subject, "z", Site("z", 1)))
+    with pytest.raises(
+        ArgumentError, match=r"'sae.z.0' reads z.1; known are latents of the stream"
+    ):
+        result_of(InstrumentContext(subject), unit="sae.z.0")
 
 
 def test_a_head_by_hand(context: InstrumentContext) -> None:

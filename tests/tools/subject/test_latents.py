@@ -87,7 +87,8 @@ def test_a_latent_is_read_and_edited_as_by_hand(family: str, kind: str) -> None:
     def remember(vector: Tensor) -> None:
         old, scale = value_of(dictionary, vector[0, position], latent)
         assert old == pytest.approx(float(read[position, latent]), abs=1e-5)
-        added["vector"] = (2.5 - old) * scale * dictionary.decoder[latent]
+        back = scale if writes is None else 1.0  # a transcoder undoes no normalisation
+        added["vector"] = (2.5 - old) * back * dictionary.decoder[latent]
 
     def add(vector: Tensor) -> Tensor:
         changed = vector.clone()

@@ -4,10 +4,11 @@
    output biases.
 2. With the norm's scale held at its value here, the norm is linear, and so is a projection row.
    Hence the neuron's pre-activation is a sum with one term for each part: the gate's, and in a
-   gated MLP the up branch's too. (A named direction is read off the stream without a norm: one
-   sum.)
+   gated MLP the up branch's too. (A named direction, and a latent of the stream, is read off the
+   stream without a norm: one sum. A latent's own normalisation is held at its value too.)
 3. The activation f(gate) * up is not linear, so parts are ranked by their first-order effect on it,
-   f'(gate) * up * (their share of gate) + f(gate) * (their share of up). The shares are exact.
+   f'(gate) * up * (their share of gate) + f(gate) * (their share of up). The shares are exact. A
+   latent that is silent has no such effect, so its parts are ranked by their shares.
 4. An MLP's share is the sum of its neurons'. A head's is the sum over source tokens
    (`attention_by_source`).
 """
@@ -17,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ...subject.address import Unit
 from ...subject.input_texts import InputText
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
 
     from ...circuits.circuit_model import CircuitModel
     from ...circuits.forward_record import ForwardRecord
+    from ...dictionaries.dictionary import Dictionary
+
+
+LAYER_NORM_EPSILON = 1e-5
+"""As `Dictionary.normalised` has it."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,8 @@ class Decomposition:
     """The parts of the stream that a unit reads at one position of a text.
 
     Attributes:
+        is_among_largest: whether a latent of a dictionary that keeps only its largest is one of them
+            there; True for all other units.
         record: what every part wrote, in one pass over the text.
         attention_calls: how each layer's attention was called in that pass.
     """
@@ -47,11 +55,20 @@ class Decomposition:
     unit: Unit
     text: InputText
     position: int
+    is_among_largest: bool
     record: ForwardRecord
     attention_calls: dict[int, AttentionCall]
 
     @classmethod
-    def of(cls, model: CircuitModel, unit: Unit, text: InputText, position: int) -> Decomposition:
+    def of(
+        cls,
+        model: CircuitModel,
+        unit: Unit,
+        text: InputText,
+        position: int,
+        *,
+        is_among_largest: bool = True,
+    ) -> Decomposition:
         """Run the subject over a text and keep what a decomposition needs."""
         import torch
 
@@ -67,15 +84,31 @@ class Decomposition:
             for layer, parts in enumerate(model.subject.parts.layers):
                 hooks.on_call(parts.attention_write, partial(keep, layer))
             recorded = record(model, torch.tensor([text.ids]), lambda logits: logits.sum(-1))
-        return cls(model, unit, text, position, recorded, calls)
+        return cls(model, unit, text, position, is_among_largest, recorded, calls)
 
     # 1. The stream that the unit reads, and its parts.
+
+    @property
+    def layer(self) -> int:
+        """The layer that the unit is read in; -1 for a latent of the embedding."""
+        return self.model.subject.shape.layer_of(self.unit)
+
+    @property
+    def _reads_after_layer(self) -> bool:
+        """Whether the unit reads the stream after its layer, and not the input of its MLP."""
+        if self.unit.site == "sae":
+            return self._latents.reads.kind == "stream"
+        return self.unit.site == "resid"
+
+    @cached_property
+    def _latents(self) -> Dictionary:
+        return cast("Dictionary", self.model.subject.dictionaries[self.unit.name])
 
     @cached_property
     def stream(self) -> Float[Tensor, " d_model"]:
         """The stream that the unit reads, before its norm."""
-        record, layer = self.record, self.unit.layer
-        if self.unit.site == "resid":
+        record, layer = self.record, self.layer
+        if self._reads_after_layer:
             stream = record.stream[layer + 1]
         else:
             stream = (record.stream if self.model.graph.parallel else record.middle)[layer]
@@ -84,13 +117,13 @@ class Decomposition:
     @property
     def _n_mlp_layers(self) -> int:
         """How many layers' MLPs write before the unit reads."""
-        return self.unit.layer + (self.unit.site == "resid")
+        return self.layer + self._reads_after_layer
 
     @property
     def _n_attention_layers(self) -> int:
         """How many layers' attention writes before the unit reads."""
-        reads_own_attention = self.unit.site == "resid" or not self.model.graph.parallel
-        return self.unit.layer + reads_own_attention
+        reads_own_attention = self._reads_after_layer or not self.model.graph.parallel
+        return self.layer + reads_own_attention
 
     def shares(self) -> dict[str, Float[Tensor, " branch"]]:
         """Each part's share of each branch; the output biases get what is left of the stream."""
@@ -110,10 +143,12 @@ class Decomposition:
 
     @cached_property
     def _rows(self) -> Float[Tensor, "branch d_model"]:
-        """The unit's rows of its layer's projections."""
+        """The unit's rows of its layer's projections, or the encoder's column of a latent."""
         import torch
 
-        matrices = read_directions(self.model.subject, self.unit.layer)
+        if self.unit.site == "sae":
+            return self._latents.encoder[:, self.unit.index][None].double()
+        matrices = read_directions(self.model.subject, self.layer)
         return torch.stack([matrix[self.unit.index] for matrix in matrices]).double()
 
     @cached_property
@@ -124,13 +159,25 @@ class Decomposition:
         subject, unit = self.model.subject, self.unit
         if unit.site == "resid":
             return subject.directions[unit.layer][unit.name][None].double()
-        norm, family = self.model.readers[unit.layer].mlp_norm, subject.architecture.norm
+        if self._reads_after_layer:
+            return self._of_normalised
+        norm, family = self.model.readers[self.layer].mlp_norm, subject.architecture.norm
         stream = self.stream - self.stream.mean() if family == "layer" else self.stream
         epsilon = getattr(norm, "eps", None) or getattr(norm, "variance_epsilon", 0.0)
         rms = (stream.square().mean() + float(epsilon)).sqrt()
         scaled = self._rows * norm_scale(norm, family).double() / rms
         # A layer norm subtracts the mean first: fold that in too.
         return scaled - scaled.mean(-1, keepdim=True) if family == "layer" else scaled
+
+    @property
+    def _of_normalised(self) -> Float[Tensor, "branch d_model"]:
+        """The encoder's column with the dictionary's normalisation, frozen, folded in."""
+        rows, normalisation = self._rows, self._latents.normalisation
+        if normalisation == "none":
+            return rows
+        if normalisation == "constant_norm":
+            return rows / (self.stream.norm() / self.stream.numel() ** 0.5)
+        return (rows - rows.mean(-1, keepdim=True)) / (self.stream.std() + LAYER_NORM_EPSILON)
 
     @cached_property
     def _constants(self) -> Float[Tensor, " branch"]:
@@ -140,10 +187,16 @@ class Decomposition:
         if self.unit.site == "resid":
             return torch.zeros(1, dtype=torch.float64)
         constants = torch.zeros(len(self._rows), dtype=torch.float64)
-        norm = self.model.readers[self.unit.layer].mlp_norm
+        if self.unit.site == "sae":
+            constants += self._latents.constant(self.unit.index).double()
+            if self._reads_after_layer:
+                return constants
+        norm = self.model.readers[self.layer].mlp_norm
         if (shift := getattr(norm, "bias", None)) is not None:
             constants += self._rows @ shift.double()
-        modules = self.model.subject.parts.layers[self.unit.layer].mlp_rows
+        if self.unit.site == "sae":
+            return constants
+        modules = self.model.subject.parts.layers[self.layer].mlp_rows
         biases = [bias for module in modules if (bias := getattr(module, "bias", None)) is not None]
         if biases:
             by_branch = torch.cat(biases).double().unflatten(0, (len(self._rows), -1))
@@ -166,7 +219,10 @@ class Decomposition:
         """The unit's activation from its pre-activations."""
         if self.unit.site == "resid":
             return branches[0]
-        parts: Any = self.model.subject.parts.layers[self.unit.layer]
+        if self.unit.site == "sae":
+            value = self._latents.activate(branches[:1].float(), [self.unit.index])[0].double()
+            return value if self.is_among_largest else value * 0
+        parts: Any = self.model.subject.parts.layers[self.layer]
         activation = parts.activation(branches[0])
         return activation * branches[1] if self._gated else activation
 
@@ -181,6 +237,8 @@ class Decomposition:
             branches = self.totals.detach().clone().requires_grad_()
             self.activation(branches).backward()
         assert branches.grad is not None
+        if self.unit.site == "sae" and not branches.grad.any():
+            return torch.ones_like(self.totals)
         return branches.grad
 
     def effect(self, shares: Float[Tensor, " branch"]) -> float:
@@ -190,7 +248,7 @@ class Decomposition:
     def gate_and_up(self, shares: Float[Tensor, " branch"]) -> tuple[float | None, float | None]:
         """Shares under the names of their branches."""
         values = rounded(shares.tolist())
-        if self.unit.site == "resid":
+        if self.unit.site in ("resid", "sae"):
             return None, values[0]
         return values[0], values[1] if self._gated else None
 

@@ -8,7 +8,7 @@ Elhage et al., "A Mathematical Framework for Transformer Circuits" (2021), on di
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 from pydantic import Field
 
@@ -21,6 +21,7 @@ from .decomposition import Decomposition
 from .result import Upstream
 
 if TYPE_CHECKING:
+    from ...dictionaries.dictionary import Dictionary
     from ...subject import Subject
 
 MAX_TOKENS = 256
@@ -39,7 +40,7 @@ def upstream(
     ] = None,
     k: Annotated[int, Field(ge=1, le=50, description="parts, and neurons, to list")] = 6,
 ) -> Upstream:
-    """Show what feeds a neuron at a token: the embedding and each earlier head, MLP and neuron.
+    """Show what feeds a neuron or a latent at a token: the embedding and each earlier head, MLP and neuron.
 
     The shares of all parts add up to the pre-activation. A large embedding share means that the
     token itself is enough; a head's share comes from the tokens after "from", which the unit
@@ -50,9 +51,11 @@ def upstream(
     address, subject = Unit.parse(unit).unsided, context.require_subject()
     if address.site == "head" or not _has_weights(subject, address):
         raise ArgumentError(
-            f"upstream: not known for {str(address)!r}; ask for a neuron or a named direction"
+            f"upstream: not known for {str(address)!r}; ask for a neuron, a named direction or a latent"
         )
     subject.shape.column(address)
+    if address.site == "sae":
+        _check_latent(subject, address)
     (tokenized,) = tokenize_texts(subject, [text])
     if len(tokenized.ids) > MAX_TOKENS:
         raise ArgumentError(
@@ -61,7 +64,14 @@ def upstream(
     with circuit_wiring("upstream"):
         model = reopen_circuit_model(subject)
     position = _strongest_position(subject, address, tokenized, focus)
-    decomposition = Decomposition.of(model, address, tokenized, position)
+    value = float(subject.unit_activations(pad_token_ids([tokenized]), [address])[0, 0, position])
+    decomposition = Decomposition.of(
+        model,
+        address,
+        tokenized,
+        position,
+        is_among_largest=address.site != "sae" or value > 0 or _is_pointwise(subject, address),
+    )
     shares = decomposition.shares()
     ranked = sorted(shares, key=lambda part: -abs(decomposition.effect(shares[part])))
     listed, others = ranked[:k], ranked[k:]
@@ -85,11 +95,28 @@ def upstream(
     )
 
 
+def _check_latent(subject: Subject, unit: Unit) -> None:
+    """Raise ArgumentError unless the latent's pre-activation is a sum over parts of the stream."""
+    latents = cast("Dictionary", subject.dictionaries[unit.name])
+    if latents.reads.kind == "stream" or (
+        latents.reads.kind == "mlp_in" and latents.normalisation == "none"
+    ):
+        return
+    raise ArgumentError(
+        f"upstream: {str(unit)!r} reads {latents.reads}; known are latents of the stream and, without "
+        "a normalisation of their dictionary, of the MLP's input"
+    )
+
+
+def _is_pointwise(subject: Subject, unit: Unit) -> bool:
+    return cast("Dictionary", subject.dictionaries[unit.name]).is_pointwise
+
+
 def _has_weights(subject: Subject, unit: Unit) -> bool:
     """Whether the unit is no planted neuron, which has no row in the layer's projections."""
     from ...subject.architectures import matrix
 
-    if unit.site == "resid" or unit.layer >= subject.shape.n_layers:
+    if unit.site in ("resid", "sae") or unit.layer >= subject.shape.n_layers:
         return True
     return unit.index < matrix(subject.parts.layers[unit.layer].mlp_down).shape[1]
 
