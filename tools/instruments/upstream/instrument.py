@@ -21,6 +21,7 @@ from .decomposition import Decomposition
 from .result import Upstream
 
 if TYPE_CHECKING:
+    from ...circuits.circuit_model import CircuitModel
     from ...dictionaries.dictionary import Dictionary
     from ...subject import Subject
 
@@ -64,14 +65,7 @@ def upstream(
     with circuit_wiring("upstream"):
         model = reopen_circuit_model(subject)
     position = _strongest_position(subject, address, tokenized, focus)
-    value = float(subject.unit_activations(pad_token_ids([tokenized]), [address])[0, 0, position])
-    decomposition = Decomposition.of(
-        model,
-        address,
-        tokenized,
-        position,
-        is_among_largest=address.site != "sae" or value > 0 or _is_pointwise(subject, address),
-    )
+    decomposition = _decomposition(model, address, tokenized, position)
     shares = decomposition.shares()
     ranked = sorted(shares, key=lambda part: -abs(decomposition.effect(shares[part])))
     listed, others = ranked[:k], ranked[k:]
@@ -108,8 +102,15 @@ def _check_latent(subject: Subject, unit: Unit) -> None:
     )
 
 
-def _is_pointwise(subject: Subject, unit: Unit) -> bool:
-    return cast("Dictionary", subject.dictionaries[unit.name]).is_pointwise
+def _decomposition(
+    model: CircuitModel, unit: Unit, text: InputText, position: int
+) -> Decomposition:
+    among_largest = True
+    if unit.site == "sae":
+        value = float(model.subject.unit_activations(pad_token_ids([text]), [unit])[0, 0, position])
+        latents = cast("Dictionary", model.subject.dictionaries[unit.name])
+        among_largest = latents.is_pointwise or value > 0
+    return Decomposition.of(model, unit, text, position, is_among_largest=among_largest)
 
 
 def _has_weights(subject: Subject, unit: Unit) -> bool:
