@@ -20,7 +20,13 @@ from ..runlog.data_files import check_folder, keep_recorded_files, record_file
 from ..runlog.layout import COLLECTED
 from ..runlog.lexicon import predict, stored_lexicon, subject_lexicon
 from ..runlog.progress import Reporter
-from ..runlog.run_subject import StoredSuite, attach_latents, open_recorded_subject, weights_of
+from ..runlog.run_subject import (
+    StoredSuite,
+    attach_latents,
+    index_directions,
+    open_recorded_subject,
+    weights_of,
+)
 from .plan import RescoringPlan
 from .sources import ExplanationSource
 from .transfer import TextParts
@@ -193,6 +199,7 @@ class SourceData:
             device=self.plan.device,
             dtype=self.plan.dtype,
             suite=suite,
+            directions=index_directions(map(str, self._units), Path(source.index)),
             progress=self.reporter.say,
         )
         latents = {unit.name for unit in self._units if unit.site == "sae"}

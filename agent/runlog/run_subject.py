@@ -9,10 +9,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from ...tools.errors import UsageError
 from .layout import SUITE
 
 if TYPE_CHECKING:
@@ -47,10 +48,31 @@ def open_run_subject(
         device=config.device,
         dtype=config.dtype,
         suite=suite,
+        directions=index_directions(config.targets, Path(config.index)),
         progress=progress,
     )
     attach_latents(subject, Path(config.index), config.dictionaries)
     return subject
+
+
+def index_directions(targets: Iterable[str], index: Path) -> Path | None:
+    """The file of an index's named directions, if there are any among the targets.
+
+    Raises:
+        UsageError: the index does not hold their vectors.
+        CorruptError: their file is damaged.
+    """
+    if not any("@" in target for target in targets):
+        return None
+    from ...tools.index import Index
+    from ...tools.index.index_directions import directions_file
+
+    if file := directions_file(Index.open(index)):
+        return file
+    raise UsageError(
+        f"the index {str(index)!r} does not hold the vectors of its directions, as an older hubel made "
+        "it: build it again"
+    )
 
 
 def attach_latents(subject: Subject, index: Path, names: Collection[str]) -> None:
@@ -74,6 +96,7 @@ def open_recorded_subject(
     device: str,
     dtype: str,
     suite: StoredSuite | None = None,
+    directions: Path | None = None,
     progress: Callable[[str], None] = lambda line: None,
 ) -> Subject:
     """Load a subject by the name and revision that were recorded; raises as `open_run_subject` does.
@@ -81,10 +104,13 @@ def open_recorded_subject(
     Args:
         record: has `name` and `revision`.
         made_with_it: what the record belongs to, for the message: "the run 'x'".
+        directions: file of named directions.
     """
     from ...tools.subject import load_subject
 
-    subject = load_subject(record["name"], device=device, dtype=dtype, progress=progress)
+    subject = load_subject(
+        record["name"], device=device, dtype=dtype, directions=directions, progress=progress
+    )
     if suite is not None:
         subject = _replant(subject, suite)
     subject.require_revision(record["revision"], made_with_it)

@@ -35,6 +35,7 @@ from .batch_plan import make_plan
 from .corpus_size import small_corpus_warning
 from .description import complete_index, read_work_file
 from .index import IndexSummary
+from .index_directions import save_directions
 from .index_files import VOCABULARY
 from .latent_totals import LatentTotals
 from .pass_clock import PassClock
@@ -276,6 +277,7 @@ class _IndexBuilder:
             table = pa.table({"token": tokens, "string": pa.array(strings)})
             with atomic_file(self.out / VOCABULARY) as part:
                 pq.write_table(table, part, compression="lz4")
+            save_directions(self.subject, self.sites, self.out)
         return complete_index(
             self.out,
             self.settings,

@@ -32,6 +32,7 @@ from .build import ExemplarCounts, Progress
 from .derived_units import ROUND, DerivedPass, DerivedUnits
 from .description import complete_index
 from .index import FORMAT, Index, IndexSummary, read_description, reader_of
+from .index_directions import save_directions
 from .index_files import VOCABULARY, files_to_json, hash_files
 from .pass_clock import PassClock
 from .settings import VECTORS, claim_folder, shape_to_json, site_to_json
@@ -136,6 +137,9 @@ class _Builder:
                 self._build_split(split, number, team)
         self._link_file(VOCABULARY, self.out / VOCABULARY)
         self._link_store()
+        own = self.subject.shape.directions
+        kept = [of.site for of in self.units if of.names and of.names == own.get(of.site.layer)]
+        save_directions(self.subject, kept, self.out)
         return complete_index(
             self.out,
             self.settings,

@@ -58,6 +58,7 @@ class Index:
     """An index opened for reading; needs no subject and no torch.
 
     Attributes:
+        directions_sha256: of the vectors of each layer with named directions.
         dictionaries: of each, by name: `source`, `sha256`, and its place and size as in `shape`.
         note: a line for the user about an index without hashes; "" for others.
     """
@@ -78,6 +79,7 @@ class Index:
         self.shares: tuple[int, ...] = tuple(content["split"]["shares"])
         self.sites = tuple(Site(*site) for site in content["sites"])
         neurons = shape["n_neurons"]
+        self.directions_sha256: Mapping[str, str] = content.get("directions_sha256") or {}
         self.dictionaries: Mapping[str, Mapping[str, Any]] = content.get("dictionaries", {})
         self.shape = Shape(
             n_layers=shape["n_layers"],

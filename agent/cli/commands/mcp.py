@@ -83,11 +83,15 @@ def _open_context(args: argparse.Namespace) -> InstrumentContext:
 
     def load() -> Any:
         from ....tools.dictionaries.attach import attach_recorded
+        from ....tools.index.index_directions import directions_file
         from ....tools.subject import load_subject
 
         if not loaded:
             subject = load_subject(
-                index.subject_name, device=args.device, dtype=args.dtype, directions=args.directions
+                index.subject_name,
+                device=args.device,
+                dtype=args.dtype,
+                directions=args.directions or directions_file(index),
             )
             gc.freeze()  # what was imported and loaded stays; it need not be searched for garbage
             made_with_it = f"the index {str(args.index)!r}"

@@ -163,13 +163,14 @@ def _open_context(instrument: Instrument, args: argparse.Namespace) -> Instrumen
 
     def load() -> Subject:
         from ....tools.dictionaries.attach import attach_dictionaries, attach_recorded
+        from ....tools.index.index_directions import directions_file
         from ....tools.subject import load_subject
 
         subject = load_subject(
             name or "",
             device=args.device,
             dtype=args.dtype,
-            directions=args.directions,
+            directions=args.directions or (directions_file(index) if index else None),
             progress=output.note,
         )
         attach_dictionaries(subject, dictionaries, output.note)

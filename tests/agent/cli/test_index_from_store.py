@@ -62,6 +62,29 @@ def test_directions_are_those_of_a_pass(world: Path, tmp_path: Path, capsys) -> 
     assert ours.vocabulary == fresh.vocabulary
 
 
+def test_a_run_explains_directions_with_the_index_alone(
+    world: Path, tmp_path: Path, capsys
+) -> None:
+    for name, options in (("pass", []), ("store", ["--from-store", str(world / "i")])):
+        assert index(world, tmp_path / name, *options) == 0
+        argv = ["run", "--index", str(tmp_path / name), "--targets", "resid.1@d0,resid.1@d2-"]
+        assert run_command_line([*argv, "--name", name, "--runs", str(tmp_path)]) == 0
+        capsys.readouterr()
+        assert run_command_line(["show", name, "--json", "--runs", str(tmp_path)]) == 0
+        rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert [(row["target"], row["status"], row["layer"]) for row in rows] == [
+            ("resid.1@d0", "done", 1),
+            ("resid.1@d2-", "done", 1),
+        ]
+        argv = ["tool", "logit_lens", "--index", str(tmp_path / name), "unit=resid.1@d1"]
+        assert run_command_line(argv) == 0
+    vectors = tmp_path / "pass" / "directions.safetensors"
+    vectors.write_bytes(vectors.read_bytes()[:-4] + bytes(4))
+    capsys.readouterr()
+    assert run_command_line([*argv[:3], str(tmp_path / "pass"), argv[-1]]) == 1
+    assert "is damaged (other vectors of layer 1" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "corpus", "message"),
     [
