@@ -37,7 +37,7 @@ def make_bench(tiny: Subject, index: Path) -> ExplanationBench:
 def test_units_of_every_kind_are_explained_and_scored(bench: ExplanationBench) -> None:
     rows = list(bench.rows(TenTokens()))
     kinds = [row.kind for row in rows]
-    assert (kinds.n_kinds("neuron"), kinds.n_kinds("rotated"), kinds.n_kinds("head")) == (6, 4, 2)
+    assert (kinds.count("neuron"), kinds.count("rotated"), kinds.count("head")) == (6, 4, 2)
     assert [row.target for row in rows if row.kind == "rotated"] == [
         f"mlp.{layer}.{24 + number}" for layer in (0, 2) for number in (0, 1)
     ]

@@ -133,7 +133,7 @@ def test_predictions_stand_in_the_log_before_the_holdout_is_opened(finished: Pat
     assert "prediction" in kinds[:opened]
     assert "prediction" not in kinds[opened:]
     assert "outcome" not in kinds[:opened]
-    assert kinds.n_kinds("holdout_opened") == 1
+    assert kinds.count("holdout_opened") == 1
 
 
 def test_the_drawing_and_the_report_are_self_contained(finished: Path) -> None:
