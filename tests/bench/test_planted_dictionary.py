@@ -18,7 +18,9 @@ from hubel.bench.planted_dictionary import (
 from hubel.tools.corpus import Document
 from hubel.tools.dictionaries.dictionary import Dictionary
 from hubel.tools.errors import UsageError
-from hubel.tools.subject import Site
+from hubel.tools.subject import Site, Unit
+from hubel.tools.subject.address import NO_LAYER
+from hubel.tools.subject.attach_latents import attach_latents
 from hubel.tools.subject.planted_units.planted_subject import PlantedSubject, plant
 from hubel.tools.subject.planted_units.suite import parse_suite
 from tests.support.tiny import WORDS, tiny_subject
@@ -112,3 +114,9 @@ def test_a_permuted_decoder_keeps_no_row(planted: _Planted) -> None:
 def test_a_layer_without_writing_units_is_refused(planted: _Planted) -> None:
     with pytest.raises(UsageError, match="no planted unit of layer 0 writes"):
         writing_units(planted.subject, 0)
+
+
+def test_a_latent_of_a_planted_subject_writes_its_decoder_row(planted: _Planted) -> None:
+    attach_latents(planted.subject, planted.dictionary)
+    written = planted.subject.write_direction(Unit("sae", NO_LAYER, 1, planted.dictionary.name))
+    torch.testing.assert_close(written, planted.dictionary.decoder[1])

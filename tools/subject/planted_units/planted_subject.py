@@ -191,7 +191,8 @@ class PlantedSubject(Subject):
     def write_direction(self, unit: Unit) -> Float[Tensor, " d_model"]:
         """For a planted unit, the mean of the directions that it writes; zero if it writes none."""
         if unit.unsided not in self.suite_unit_at:
-            return self.base.write_direction(unit)
+            owner = super() if unit.site == "sae" else self.base  # the base has no dictionaries
+            return owner.write_direction(unit)
         if unit.unsided not in self._writes:
             return torch.zeros(self.d_model, device=self.device, dtype=self.dtype)
         return self._writes.mean(unit.unsided).to(self.dtype)
