@@ -42,14 +42,21 @@ if TYPE_CHECKING:
     from ..llm import LanguageModel
 
 
-def make_circuit_run(folder: Path, config: CircuitConfig, imported: bytes = b"") -> None:
+def make_circuit_run(
+    folder: Path,
+    config: CircuitConfig,
+    imported: bytes = b"",
+    check_subject: Callable[[], None] = lambda: None,
+) -> None:
     """Write the configuration of a new run; a run of that name with the same configuration is kept.
 
     Args:
         imported: the file of another program's circuit, which the run tests.
+        check_subject: called for a new run, last of all checks.
 
     Raises:
-        UsageError: the run of that name has another configuration; an unknown task, method or explainer.
+        UsageError: the run of that name has another configuration; an unknown task, method, explainer.
+            Nothing is written then.
     """
     from ...tools.circuits.methods import find_method
     from ..llm.meter import Checks
@@ -59,11 +66,13 @@ def make_circuit_run(folder: Path, config: CircuitConfig, imported: bytes = b"")
     check_finder(config.explainer.name)
     if not (folder / CONFIG).exists():
         checks = Checks()
+        checked = check_model(config, checks)
+        check_subject()
         if imported:
             folder.mkdir(parents=True, exist_ok=True)
             with atomic_file(folder / CIRCUIT_IMPORTED) as partial_file:
                 partial_file.write_bytes(imported)
-        replace(check_model(config, checks), versions=versions()).save(folder)
+        replace(checked, versions=versions()).save(folder)
         with closing(RunLog(folder)) as log:
             checks.write_to(log)
         return

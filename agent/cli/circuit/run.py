@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from ....tools.errors import UsageError
-from ...runlog.layout import CONFIG, new_run_name, run_argument
+from ...runlog.layout import new_run_name, run_argument
 from ...runlog.model_config import BudgetConfig
 from .. import options, output
 
@@ -137,9 +138,8 @@ def run(args: argparse.Namespace) -> int:
         budget=BudgetConfig(options.budget(args)),
     )
     folder = args.runs / (args.name or new_run_name(f"circuit-{Path(args.task).stem}-"))
-    if not (folder / CONFIG).exists():
-        require_decoder(config.subject, "circuits")  # before anything is written
-    make_circuit_run(folder, config)
+    check_subject = partial(require_decoder, config.subject, "circuits")
+    make_circuit_run(folder, config, check_subject=check_subject)
     if not args.quiet:
         output.note(
             f"run {folder.name}: `hubel resume {run_argument(folder)}` continues it if it is stopped"

@@ -41,7 +41,7 @@ def upstream(
     ] = None,
     k: Annotated[int, Field(ge=1, le=50, description="parts, and neurons, to list")] = 6,
 ) -> Upstream:
-    """Show what feeds a neuron or a latent at a token: the embedding and each earlier head, MLP and neuron.
+    """Show what feeds a neuron or latent at a token: embedding, earlier heads, MLPs, neurons.
 
     The shares of all parts add up to the pre-activation. A large embedding share means that the
     token itself is enough; a head's share comes from the tokens after "from", which the unit
