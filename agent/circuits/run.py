@@ -7,6 +7,7 @@ The folder holds `config.toml`, the log with every measurement, `arrays/`, and t
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
