@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import pytest
 
 from hubel.agent.cli.main import run_command_line
 from hubel.agent.exchange.config import ImportConfig
+from hubel.agent.exchange.delphi_cache import write_cache
 from hubel.agent.exchange.imported import write_set
 from hubel.agent.exchange.records import (
     ExplainedUnit,
@@ -23,6 +25,7 @@ from hubel.agent.rescoring.second_opinion import deal
 from hubel.agent.runlog.layout import COLLECTED
 from hubel.agent.runlog.lexicon import stored_lexicon
 from hubel.agent.runlog.views import target_rows
+from hubel.tools.index import Collected
 from hubel.tools.index.holdout import open_collected_holdout
 from tests.agent.rescoring.conftest import eval_rows
 
@@ -156,6 +159,47 @@ def test_words_are_judged_where_somebody_reads_them(
 def test_a_set_needs_an_index(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command_line(["eval", "theirs", "--runs", str(world.runs), "-q"]) == 2
     assert "is an imported set: say with --index I" in capsys.readouterr().err
+
+
+def test_a_hand_made_delphi_run(
+    world: World,
+    explained_run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    loading,
+) -> None:
+    """From delphi's own files: the windows of its prompts follow from the cache of latents."""
+    rows = {row["target"]: row for row in target_rows(explained_run)}
+    holdout = open_collected_holdout(explained_run / COLLECTED)
+    explore = Collected.open(explained_run / COLLECTED, "explore")
+    whole = [np.flatnonzero(part.length >= 32)[:3] for part in (explore, holdout)]
+    tokens = np.concatenate([explore.tokens[whole[0], :32], holdout.tokens[whole[1], :32]])
+    leaking, nonsense = world.truths[0], "mlp.0.20"
+    signals: dict[int, np.ndarray] = {}
+    (tmp_path / "theirs" / "explanations").mkdir(parents=True)
+    for target in (*world.truths, nonsense):
+        number = int(target.split(".")[2])
+        signals[number] = np.zeros(tokens.shape, np.float32)
+        seen = slice(3, 6) if target == leaking else slice(0, 3)  # held-out text, or explore
+        signals[number][seen, 10] = (3.0, 2.0, 1.0)
+        words = rows[target if target in rows else world.truths[0]]["predicate"]
+        file = tmp_path / "theirs" / "explanations" / f"layers.0.mlp_latent{number}.txt"
+        file.write_text(json.dumps(words))
+    about = {"model_name": "tiny", "dataset_repo": "made"}
+    write_cache(tmp_path / "theirs" / "latents" / "layers.0.mlp", signals, tokens, about)
+    sampler = {"n_examples_train": 3, "train_type": "top"}
+    config = {"sampler_cfg": sampler, "constructor_cfg": {"example_ctx_len": 32}}
+    (tmp_path / "theirs" / "run_config.json").write_text(json.dumps(config))
+    index = ["--index", str(world.text), "--runs", str(tmp_path / "runs"), "-q"]
+    argv = ["import", str(tmp_path / "theirs"), "--name", "theirs", "--as", "layers.0.mlp=mlp.0"]
+    assert run_command_line([*argv, *index]) == 0
+    *evaluated, last = eval_rows(capsys, "theirs", *index[:-1], "--scorers", "simulation")
+    leaks = {row["target"]: row["leaks"]["in_prompt"] for row in evaluated}
+    assert leaks == {target: 3 * (target == leaking) for target in (*world.truths, nonsense)}
+    verdicts = {row["target"]: row["verdict"] for row in evaluated}
+    assert {verdicts[target] for target in world.truths} == {"kept"}
+    assert verdicts[nonsense] == "rejected"
+    assert (last["summary"]["survive"], last["summary"]["of"]) == (2, 3)
 
 
 # matching
