@@ -57,6 +57,7 @@ class _ScoreRow(NamedTuple):
 class _PlottedTarget(NamedTuple):
     row: RescoredTarget
     unit: Unit
+    layer: int
     score: Score
     select: Score | None
 
@@ -139,7 +140,7 @@ def _section(evaluation: Evaluation) -> _SourceSection:
     """Tables and plots of one source."""
     kinds = score_kinds([evaluation])
     targets = _plotted(evaluation)
-    by_layer = [_dot(target, float(target.unit.layer)) for target in targets]
+    by_layer = [_dot(target, float(target.layer)) for target in targets]
     drops = [_dot(target, target.select.value) for target in targets if target.select]
     rows = [(row, _score_rows(row, kinds)) for row in evaluation.rows]
     calls = sum(row.cost.calls for row in evaluation.rows)
@@ -178,13 +179,13 @@ def _main_score(row: RescoredTarget, kind: ScoreKind) -> Score | None:
 
 def _plotted(evaluation: Evaluation) -> list[_PlottedTarget]:
     """The targets that have the score that plots are of."""
-    return [
-        _PlottedTarget(
-            row, Unit.parse(row.explanation.target), score, find_score(row, *PLOTTED, "select")
-        )
-        for row in evaluation.rows
-        if (score := _main_score(row, PLOTTED))
-    ]
+    targets: list[_PlottedTarget] = []
+    for row in evaluation.rows:
+        if score := _main_score(row, PLOTTED):
+            unit = Unit.parse(row.explanation.target)
+            layer, select = evaluation.source.layer_of(unit), find_score(row, *PLOTTED, "select")
+            targets.append(_PlottedTarget(row, unit, layer, score, select))
+    return targets
 
 
 def _dot(target: _PlottedTarget, x: float) -> plots.Dot:
@@ -212,8 +213,8 @@ def _truth_plot(evaluation: Evaluation, targets: Sequence[_PlottedTarget]) -> Ma
 def _levels(targets: Sequence[_PlottedTarget]) -> list[plots.Level]:
     """The mean of each layer, and its mean floors."""
     levels = []
-    for layer in sorted({target.unit.layer for target in targets}):
-        scores = [target.score for target in targets if target.unit.layer == layer]
+    for layer in sorted({target.layer for target in targets}):
+        scores = [target.score for target in targets if target.layer == layer]
         mean = fmean(score.value for score in scores)
         levels.append(plots.Level(layer, mean, "mean", f"layer {layer}: mean"))
         for name in FLOORS:

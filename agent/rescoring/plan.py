@@ -72,7 +72,7 @@ class RescoredTarget:
     leaks: Leaks | None = None
     """Of an imported explanation: test contexts that its own texts show, left out of its scores."""
     evidence: Evidence | None = None
-    """Of an imported explanation: what its verdict rests on besides the score; None without predictions."""
+    """Of an imported explanation: what its verdict rests on in addition to the score; None without predictions."""
     dealt: TargetResult | None = None
     """Of an imported set: how another unit's predicate does on this one; see `second_opinion`."""
 
@@ -126,7 +126,7 @@ def target_row(evaluation: Evaluation, row: RescoredTarget) -> dict[str, Any]:
     return {
         "target": row.explanation.target,
         "side": unit.side,
-        "layer": unit.layer,
+        "layer": evaluation.source.layer_of(unit),
         "status": row.status,
         "explanation": row.explanation.sentence or None,
         "predicate": row.explanation.predicate,

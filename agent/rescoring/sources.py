@@ -20,7 +20,7 @@ from ...tools.subject.address import Unit, parse_targets
 from ..exchange.config import is_imported
 from ..exchange.imported import read_set
 from ..exchange.records import ExplanationSet
-from ..runlog.config import RunConfig, find_run, is_run
+from ..runlog.config import RunConfig, find_run, is_run, layer_of
 from ..runlog.layout import run_argument
 from ..runlog.views import target_rows
 from .tables import Explanation, is_table, read_table, reject_faulty_rows
@@ -40,6 +40,8 @@ class ExplanationSource:
     seed: int = 0
     nulls: Mapping[str, str] = field(default_factory=dict)
     """Null targets, which are not units of the subject: address to kind."""
+    dictionaries: Mapping[str, str] = field(default_factory=dict)
+    """Where the latents of each dictionary are read ("stream.12")."""
     planted: bool = False
     """Whether the run's subject has planted units, which exist on its own corpus only."""
     is_run: bool = True
@@ -53,6 +55,10 @@ class ExplanationSource:
     max_contexts: int = 2000
     resampling: Resampling = CURRENT
     """How the run makes its intervals, so that the same score has the same one."""
+
+    def layer_of(self, target: Unit) -> int:
+        """The layer of a target; -1 for a latent of a dictionary that is not known."""
+        return layer_of(target, self.dictionaries)
 
 
 def open_source(
@@ -135,6 +141,7 @@ def _run(folder: Path) -> ExplanationSource:
         corpus=config.corpus["name"],
         seed=config.seed,
         nulls=config.nulls,
+        dictionaries=config.dictionaries,
         planted=bool(config.suite),
         after_viewing=config.after_viewing,
         rows=run_rows,
@@ -181,6 +188,7 @@ def _on_index(
         folder=runs / f".eval-{Path(name).stem}-{digest[:8]}",
         explanations=explanations,
         index=str(index),
+        dictionaries={name: str(of.reads) for name, of in opened.shape.dictionaries.items()},
         subject={
             "name": opened.subject_name,
             "title": opened.subject_title,

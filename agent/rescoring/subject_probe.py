@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -161,7 +162,7 @@ def draw_decoys(unit: Unit, width: int, seed: int, count: int = 2) -> list[Unit]
     """
     order = np.random.default_rng([seed, 6]).permutation(width)
     others = [int(index) for index in order if int(index) != unit.index][:count]
-    return [Unit(unit.site, unit.layer, index) for index in others]
+    return [replace(unit, index=index, side="both") for index in others]
 
 
 def confusable_units(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -112,10 +113,7 @@ class RunConfig(ConfigFile):
 
     def layer_of(self, target: Unit) -> int:
         """The layer of a target; -1 for a latent of a dictionary that is not known."""
-        if target.site != "sae":
-            return target.layer
-        place = self.dictionaries.get(target.name, f"?.{NO_LAYER}")
-        return int(place.rpartition(".")[2])
+        return layer_of(target, self.dictionaries)
 
     @classmethod
     def load(cls, path: Path) -> RunConfig:
@@ -126,6 +124,18 @@ class RunConfig(ConfigFile):
             CorruptError: the file cannot be read.
         """
         return cls.from_settings(read_settings(path), str(path / CONFIG if path.is_dir() else path))
+
+
+def layer_of(target: Unit, dictionaries: Mapping[str, str]) -> int:
+    """The layer of a target; -1 for a latent of a dictionary that is not known.
+
+    Args:
+        dictionaries: where the latents of each are read, such as "stream.12".
+    """
+    if target.site != "sae":
+        return target.layer
+    place = dictionaries.get(target.name, f"?.{NO_LAYER}")
+    return int(place.rpartition(".")[2])
 
 
 def target_seed(seed: int, target: str) -> int:

@@ -109,8 +109,25 @@ def test_scores_on_the_index_again(world: Path, capsys: pytest.CaptureFixture[st
     table.write_text("target,explanation\nsae.res.0,\"words('monday')\"\n")
     argv = ["eval", str(table), "--index", str(world / "i"), "--scorers", "simulation"]
     capsys.readouterr()
-    assert run_command_line([*argv, "--runs", str(world / "runs")]) == 0
-    assert "sae.res.0" in capsys.readouterr().out
+    (row,) = lines(capsys, *argv, "--runs", str(world / "runs"))
+    assert (row["target"], row["layer"]) == ("sae.res.0", -1)
+
+
+def test_eval_and_show_agree_on_the_layer(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(world / "sae", tmp_path / "sae")
+    config = json.loads((tmp_path / "sae" / "cfg.json").read_text())
+    config["metadata"]["hook_name"] = "blocks.1.hook_resid_post"
+    (tmp_path / "sae" / "cfg.json").write_text(json.dumps(config))
+    argv = ["index", "--subject", str(world / "subject"), "--corpus", str(world / "text.jsonl")]
+    argv += ["--dictionary", f"deep={tmp_path / 'sae'}", "--unchecked-dictionaries"]
+    assert run_command_line([*argv, "--sites", "sae", "--out", str(tmp_path / "i")]) == 0
+    argv = ["run", "--index", str(tmp_path / "i"), "--targets", "sae.deep", "--name", "d"]
+    assert run_command_line([*argv, "--runs", str(tmp_path)]) == 0
+    shown = lines(capsys, "show", "d", "--runs", str(tmp_path))
+    scored = lines(capsys, "eval", "d", "--scorers", "simulation", "--runs", str(tmp_path))
+    assert {row["layer"] for row in shown} == {row["layer"] for row in scored} == {1}
 
 
 @pytest.mark.parametrize(
