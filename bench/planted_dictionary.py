@@ -8,7 +8,7 @@
 3. Biases take out the stream's mean. A JumpReLU's threshold is half the unit's smallest strength. So
    a latent's activation is the planted one, plus little, and its truth is known at every token.
 4. Two controls. Random: random directions, with thresholds at which each fires as often as the latent
-   that it stands for. Permuted: the same encoder, and decoder rows of other latents.
+   that it replaces. Permuted: the same encoder, and decoder rows of other latents.
 """
 
 from __future__ import annotations

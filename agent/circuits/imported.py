@@ -85,12 +85,12 @@ def imported_row(folder: Path, config: CircuitConfig, fitted: FittedCircuit) -> 
     path = folder / CIRCUIT_IMPORTED
     circuit = circuit_in(read_bytes(path), str(path), config.keys_of)
     n_edges = fitted.graph.n_edges
-    lacks = [
+    missing = [
         "one score for an edge and not one for each prompt: how stable the circuit is under other "
         "prompts is not known"
     ]
     if fitted.n_scored < n_edges:
-        lacks.append(
+        missing.append(
             f"scores of {n_edges - fitted.n_scored:,} of {n_edges:,} edges: at sizes beyond the "
             f"{fitted.n_scored:,} scored ones, circuits are filled up in the order of the graph"
         )
@@ -102,5 +102,5 @@ def imported_row(folder: Path, config: CircuitConfig, fitted: FittedCircuit) -> 
         scored_edges=fitted.n_scored,
         chosen_by=chosen_by,
         notes=[*circuit.notes, *fitted.notes],
-        lacks=lacks,
+        missing=missing,
     )

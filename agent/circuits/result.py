@@ -199,7 +199,7 @@ class RivalsRow(TypedDict):
 
 
 class ImportedRow(TypedDict):
-    """The file that an imported circuit comes from: what hubel does not keep of it, and what it lacks."""
+    """The file that an imported circuit comes from: what hubel does not keep of it, and what is missing."""
 
     format: str
     sha256: str
@@ -207,7 +207,7 @@ class ImportedRow(TypedDict):
     scored_edges: int
     chosen_by: str
     notes: list[str]
-    lacks: list[str]
+    missing: list[str]
 
 
 class RoleCountsRow(TypedDict):

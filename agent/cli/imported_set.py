@@ -19,7 +19,7 @@ SHOWN_UNITS = 200
 
 
 def print_head(folder: Path, imported: ExplanationSet) -> None:
-    """Where a set is from, what must read it, what its files lack."""
+    """Where a set is from, what must read it, what is missing from its files."""
     from ..exchange.formulas import words_only
 
     explained, in_words = len(imported.explained), words_only(imported)

@@ -37,8 +37,8 @@ def show_unscored_words(evaluation: Evaluation) -> None:
     reads = plan.judge.name != "predicate" or plan.simulator.name
     if words and not reads:
         output.line(
-            f"{words} of {len(source.explanations)} explanations are words that no formula stands "
-            "for, and nobody reads them: give --judge or --simulator openai:MODEL (or anthropic:MODEL)"
+            f"{words} of {len(source.explanations)} explanations are words that no formula represents"
+            ", and nobody reads them: give --judge or --simulator openai:MODEL (or anthropic:MODEL)"
         )
 
 
@@ -52,7 +52,7 @@ def show_opinion(evaluation: Evaluation) -> None:
     opinion = second_opinion(evaluation.rows)
     output.line(f"second opinion on {imported.name} ({imported.origin.format})")
     for line in imported.missing:
-        output.line(f"  its files lack {line}")
+        output.line(f"  missing from its files: {line}")
     if (repeated := len(imported.explained) - len(opinion.opinions)) > 0:
         output.line(
             f"  {output.count(repeated, 'further explanation')} of the same units: not scored"

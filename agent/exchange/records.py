@@ -3,7 +3,7 @@
 Every format of `formats/` reads into this or writes from it, so a format knows no other. What a file
 does not say is empty, or None, and `ExplanationSet.missing` says so in words: it is never filled in.
 
-    ExplanationSet      where it comes from, its units, what the file lacks
+    ExplanationSet      where it comes from, its units, what is missing from the file
     └── ExplainedUnit   an address, the words, a verdict or the failure
         ├── SeenText        tokens with the unit's value at each, and who has seen them
         ├── RecordedScore   one number with its scorer, text, interval and floors
@@ -167,7 +167,7 @@ class SetOrigin:
 
 @dataclass(frozen=True)
 class ExplanationSet:
-    """Explanations of units, and what their files lack."""
+    """Explanations of units, and what is missing from their files."""
 
     name: str
     origin: SetOrigin

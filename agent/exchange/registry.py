@@ -45,7 +45,7 @@ READ = ("delphi", "neuronpedia", "openai", "saelens", "csv", "jsonl", "parquet")
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What a reader is told besides the path."""
+    """What a reader gets in addition to the path."""
 
     places: PlaceNames
     vocabulary: Sequence[str] = ()
@@ -62,7 +62,7 @@ class ExchangeFormat:
     suffixes: tuple[str, ...] = ()
     """Of its files; empty if it is a folder."""
     write: Callable[[ExplanationSet, Path, RunTexts | None], list[str]] | None = None
-    """Writes to a new path, and returns lines about what was left out or cut besides `losses`."""
+    """Writes to a new path, and returns lines about what was left out or cut in addition to `losses`."""
     read: Callable[[Path, ReadOptions], ExplanationSet] | None = None
     recognises: Callable[[Path], bool] = lambda path: False
     """Whether a path looks like a file or folder of this format."""

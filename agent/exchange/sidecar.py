@@ -1,4 +1,4 @@
-"""hubel.json: what a format has no room for, beside its own files, which no tool of theirs reads.
+"""hubel.json: what a format has no room for, next to its own files, which no tool of theirs reads.
 
     {"format": 1, "origin": {...}, "missing": [...], "units": {"MODULE/NUMBER": {unit without texts}}}
 

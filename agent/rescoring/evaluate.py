@@ -226,7 +226,7 @@ class _SourceScorer:
     def _opinion(
         self, explanation: Explanation, leaks: Leaks, outcomes: Mapping[Split, Sequence[Outcome]]
     ) -> dict[str, Any]:
-        """What the verdict on an imported explanation rests on besides its scores; and the null's."""
+        """What the verdict on an imported explanation rests on in addition to its scores; and the null's."""
         scored = {outcome.scorer for outcome in outcomes.get("holdout", ()) if outcome.scores}
         task, evidence = self._tasks.build(explanation, "holdout"), None
         task = without_leaks(task, leaks)

@@ -2,7 +2,7 @@
 
 1. Text is compared as runs of eight words, in small letters: exemplars are cut elsewhere than the
    contexts here, often by another tokenizer.
-2. A test context *leaks* into an explanation if a run of eight words stands in it and in a text that
+2. A test context *leaks* into an explanation if a run of eight words occurs in it and in a text that
    the file shows: in the explainer's prompt (`prompt`), or among exemplars of which the file does not
    say who saw them (`shown`). Texts on which the other tool scored are no leak.
 3. An exemplar of five to seven words is looked for as a whole, as one run; a shorter one is counted.

@@ -94,16 +94,18 @@ class SecondOpinion:
     def summary(self) -> dict[str, Any]:
         """The last line of `hubel eval --json`."""
         verdicts = [opinion.verdict.verdict for opinion in self.opinions]
-        leaking = self.leaking()
+        leaking, by_layer = self.leaking(), self.by_layer()
+        contexts = [len(o.row.leaks.contexts) for o in leaking if o.row.leaks]
         return {
             "survive": self.survivors,
             "of": len(self.opinions),
-            **{name: verdicts.count(name) for name in ("rejected", "inconclusive")},
+            "rejected": verdicts.count("rejected"),
+            "inconclusive": verdicts.count("inconclusive"),
             "failed": verdicts.count(None),
-            "by_layer": {k: {"survive": n, "of": m} for k, (n, m) in self.by_layer().items()},
+            "by_layer": {k: {"survive": n, "of": m} for k, (n, m) in by_layer.items()},
             "worst": [opinion.row.explanation.target for opinion in self.worst()],
             "leaking": len(leaking),
-            "leaked_contexts": sum(len(o.row.leaks.contexts) for o in leaking if o.row.leaks),
+            "leaked_contexts": sum(contexts),
             "null": {"survive": self.null_survivors, "of": self.null_total},
         }
 

@@ -48,6 +48,7 @@ def _line(
     tiers = Counter(verdicts[row.target].tier for row in rows)
     kept = [row for row in rows if verdicts[row.target].verdict == "kept"]
     figures = {name: mean(row.figures[name] for row in rows) for name in MEASURED}
+    half_r, half_shared = mean(r.half_r for r in rows), mean(r.half_shared for r in rows)
     below_list = [row for row in kept if (row.figures["over_list"] or 0) < 0]
     return {
         "kind": kind,
@@ -55,8 +56,8 @@ def _line(
         "targets": len(rows),
         **figures,
         "r_minus_list": mean([row.figures["over_list"] for row in rows]),
-        "half_r": mean([row.half_r for row in rows]),
-        "half_shared": mean([row.half_shared for row in rows]),
+        "half_r": half_r,
+        "half_shared": half_shared,
         "kept": len(kept),
         "kept_below_list": len(below_list),
         "tiers": {tier: tiers[tier] for tier in TIERS},

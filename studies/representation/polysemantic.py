@@ -193,13 +193,15 @@ def _scatter(
 
 
 def _bars(units: list[str], claims: Sequence[StudyClaim]) -> BarChart:
+    columns = zip(*((c.value, c.low, c.high, c.control) for c in claims), strict=True)
+    values, lows, highs, controls = map(list, columns)
     return BarChart(
         "silhouettes",
         "Silhouette of the best clusters (mark: the most that one cloud has by chance)",
         "silhouette",
         units,
-        [claim.value for claim in claims],
-        [claim.low for claim in claims],
-        [claim.high for claim in claims],
-        [claim.control for claim in claims],
+        values,
+        lows,
+        highs,
+        controls,
     )

@@ -88,11 +88,13 @@ def measure_sets(
         too_long="keep end",
         progress=lambda done, total: study.progress("texts read", done, total),
     )
+    sizes = [len(each) for each in sets]
+    groups = [name for each in sets for name in each.groups]
     return {
         "name": np.array(names),
         "layer": np.array(at),
         "vectors": vectors,
-        "place": np.repeat(np.arange(len(sets)), [len(each) for each in sets]),
+        "place": np.repeat(np.arange(len(sets)), sizes),
         "classes": np.concatenate([each.class_numbers for each in sets]),
-        "group": independent_groups(joined, [name for each in sets for name in each.groups]),
+        "group": independent_groups(joined, groups),
     }

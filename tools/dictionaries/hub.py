@@ -84,8 +84,8 @@ def _patterns(path: str) -> list[str]:
     inside = PurePosixPath(path)
     if inside.suffix not in (".safetensors", ".pt", ".npz"):
         return [str(inside / file) for file in FILES]
-    beside = ("config.yaml", "config.json", inside.name.replace("W_enc", "W_dec"))
-    return [path, *(str(inside.with_name(file)) for file in beside)]
+    companions = ("config.yaml", "config.json", inside.name.replace("W_enc", "W_dec"))
+    return [path, *(str(inside.with_name(file)) for file in companions)]
 
 
 @contextmanager

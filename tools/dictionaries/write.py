@@ -21,7 +21,7 @@ def write_dictionary(
 
     Args:
         form: "saelens" or "sparsify".
-        metadata: what SAELens' `cfg.json` says besides, such as context_size and dataset_path.
+        metadata: further fields of SAELens' `cfg.json`, such as context_size and dataset_path.
 
     Raises:
         UsageError: the form is unknown, cannot hold the dictionary, or the folder holds other files.

@@ -68,7 +68,7 @@ def show_circuit(result: CircuitResult, *, as_json: bool) -> None:
 
 
 def _show_imported(circuit: FoundCircuit) -> None:
-    """Where an imported circuit comes from, what is not kept of the file, and what it lacks."""
+    """Where an imported circuit comes from, what is not kept of the file, and what is missing."""
     if row := circuit.get("imported"):
         output.line(
             f"  imported ({row['format']}): {row['listed_edges']:,} edges listed, "
@@ -76,8 +76,8 @@ def _show_imported(circuit: FoundCircuit) -> None:
         )
         for note in row["notes"]:
             output.line(f"  {note}")
-        for lack in row["lacks"]:
-            output.line(f"  the file lacks {lack}")
+        for missing in row["missing"]:
+            output.line(f"  not in the file: {missing}")
 
 
 def _show_roles(circuit: FoundCircuit) -> None:

@@ -2,7 +2,7 @@ r"""A LaTeX table of a run, with booktabs; written, not read.
 
 A row for each unit: address, explanation, held-out r with its interval, the best trivial prediction,
 and the verdict; below, what the columns are. Every character that LaTeX would obey is escaped, and
-those that its fonts may lack are named by their code point. Needs `\usepackage{booktabs}`, and
+those that its fonts may not have are named by their code point. Needs `\usepackage{booktabs}`, and
 `longtable` for more than 40 units.
 """
 

@@ -19,9 +19,11 @@ import gzip
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
+from itertools import chain, starmap
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ from ....tools.errors import UsageError
 from ..losses import ALL
 from ..neuronpedia_features import OWN, NeuronpediaFeatures
 from ..places import NumberedUnit, numbered
-from ..records import ExplainedUnit, ExplanationSet, SetOrigin, lacking, unit_row
+from ..records import ExplainedUnit, ExplanationSet, SetOrigin, TokenLogit, lacking, unit_row
 from ..registry import ExchangeFormat, ReadOptions
 from ..run_texts import RunTexts
 from ..source_json import SourceObject, read_json, read_objects
@@ -116,11 +118,13 @@ def _write_source(
     for name, row in heads.items():
         _write_lines(folder / f"{name}.jsonl", [row])
     explained = [(place, unit) for place, unit in units if unit.sentence]
+    activations = chain.from_iterable(starmap(partial(_activations, source), units))
+    scores = chain.from_iterable(starmap(partial(_score_rows, source), explained))
     tables: dict[str, Iterable[dict[str, Any]]] = {
-        "features": (_feature(source, *pair) for pair in units),
-        "explanations": (_explanation(source, *pair) for pair in explained),
-        "activations": (row for pair in units for row in _activations(source, *pair)),
-        "scores": (row for pair in explained for row in _score_rows(source, *pair)),
+        "features": starmap(partial(_feature, source), units),
+        "explanations": starmap(partial(_explanation, source), explained),
+        "activations": activations,
+        "scores": scores,
     }
     for name, rows in tables.items():
         _write_lines(folder / name / "batch-0.jsonl.gz", rows)
@@ -140,18 +144,25 @@ def _write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 def _feature(source: _BulkSource, place: NumberedUnit, unit: ExplainedUnit) -> dict[str, Any]:
     known = unit.statistics
+    raised, raised_by = _columns(unit.promoted)
+    lowered, lowered_by = _columns(unit.suppressed)
     return {
         **source.key(place.number),
         "sourceSetName": source.id.partition("-")[2],
         "maxActApprox": known.get("max", 0.0),
         "frac_nonzero": known.get("density", 0.0),
-        "pos_str": [pair.token for pair in unit.promoted],
-        "pos_values": [pair.logit for pair in unit.promoted],
-        "neg_str": [pair.token for pair in unit.suppressed],
-        "neg_values": [pair.logit for pair in unit.suppressed],
+        "pos_str": raised,
+        "pos_values": raised_by,
+        "neg_str": lowered,
+        "neg_values": lowered_by,
         "hasVector": False,
         "createdAt": source.made,
     }
+
+
+def _columns(pairs: Sequence[TokenLogit]) -> tuple[list[str], list[float]]:
+    """Tokens, and the changes of their logits."""
+    return [pair.token for pair in pairs], [pair.logit for pair in pairs]
 
 
 def _explanation(source: _BulkSource, place: NumberedUnit, unit: ExplainedUnit) -> dict[str, Any]:

@@ -172,7 +172,7 @@ def _sequence(text: SeenText) -> dict[str, Any]:
 
 
 def read_openai(path: Path, _options: ReadOptions) -> ExplanationSet:
-    """Read the explanations under a folder, with the neuron records beside them if there are any.
+    """Read the explanations under a folder, with the neuron records next to them if there are any.
 
     Raises:
         UsageError: a file cannot be read; the message names it.
@@ -185,7 +185,7 @@ def read_openai(path: Path, _options: ReadOptions) -> ExplanationSet:
             f"{path} has no explanations/LAYER/NEURON.jsonl; give the folder that has them"
         )
     holdout = "random and strongest records of the same text are dealt to all splits"
-    missing = lacking(units, holdout, "there are no neuron records beside the explanations")
+    missing = lacking(units, holdout, "there are no neuron records next to the explanations")
     origin = reader.sidecar.origin or SetOrigin("openai", str(path), "automated-interpretability")
     return ExplanationSet(
         path.stem, origin, tuple(units), missing, (*reader.sidecar.notes(), *reader.notes())

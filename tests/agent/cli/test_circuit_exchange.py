@@ -87,9 +87,9 @@ def test_what_is_exported_is_imported_and_measured_alike(
         assert schema_fault(content) is None
         inside = circuit_edges(found)
         assert {name: other[name] for name in inside} == {name: scores[name] for name in inside}
-        assert "scores of" in back["imported"]["lacks"][1]
+        assert "scores of" in back["imported"]["missing"][1]
     assert back["stability"] is None
-    assert "how stable" in back["imported"]["lacks"][0]
+    assert "how stable" in back["imported"]["missing"][0]
     assert replay_circuit(world / "runs" / f"back-{to}").bitwise
 
 

@@ -121,9 +121,9 @@ def test_the_table_says_it_in_words_and_ends_with_how_many_survive(
     assert run_command_line(["eval", *options(world), "--scorers", "simulation", "-q"]) == 0
     lines = capsys.readouterr().out.splitlines()
     total = len(world.truths) + len(NONSENSE) + 1
-    assert lines[0].startswith(f"1 of {total} explanations are words that no formula stands for")
+    assert lines[0].startswith(f"1 of {total} explanations are words that no formula represents")
     assert lines[-1] == f"{len(world.truths)} of {total} survive"
-    assert "  its files lack a holdout" in lines
+    assert "  missing from its files: a holdout" in lines
     assert any("test contexts that 2 explanations had seen" in line for line in lines)
 
 

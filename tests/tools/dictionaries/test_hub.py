@@ -74,7 +74,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]
 
 @pytest.fixture
 def registry(hub: StandInHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A registry file beside the hub."""
+    """A registry file next to the hub."""
     path = tmp_path / "pretrained_saes.yaml"
     path.write_text(REGISTRY)
     monkeypatch.setattr(hub_module, "registry_path", lambda: path)

@@ -101,7 +101,7 @@ def fit(circuit: ForeignCircuit, graph: Graph, d_model: int | None, subject: str
         subject: its name, for messages.
 
     Raises:
-        UsageError: the file is of a model of another shape, or names an edge that the subject lacks.
+        UsageError: the file is of a model of another shape, or names an edge that the subject does not have.
     """
     _check_shape(circuit.shape, graph, d_model, subject)
     grouped = circuit.keys_of == "query-heads" and graph.heads_per_kv > 1
@@ -150,8 +150,8 @@ def _check_shape(shape: ModelShape, graph: Graph, d_model: int | None, subject: 
 
 def _in_words(shape: ModelShape) -> str:
     width = f", width {shape.d_model}" if shape.d_model else ""
-    beside = ", attention and MLP side by side" if shape.parallel else ""
-    return f"{shape.n_layers} layers of {shape.n_heads} heads{width}{beside}"
+    parallel = ", attention and MLP side by side" if shape.parallel else ""
+    return f"{shape.n_layers} layers of {shape.n_heads} heads{width}{parallel}"
 
 
 def _by_key_value_head(edge: Edge, graph: Graph) -> Edge:
@@ -164,7 +164,7 @@ def _by_key_value_head(edge: Edge, graph: Graph) -> Edge:
 def by_query_heads(
     edge: Edge, effect: float | None, graph: Graph
 ) -> list[tuple[Edge, float | None]]:
-    """An edge as the edges by query head that stand for it, with its effect shared out."""
+    """An edge as the edges by query head that represent it, with its effect shared out."""
     n = graph.heads_per_kv
     if edge.input not in ("k", "v") or n == 1:
         return [(edge, effect)]

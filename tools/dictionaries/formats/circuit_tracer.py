@@ -4,7 +4,7 @@
                                                    they exist activation_function.threshold, W_skip, k
     W_enc_3.safetensors, W_dec_3.safetensors       the same with _3 in the names; W_dec_3 is (latents,
                                                    layers from the third on, width)
-    config.yaml beside them                        model_name, feature_input_hook, feature_output_hook
+    config.yaml next to them                       model_name, feature_input_hook, feature_output_hook
 
 `W_enc` is (latents, width), transposed against SAELens. A latent of a cross-layer transcoder writes
 into its own layer and all later ones. Here it is one dictionary for each layer: `decoder` is what it
@@ -55,7 +55,7 @@ def read(source: Path, name: str, given: GivenPlaces) -> Dictionary:
         stated = place_of_hook(f"blocks.{layer}.{input_hook}")
     output_hook = settings.get("feature_output_hook", "hook_mlp_out")
     reads, writes = given.resolve(
-        f"{str(source)!r}, without a {CONFIG} beside it that names feature_input_hook,",
+        f"{str(source)!r}, without a {CONFIG} next to it that names feature_input_hook,",
         stated and stated.place,
         place_of_hook(f"blocks.{layer}.{output_hook}").place,
         transcodes=True,

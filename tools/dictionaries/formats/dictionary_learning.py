@@ -1,4 +1,4 @@
-"""dictionary_learning: `ae.pt` or `ae.safetensors`, with the trainer's `config.json` beside it.
+"""dictionary_learning: `ae.pt` or `ae.safetensors`, with the trainer's `config.json` next to it.
 
 | class                 | how it is recognised          | subtracts | activation                          |
 |-----------------------|-------------------------------|-----------|-------------------------------------|

@@ -1,8 +1,8 @@
-"""A training's state on disk: complete or absent, and only for the same training.
+"""A training's state on disk: complete or absent, and only for the same training. In the folder OUT:
 
-OUT/work/settings.json          what is trained on what; another training is refused
-OUT/work/checkpoint-STEP/       tensors and position; older ones are deleted
-OUT/training.json               what was trained on what, and its figures; written last
+work/settings.json          what is trained on what; another training is refused
+work/checkpoint-STEP/       tensors and position; older ones are deleted
+training.json               what was trained on what, and its figures; written last
 """
 
 from __future__ import annotations
