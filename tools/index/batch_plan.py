@@ -12,7 +12,7 @@ All of this follows from the contexts and the seed, so that shards and a resumed
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Int
 
 from ..corpus import SPLITS, Contexts, Split
+from .shards.shard import WHOLE, Shard
 
 BATCH = 64
 """Contexts per forward pass. With 64, top-k updates cost a fifth less than with 32; memory grows in
@@ -51,9 +52,14 @@ class PooledContexts(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """What one forward pass reads; `rows` are contexts, numbered within their split."""
+    """What one forward pass reads; `rows` are contexts, numbered within their split.
+
+    Attributes:
+        turn: how many batches of the same shard come before it.
+    """
 
     number: int
+    turn: int
     rows: Int[np.ndarray, " batch"]
     tokens: Int[np.ndarray, "batch seq"]
     groups: tuple[LengthGroup, ...]
@@ -75,6 +81,7 @@ class BatchPlan:
         order: the numbers in reading order.
         pool: numbers of the pool's contexts, ascending.
         sample: indices of the sample's tokens among all that count, in reading order, ascending.
+        shard: which of the batches are read; pool and sample are then those of its contexts alone.
     """
 
     contexts: Contexts
@@ -83,33 +90,65 @@ class BatchPlan:
     order: Int[np.ndarray, " read"]
     pool: Int[np.ndarray, " pool"]
     sample: Int[np.ndarray, " sample"]
+    shard: Shard = WHOLE
 
     @property
     def n_batches(self) -> int:
-        """Number of forward passes."""
+        """Number of batches of all shards."""
         return -(-len(self.order) // BATCH)
+
+    @property
+    def n_turns(self) -> int:
+        """Number of forward passes, which are those of the shard."""
+        return self.shard.turn(self.n_batches)
 
     @property
     def n_tokens(self) -> int:
         """Real tokens of the split, including those that no pass needs to read."""
         return int(self.contexts.length[self.rows].sum(dtype=np.int64))
 
-    def tokens_before(self, number: int) -> int:
-        """Real tokens of the batches before a number."""
-        return int(
-            self.contexts.length[self.rows[self.order[: number * BATCH]]].sum(dtype=np.int64)
+    @property
+    def batch_tokens(self) -> Int[np.ndarray, " batch"]:
+        """Real tokens of each batch of all shards."""
+        lengths = self._lengths
+        return (
+            np.add.reduceat(lengths, np.arange(0, len(lengths), BATCH)) if len(lengths) else lengths
         )
 
-    def batches(self, first: int = 0, step: int = 1) -> Iterator[Batch]:
-        """Batches from number `first` on; with a step, those of one shard."""
-        lengths = self.contexts.length[self.rows[self.order]].astype(np.int64)
+    def tokens_before(self, turn: int) -> int:
+        """Real tokens of the shard's first batches."""
+        return int(self.batch_tokens[self.shard.first :: self.shard.count][:turn].sum())
+
+    def batches(self, first_turn: int = 0) -> Iterator[Batch]:
+        """The shard's batches in reading order, without as many as are given."""
+        lengths = self._lengths
         counted_before = np.concatenate([[0], np.cumsum(lengths - 1)])
-        for number in range(first, self.n_batches, step):
+        for turn in range(first_turn, self.n_turns):
+            number = self.shard.first + turn * self.shard.count
             start, stop = number * BATCH, min((number + 1) * BATCH, len(self.order))
-            yield self._batch(number, lengths[start:stop], counted_before[start : stop + 1])
+            yield self._batch(number, turn, lengths[start:stop], counted_before[start : stop + 1])
+
+    def of(self, shard: Shard) -> BatchPlan:
+        """The plan of one shard; a slot of its pool or sample is a place in its own list."""
+        own = np.arange(self.n_batches) % shard.count == shard.first
+        place = np.empty(len(self.rows), np.int64)
+        place[self.order] = np.arange(len(self.order))
+        counted = np.cumsum(self._lengths - 1)
+        pool = self.pool[own[place[self.pool] // BATCH]]
+        sample = self.sample[own[np.searchsorted(counted, self.sample, side="right") // BATCH]]
+        return replace(self, pool=pool, sample=sample, shard=shard)
+
+    @property
+    def _lengths(self) -> Int[np.ndarray, " read"]:
+        """Tokens of the contexts in reading order."""
+        return self.contexts.length[self.rows[self.order]].astype(np.int64)
 
     def _batch(
-        self, number: int, lengths: Int[np.ndarray, " batch"], counted: Int[np.ndarray, " bound"]
+        self,
+        number: int,
+        turn: int,
+        lengths: Int[np.ndarray, " batch"],
+        counted: Int[np.ndarray, " bound"],
     ) -> Batch:
         """Build a batch.
 
@@ -132,7 +171,7 @@ class BatchPlan:
         sampled = self.sample[low:high]
         context = np.searchsorted(counted, sampled, side="right") - 1
         sample = SampledTokens(int(low), context, sampled - counted[context] + 1)
-        return Batch(number, rows, tokens, groups, pool, sample)
+        return Batch(number, turn, rows, tokens, groups, pool, sample)
 
 
 def make_plan(contexts: Contexts, split: Split, *, pool: int, sample: int, seed: int) -> BatchPlan:

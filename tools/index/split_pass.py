@@ -87,9 +87,9 @@ class SplitPass:
         # 2. Read the remaining batches.
         for batch in self.plan.batches(done):
             self._read(batch, totals)
-            if checkpoints.due() and batch.number + 1 < self.plan.n_batches:
+            if checkpoints.due() and batch.turn + 1 < self.plan.n_turns:
                 with self.clock.working():
-                    self._save(checkpoints, list(totals.values()), batch.number + 1)
+                    self._save(checkpoints, list(totals.values()), batch.turn + 1)
             self.report(batch.n_tokens)
         # 4. Write the results.
         with self.clock.working():
@@ -140,7 +140,7 @@ class SplitPass:
         self.subject.stream(ids, sites, consume)
         seconds, bare_seconds = time.perf_counter() - start, None
         # 3. The middle one of ten, or the last one of a short split.
-        if batch.number % EVERY == min(EVERY // 2, self.plan.n_batches - 1):
+        if batch.turn % EVERY == min(EVERY // 2, self.plan.n_turns - 1):
             start = time.perf_counter()
             bare_pass(
                 self.subject, ids, [*self.sites, *(latents.reads for latents in self.latents)]

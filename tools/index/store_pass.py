@@ -59,9 +59,9 @@ class StorePass:
             ids = torch.from_numpy(batch.tokens.astype(np.int64)).to(self.subject.device)
             recorder.begin(batch, ids)
             self.subject.stream(ids, recorder.sites, recorder.take)
-            if recorder.active and checkpoints.due() and batch.number + 1 < plan.n_batches:
+            if recorder.active and checkpoints.due() and batch.turn + 1 < plan.n_turns:
                 with recorder.room():
-                    checkpoints.save([], PassClock(), batch.number + 1, recorder.checkpoint())
+                    checkpoints.save([], PassClock(), batch.turn + 1, recorder.checkpoint())
             if not recorder.active:
                 return
             self._report(batch.n_tokens)

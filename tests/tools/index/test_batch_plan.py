@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from hubel.tools.corpus import SPLITS, Contexts, make_contexts
+from hubel.tools.errors import UsageError
 from hubel.tools.index.batch_plan import BATCH, BatchPlan, make_plan
+from hubel.tools.index.shards.shard import Shard
 
 from .conftest import small_corpus
 
@@ -73,10 +75,32 @@ def test_the_sample_is_drawn_evenly(contexts: Contexts) -> None:
     assert (np.abs(counts - expected)[1:] < 4 * np.sqrt(expected[1:])).all()
 
 
-def test_shards_share_the_batches(contexts: Contexts) -> None:
+@pytest.mark.parametrize("count", [1, 2, 4, 7, 50])
+def test_shards_share_the_batches_the_pool_and_the_sample(contexts: Contexts, count: int) -> None:
     plan = plan_of(contexts)
-    numbers = [batch.number for first in range(3) for batch in plan.batches(first, 3)]
-    assert sorted(numbers) == list(range(plan.n_batches))
+    shards = [plan.of(Shard(number, count)) for number in range(1, count + 1)]
+    batches = [batch for shard in shards for batch in shard.batches()]
+    assert sorted(batch.number for batch in batches) == list(range(plan.n_batches))
+    assert sorted(np.concatenate([shard.pool for shard in shards])) == plan.pool.tolist()
+    assert sorted(np.concatenate([shard.sample for shard in shards])) == plan.sample.tolist()
+    for shard in shards:
+        own = list(shard.batches())
+        assert [batch.turn for batch in own] == list(range(shard.n_turns))
+        assert [batch.number for batch in shard.batches(1)] == [batch.number for batch in own[1:]]
+        assert shard.tokens_before(1) == sum(batch.n_tokens for batch in own[:1])
+        for batch in own:
+            assert (batch.rows[batch.pool.context] == shard.pool[batch.pool.slot]).all()
+            assert batch.n_tokens == plan.batch_tokens[batch.number]
+        sampled = [batch.sample.slot + i for batch in own for i in range(len(batch.sample.context))]
+        assert sampled == list(range(len(shard.sample)))
+
+
+@pytest.mark.parametrize("text", ["", "3", "0/4", "5/4", "3/0", "-1/4", "1.0/4", "a/b", "3/16/2"])
+def test_what_is_no_shard_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(UsageError, match="expected") as error:
+        Shard.parse(text)
+    assert "\n" not in str(error.value)
+    assert str(Shard.parse(" 3/16")) == "3/16"
 
 
 def test_small_splits_take_what_there_is(contexts: Contexts) -> None:
