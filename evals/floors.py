@@ -22,7 +22,7 @@ All are fitted on explore alone, without position 0, and scored exactly as the e
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Self
 
@@ -30,7 +30,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ..tools.dissection import fit_token_list
-from ..tools.subject.address import Unit
+from ..tools.subject.address import Site, Unit
 from .score import Floors
 from .statistics.correlation import pearson
 from .statistics.permutation import permuted_r
@@ -95,23 +95,33 @@ def fit_floor_predictions(
     return FloorPredictions(by_token(explore, tokens), trivial, other, by_list(explore, tokens))
 
 
-def draw_other_target(
-    target: str, targets: Sequence[str], explained: Sequence[str], seed: int
-) -> str | None:
-    """The target whose explanation gives the floor *other*: a random one of the same layer.
+class OtherTargets:
+    """Draws the target whose explanation gives the floor *other*: a random one of the same layer.
 
     The run's verdicts and `hubel eval` both draw with this, so they report the same floor.
 
     Args:
-        targets: all targets of the run; the target's place among them seeds the draw.
+        targets: all targets of the run; a target's place among them seeds its draw.
         explained: the targets that have a predicate, in the same order.
     """
-    place = Unit.parse(target).place
-    rivals = [name for name in explained if name != target and Unit.parse(name).place == place]
-    if not rivals:
-        return None
-    rng = np.random.default_rng([seed, list(targets).index(target)])
-    return rivals[int(rng.integers(len(rivals)))]
+
+    def __init__(self, targets: Iterable[str], explained: Iterable[str], seed: int) -> None:
+        self._seed = seed
+        self._number: dict[str, int] = {}
+        for number, target in enumerate(targets):
+            self._number.setdefault(target, number)
+        self._explained: dict[Site, list[str]] = {}
+        for target in explained:
+            self._explained.setdefault(Unit.parse(target).place, []).append(target)
+
+    def draw(self, target: str) -> str | None:
+        """The other target; None if the layer has no other with a predicate."""
+        rivals = self._explained.get(Unit.parse(target).place, [])
+        rivals = [name for name in rivals if name != target]
+        if not rivals:
+            return None
+        rng = np.random.default_rng([self._seed, self._number[target]])
+        return rivals[int(rng.integers(len(rivals)))]
 
 
 def by_token(explore: ExploreSignal, tokens: Int[np.ndarray, "contexts seq"]) -> Prediction:

@@ -13,10 +13,15 @@ from ..runlog.model_config import BudgetConfig
 from ..runlog.progress import progress
 from . import output
 from .exit_status import BUDGET, DONE, SOME_FAILED
+from .layers_table import show_layers
 from .targets_table import show_targets
 
 if TYPE_CHECKING:
     from ...tools.subject import Subject
+    from ..run.execute import RunResult
+
+LISTED = 1000
+"""Targets that the table at the end of a run has at most."""
 
 
 def finish(
@@ -34,7 +39,7 @@ def finish(
 
     with continuable(folder), progress(quiet=args.quiet) as reporter:
         result = execute_run(folder, reporter=reporter, subject=subject, limits=limits)
-    show_targets(folder, as_json=args.json)
+    _show(folder, result, args)
     resume = f"`hubel resume {run_argument(folder)}`"
     if result.budget:
         pending = output.count(result.pending, "target")
@@ -59,6 +64,15 @@ def finish(
         )
         return SOME_FAILED
     return DONE
+
+
+def _show(folder: Path, result: RunResult, args: argparse.Namespace) -> None:
+    """The table of a run; of very many targets, by layer."""
+    if result.done + result.failed + result.pending <= LISTED or args.json:
+        show_targets(folder, as_json=args.json)
+        return
+    show_layers(folder, as_json=False)
+    output.note(f"`hubel show {run_argument(folder)}` lists all targets")
 
 
 @contextmanager

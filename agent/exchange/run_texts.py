@@ -16,7 +16,7 @@ import numpy as np
 from ...tools.errors import HubelError
 from ...tools.index import Collected
 from ...tools.subject.address import Unit
-from ..runlog.data_files import check_file
+from ..runlog.data_files import check_folder
 from ..runlog.layout import COLLECTED
 from ..runlog.lexicon import stored_lexicon
 from .records import SeenText
@@ -33,7 +33,7 @@ class RunTexts:
     """Contexts of explore, as a run collected them."""
 
     def __init__(self, folder: Path) -> None:
-        check_file(folder, f"{COLLECTED}/explore.safetensors")
+        check_folder(folder, COLLECTED)
         self.collected = Collected.open(folder / COLLECTED, "explore")
         self.strings: list[str] = stored_lexicon(folder).strings
         self.seed = int(self.collected.metadata.get("seed", 0))
@@ -53,7 +53,7 @@ class RunTexts:
 
     def of_unit(self, address: str) -> Iterator[SeenText]:
         """The strongest contexts of a unit, one of each document, then random ones."""
-        if str(Unit.parse(address).unsided) not in self.collected.targets:
+        if Unit.parse(address) not in self.collected:
             return
         signal = self.signal(address)
         for row in self._strongest(np.abs(signal).max(axis=1)):

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...evals.floors import draw_other_target
+from ...evals.floors import OtherTargets
 from ...evals.formula_parts import formula_parts
 from ...evals.score import Floors, Score, Split
 from ...evals.scorers.registry import FORMULA_SCORERS
@@ -145,8 +145,9 @@ def add_other_floors(folder: Path, config: RunConfig, log: RunLog, lexicon: Lexi
     if not explained:
         return
     holdout = open_collected_holdout(folder / COLLECTED)
+    others = OtherTargets(config.targets, explained, config.seed)
     for target, conclusion in explained.items():
-        other = draw_other_target(target, config.targets, list(explained), config.seed)
+        other = others.draw(target)
         id = f"{conclusion['hypothesis']}/simulation/holdout/random"
         row = log.get("score", target, id)
         if other is None or row is None:

@@ -12,7 +12,7 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from ...evals.floors import draw_other_target
+from ...evals.floors import OtherTargets
 from ...evals.judge.protocol import Chat
 from ...evals.score import Split
 from ...evals.scorers.registry import ScoringTask
@@ -141,11 +141,18 @@ class TaskBuilder:
 
     def _other_predicate(self, explanation: Explanation) -> str | None:
         """The predicate of a random other target of the same layer."""
-        explanations = self._source.explanations
-        predicates = {e.target: e.predicate for e in explanations if e.predicate}
-        targets = [row["target"] for row in self._source.rows] or [e.target for e in explanations]
-        other = draw_other_target(explanation.target, targets, list(predicates), self._source.seed)
-        return None if other is None else predicates[other]
+        other = self._others.draw(explanation.target)
+        return None if other is None else self._predicates[other]
+
+    @cached_property
+    def _predicates(self) -> dict[str, str]:
+        return {e.target: e.predicate for e in self._source.explanations if e.predicate}
+
+    @cached_property
+    def _others(self) -> OtherTargets:
+        source = self._source
+        targets = [row["target"] for row in source.rows] or [e.target for e in source.explanations]
+        return OtherTargets(targets, self._predicates, source.seed)
 
     def _resources(self, explanation: Explanation, unit: Unit, split: Split) -> ScorerResources:
         """What the plan's scorers use besides the sample: the predicate, neighbours, the subject."""

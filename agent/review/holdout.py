@@ -36,8 +36,8 @@ def worst_errors_on_holdout(
     from ...tools.index.holdout import open_collected_holdout
     from .token_maps import collected_data, worst_errors
 
-    check_file(run.folder, f"{COLLECTED}/holdout.safetensors")
     collected = open_collected_holdout(safe_path(run, COLLECTED, "holdout.safetensors").parent)
+    check_file(run.folder, f"{COLLECTED}/{collected.file_of(Unit.parse(target)).name}")
     data = collected_data(run.folder)
     lexicon = data.lexicon if data else None
     return worst_errors(Unit.parse(target), predicate, collected, lexicon, "holdout", limit, offset)

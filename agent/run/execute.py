@@ -4,6 +4,7 @@
 2. collect  the targets' activations at every token, once (a resumed run finds them there)
 3. explain  investigate every target in its own LangGraph thread, many side by side;
             each ends as a conclusion or a failure in the log
+   Of very many targets, steps 2 and 3 take one part after another (`RunConfig.parts`).
 4. compare  explain rotated directions of the targets' layers, which mean nothing; once for an index
 5. decide   when the last target has ended: the floors *other* and *rotated*, then all verdicts as
             one event
@@ -16,10 +17,11 @@ its target.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +44,7 @@ from ..runlog.log import RunLog, WriterLock
 from ..runlog.model_config import BudgetConfig
 from ..runlog.progress import Reporter
 from ..runlog.stopping import Stopped
-from ..runlog.target_counts import TargetCounts, count_targets
+from ..runlog.target_counts import EndedTargets, count_targets
 from .checkpoints import open_checkpoints
 from .provisional import EXPLANATION, provisional_line
 from .resources import RunResources
@@ -169,10 +171,7 @@ def execute_run(
                 driver = resources.driver()
                 retry_failed_scores(driver.context, unscored, reporter)
                 if pending:
-                    if len(pending) > 1:
-                        reporter.say(EXPLANATION)
-                    with resources.clock.phase("explain"):
-                        investigate_all(driver, pending, reporter, resources.record_neighbours)
+                    _investigate_in_parts(driver, resources, pending, reporter)
                     resources.record_late_failures()
                 budget = driver.context.budget_reached
                 if not count_targets(log, config.targets).pending:
@@ -185,7 +184,8 @@ def execute_run(
         counts = count_targets(log, config.targets)
         is_decided = log.get("verdicts") is not None and (folder / LEXICON).is_dir()
         if not counts.pending and not is_decided:  # killed while it decided, or just before
-            resources.record_neighbours()
+            for part in config.parts:
+                resources.record_neighbours(part)
             resources.record_rotated()
             _decide(folder, config, log, resources.lexicon())
         if not counts.pending and (pending or unscored or not is_decided):
@@ -209,7 +209,8 @@ def add_neighbours(folder: Path, reporter: Reporter) -> None:
     ):
         check_folder(folder, COLLECTED)
         explore = Collected.open(folder / COLLECTED, "explore")
-        record_neighbours(config, log, resources.subject, explore, reporter)
+        for part in config.parts:
+            record_neighbours(config, part, log, resources.subject, explore, reporter)
         if log.get("verdicts") is not None:
             log.seal()
 
@@ -235,15 +236,33 @@ def _failed_scores(log: RunLog, target: str) -> int:
     return conclusion.get("failed_scores", 0)
 
 
+def _investigate_in_parts(
+    driver: ExplainerDriver, resources: RunResources, pending: Collection[str], reporter: Reporter
+) -> None:
+    """Collect and investigate the pending targets of one part after another."""
+    if len(pending) > 1:
+        reporter.say(EXPLANATION)
+    wanted, ended = set(pending), EndedTargets(driver.context.log, len(pending))
+    for number, part in enumerate(driver.context.config.parts):
+        targets = [target for target in part if target in wanted]
+        if targets and not driver.context.budget_reached:
+            resources.collect(number)
+            with resources.clock.phase("explain"):
+                record = partial(resources.record_neighbours, part)
+                investigate_all(driver, targets, reporter, ended, record)
+
+
 def investigate_all(
     driver: ExplainerDriver,
     targets: Sequence[str],
     reporter: Reporter,
+    ended: EndedTargets | None = None,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> None:
     """Investigate targets side by side; returns when all have ended.
 
     Args:
+        ended: counts the targets of this and other parts.
         meanwhile: called when all are at work.
 
     Raises:
@@ -252,6 +271,7 @@ def investigate_all(
     from ..investigation.loop import build_graph  # here: importing LangGraph takes a second
 
     context = driver.context
+    ended = ended or EndedTargets(context.log, len(targets))
     threads = max(1, context.config.concurrency)
     side_by_side = min(len(targets), context.config.concurrency)
     with ExitStack() as stack:
@@ -261,18 +281,17 @@ def investigate_all(
         stack.callback(lambda: context.log.write("load", context.waits.summary(side_by_side)))
         pool = ThreadPoolExecutor(max_workers=threads)
         running = {pool.submit(_investigate, graph, driver, target): target for target in targets}
-        counts = TargetCounts(0, 0, len(targets))
         try:
             meanwhile()
             while running:
-                _show_progress(reporter, counts, context.steps(), side_by_side)
+                _show_progress(reporter, ended, context.steps(), side_by_side)
                 done, _ = wait(running, timeout=STOP_POLL_S, return_when=FIRST_COMPLETED)
                 for future in done:
-                    _show_result(context, running.pop(future))
+                    target = running.pop(future)
+                    _show_result(context, target)
+                    ended.add(target)
                     future.result()  # raises defects of this program: failures are in the log
-                if done:
-                    counts = count_targets(context.log, targets)
-            _show_progress(reporter, counts, "", side_by_side)
+            _show_progress(reporter, ended, "", side_by_side)
         except BaseException:  # Ctrl-C, or a defect: raised again when no thread is at work
             context.stopped.set()
             reporter.say("stopping when what is in flight is done; interrupt again to stop now")
@@ -281,12 +300,12 @@ def investigate_all(
         pool.shutdown()
 
 
-def _show_progress(reporter: Reporter, counts: TargetCounts, steps: str, side_by_side: int) -> None:
+def _show_progress(reporter: Reporter, ended: EndedTargets, steps: str, side_by_side: int) -> None:
     """How many targets have ended, and what is being waited for."""
-    failed = f"{counts.failed} failed" if counts.failed else ""
+    failed = f"{ended.failed} failed" if ended.failed else ""
     note = ", ".join(filter(None, (failed, steps and f"now {steps}")))
-    total, ended = counts.total, counts.ended
-    reporter.update("explain", ended, total, unit="targets", note=note, at_once=side_by_side)
+    done = ended.done + ended.failed
+    reporter.update("explain", done, ended.total, unit="targets", note=note, at_once=side_by_side)
 
 
 def _show_result(context: InvestigationContext, target: str) -> None:

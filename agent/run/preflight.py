@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...tools.errors import UsageError
+from ...tools.files.sizes import readable_size
 from ..llm.conversation import TokenUsage
 from ..llm.prices import check_dollars, price_from
 
@@ -65,3 +69,33 @@ def estimated_usd(config: RunConfig) -> float | None:
     prices = [(price_from(model.price), tokens) for model, tokens in usage if model.name]
     usd = [price.of(tokens) or 0.0 for price, tokens in prices if price]
     return len(config.targets) * sum(usd) if usd else None
+
+
+def activation_bytes(config: RunConfig) -> int:
+    """Bytes of a run's activations on disk: float16, at each token of each context of each target."""
+    from ...tools.index import Index
+
+    index = Index.open(Path(config.index))
+    contexts = sum(min(n, config.max_contexts) for n in index.n_contexts.values())
+    return 2 * contexts * index.context_len * len(config.targets)
+
+
+def check_room(config: RunConfig, runs: Path) -> str:
+    """What a run's activations take of the disk, in a line.
+
+    Args:
+        runs: folder of the runs.
+
+    Raises:
+        UsageError: they take more than what is free.
+    """
+    size = activation_bytes(config)
+    there = next(folder for folder in (runs, *runs.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(there).free
+    takes = f"activations of {len(config.targets):,} targets take {readable_size(size)}"
+    if size > free:
+        raise UsageError(
+            f"{takes}, and {readable_size(free)} are free in {runs}; give fewer targets, a smaller "
+            "--max-contexts, or --runs on a larger disk"
+        )
+    return f"{takes} on a disk with {readable_size(free)} free"

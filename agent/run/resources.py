@@ -127,7 +127,7 @@ class RunResources:
             return self._lexicon
 
     def driver(self) -> ExplainerDriver:
-        """The driver of the run's explainer; collects the targets' activations unless they are there."""
+        """The driver of the run's explainer; collects the first part's activations unless they are there."""
         config, log = self._config, self._log
         explainer = make_explainer(config.explainer.name, config)
         # The clients come first, so that a missing API key fails before a subject is loaded.
@@ -139,8 +139,8 @@ class RunResources:
         )
         with self.clock.phase("controls"):
             self.check_subject()
-        with self.clock.phase("collect"):
-            self._collect(folder, self._prepare_search if searches else lambda: None)
+        keep_recorded_files(log, COLLECTED, self._reporter.say)
+        self.collect(0, self._prepare_search if searches else lambda: None)
         explore, select = (Collected.open(folder, split) for split in ("explore", "select"))
         log.write("explainer", identity_of(explainer))
         self._say_what_is_left_out(explore)
@@ -183,11 +183,17 @@ class RunResources:
         if new := [line for line in reasons if line not in logged]:
             self._log.write(LEFT_OUT, {"reasons": [*logged, *new]})
 
-    def record_neighbours(self) -> None:
-        """Write the nearest units of targets whose log has none. No investigation waits for them."""
+    def record_neighbours(self, targets: Sequence[str]) -> None:
+        """Write the nearest units of targets whose log has none. No investigation waits for them.
+
+        Args:
+            targets: of one part, which are compared with each other.
+        """
         explore = Collected.open(self._folder / COLLECTED, "explore")
         with self.clock.step("nearest units"):
-            record_neighbours(self._config, self._log, self.subject, explore, self._reporter)
+            record_neighbours(
+                self._config, targets, self._log, self.subject, explore, self._reporter
+            )
 
     def check_subject(self) -> None:
         """Say at the top of the run if its subject knows nothing of the text, and log the comparison."""
@@ -230,8 +236,8 @@ class RunResources:
                 f"rotated directions could not be explained, so that floor is not known: {error}"
             )
 
-    def _collect(self, folder: Path, explore_is_there: Callable[[], None]) -> None:
-        """Write the activations of all targets, artificial ones included, into the run's folder.
+    def collect(self, part: int, explore_is_there: Callable[[], None] = lambda: None) -> None:
+        """Write the activations of a part's targets, artificial ones included, into the run's folder.
 
         Args:
             explore_is_there: called when those on explore are complete.
@@ -240,26 +246,28 @@ class RunResources:
             CorruptError: a file that was collected before has changed since.
         """
         config, subject = self._config, self.subject()
-        keep_recorded_files(self._log, COLLECTED, self._reporter.say)
-        units = [Unit.parse(target) for target in config.targets if target not in config.nulls]
+        targets = config.parts[part]
+        nulls = {target: config.nulls[target] for target in targets if target in config.nulls}
 
         def written(path: Path) -> None:
             record_file(self._log, f"{COLLECTED}/{path.name}")
             if path.stem == "explore":
                 explore_is_there()
 
-        collect(
-            subject,
-            self.index(),
-            units,
-            folder,
-            max_contexts=config.max_contexts,
-            seed=config.seed,
-            extra=artificial_units(config.nulls, subject, config.seed),
-            progress=self._reporter,
-            written=written,
-            say=self._reporter.say,
-        )
+        with self.clock.phase("collect"):
+            collect(
+                subject,
+                self.index(),
+                [Unit.parse(target) for target in targets if target not in nulls],
+                self._folder / COLLECTED,
+                max_contexts=config.max_contexts,
+                seed=config.seed,
+                extra=artificial_units(nulls, subject, config.seed),
+                part=part,
+                progress=self._reporter,
+                written=written,
+                say=self._reporter.say,
+            )
         explore_is_there()  # perhaps from an earlier process
 
     def _prepare_search(self) -> None:

@@ -6,7 +6,7 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...tools.index import Collected
@@ -28,26 +28,31 @@ EVENT = "neighbours"
 
 def record_neighbours(
     config: RunConfig,
+    together: Sequence[str],
     log: RunLog,
     subject: Callable[[], Subject],
     explore: Collected,
     reporter: Reporter,
 ) -> None:
-    """Write one event per target, `{"direction": ..., "together": ...}`, unless it is there already."""
-    targets = [target for target in config.targets if log.get(EVENT, target) is None]
+    """Write one event per target, `{"direction": ..., "together": ...}`, unless it is there already.
+
+    Args:
+        together: the targets, which are compared with each other.
+    """
+    targets = [target for target in together if log.get(EVENT, target) is None]
     if not targets:
         return
-    units = {target: Unit.parse(target) for target in config.targets}
+    units = {target: Unit.parse(target) for target in together}
     # An artificial target has no weights, so that nothing is near it by direction.
     real = [units[target] for target in targets if target not in config.nulls]
     by_direction = nearest_by_direction(
         subject(), real, lambda done, total: reporter.update("nearest units", done, total)
     )
-    together = coactive_targets(explore, list(units.values()))
+    coactive = coactive_targets(explore, list(units.values()))
     for target in targets:
         is_null = target in config.nulls
         nearest = None if is_null else by_direction.get(str(units[target].unsided))
-        row = {"direction": _to_json(nearest), "together": _to_json(together.get(target))}
+        row = {"direction": _to_json(nearest), "together": _to_json(coactive.get(target))}
         log.write(EVENT, row, target=target)
 
 

@@ -79,6 +79,9 @@ class RunConfig(ConfigFile):
     """For the explainer `scripted`: the file of its moves."""
     suite: str = ""
     """Suite of planted units, as given; the run keeps its text as `suite.toml`. "" if nothing is planted."""
+    collected_together: int = 0
+    """Targets whose activations are collected, and which are then investigated, before the next ones
+    are; 0: all. Results do not depend on it."""
     nulls: dict[str, str] = field(default_factory=dict)
     """Targets that are not units of the subject: address to kind ("noise", "shuffled:mlp.9.33",
     "rotated")."""
@@ -110,6 +113,12 @@ class RunConfig(ConfigFile):
     def resampling(self) -> Resampling:
         """How this run makes its intervals; raises CorruptError for what is not known."""
         return Resampling.from_settings(self.intervals)
+
+    @property
+    def parts(self) -> list[list[str]]:
+        """The targets in parts that are collected and investigated one after the other."""
+        size = self.collected_together or len(self.targets) or 1
+        return [self.targets[i : i + size] for i in range(0, len(self.targets), size)]
 
     def layer_of(self, target: Unit) -> int:
         """The layer of a target; -1 for a latent of a dictionary that is not known."""

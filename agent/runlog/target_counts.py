@@ -42,3 +42,20 @@ def count_targets(log: RunLog, targets: Iterable[str]) -> TargetCounts:
         else:
             counts["pending" if log.get("failure", target) is None else "failed"] += 1
     return TargetCounts(**counts)
+
+
+class EndedTargets:
+    """Counts targets as they end, without looking at the others again.
+
+    Args:
+        total: of targets that are to end.
+    """
+
+    def __init__(self, log: RunLog, total: int) -> None:
+        self._log, self.total = log, total
+        self.done = self.failed = 0
+
+    def add(self, target: str) -> None:
+        """Count a target whose investigation is over, unless a budget or the user stopped it."""
+        counts = count_targets(self._log, [target])
+        self.done, self.failed = self.done + counts.done, self.failed + counts.failed

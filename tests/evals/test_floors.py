@@ -6,13 +6,13 @@ import pytest
 from hubel.evals.floors import (
     ExploreSignal,
     FloorPredictions,
+    OtherTargets,
     best_trivial,
     by_frequency,
     by_list,
     by_position,
     by_token,
     correlation_floors,
-    draw_other_target,
     fit_floor_predictions,
 )
 from hubel.evals.statistics.correlation import pearson
@@ -116,9 +116,9 @@ TARGETS = ["mlp.0.1", "mlp.1.1", "mlp.1.2-", "mlp.1.3", "head.1.1", "mlp.1.4"]
 
 def test_the_other_target_is_of_the_same_layer_and_has_an_explanation():
     explained = ["mlp.0.1", "mlp.1.1", "mlp.1.2-", "head.1.1", "mlp.1.4"]
-    drawn = {draw_other_target("mlp.1.1", TARGETS, explained, seed) for seed in range(50)}
+    drawn = {OtherTargets(TARGETS, explained, seed).draw("mlp.1.1") for seed in range(50)}
     assert drawn == {"mlp.1.2-", "mlp.1.4"}
-    assert draw_other_target("head.1.1", TARGETS, explained, 0) is None
+    assert OtherTargets(TARGETS, explained, 0).draw("head.1.1") is None
 
 
 def test_the_draw_of_the_other_target_never_changes():
@@ -126,4 +126,4 @@ def test_the_draw_of_the_other_target_never_changes():
     for seed in range(20):
         rivals = [t for t in TARGETS if t.startswith("mlp.1.") and t != "mlp.1.3"]
         number = np.random.default_rng([seed, TARGETS.index("mlp.1.3")]).integers(len(rivals))
-        assert draw_other_target("mlp.1.3", TARGETS, TARGETS, seed) == rivals[number]
+        assert OtherTargets(TARGETS, TARGETS, seed).draw("mlp.1.3") == rivals[number]

@@ -35,7 +35,7 @@ from ..subject.subject import Subject
 from .activation_store.source import ContextBatch, SourceRequests, choose_sources
 from .batch_plan import BATCH
 from .build import Progress
-from .collected import Collected
+from .collected import Collected, part_name
 from .float16_file import to_float16
 from .float16_range import LARGEST
 from .index import Index, reader_of
@@ -76,6 +76,7 @@ def collect(
     max_contexts: int = 2000,
     seed: int = 0,
     extra: Sequence[Column] = (),
+    part: int = 0,
     progress: Callable[[Progress], None] | None = None,
     written: Callable[[Path], None] = lambda path: None,
     say: Callable[[str], None] = lambda line: None,
@@ -85,6 +86,7 @@ def collect(
     Args:
         targets: units; their sides are ignored, and duplicates dropped.
         extra: nulls and controls, collected under the address of their `unit`.
+        part: the number of this part of a run's targets, which gives the files their names.
         progress: called after each batch.
         written: called with each file when it is complete.
         say: called with a line where the index's activation store has not all that is needed.
@@ -107,18 +109,9 @@ def collect(
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
     for split, text in texts.items():
-        path = out / f"{split}.safetensors"
-        # Everything that determines the file's content.
-        metadata = {
-            "targets": list(rows.names),
-            "extra": [repr(column) for column in extra],
-            "split": split,
-            "subject": subject.revision,
-            "corpus": index.corpus_sha256,
-            "max_contexts": max_contexts,
-            "seed": seed,
-            "text": hashlib.sha256(text.contexts.tokens.tobytes()).hexdigest(),
-        }
+        path = out / part_name(split, part)
+        drawn = {"split": split, "max_contexts": max_contexts, "seed": seed}
+        metadata = _content(subject, index, rows, text) | drawn
         if not _is_complete(path, metadata):
             sources = choose_sources(subject, index, split, rows.requests, say)
             _Pass(subject, sources, rows, split, text, metadata, done, total, progress).write(path)
@@ -126,6 +119,17 @@ def collect(
         done += int(text.contexts.length.sum())
         if progress:
             progress(Progress(done, total, None, step="collect"))
+
+
+def _content(subject: Subject, index: Index, rows: _Rows, text: _Text) -> dict[str, Any]:
+    """What determines a file's content, besides the draw of its contexts."""
+    return {
+        "targets": list(rows.names),
+        "extra": [repr(column) for column in rows.extra.values()],
+        "subject": subject.revision,
+        "corpus": index.corpus_sha256,
+        "text": hashlib.sha256(text.contexts.tokens.tobytes()).hexdigest(),
+    }
 
 
 def _once(say: Callable[[str], None]) -> Callable[[str], None]:

@@ -32,7 +32,7 @@ def open_holdout(index: Index) -> HoldoutIndex:
 
 def open_collected_holdout(path: Path | str) -> Collected:
     """The targets' activations on holdout that a run collected in the folder."""
-    return Collected(Path(path) / "holdout.safetensors")
+    return Collected.of_parts(Path(path), "holdout")
 
 
 def stored_activations(

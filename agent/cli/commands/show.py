@@ -20,6 +20,7 @@ from .. import output
 from ..circuit.runs import show_circuit
 from ..exit_status import DONE
 from ..imported_set import show_imported
+from ..layers_table import show_layers
 from ..output import two_decimals
 from ..readable_run import readable_run
 from ..reviews_table import show_reviews
@@ -63,6 +64,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="what people said instead, one row for each review that was not taken back",
     )
+    parser.add_argument(
+        "--by-layer", action="store_true", help="one row for each layer instead of each target"
+    )
     parser.add_argument("--csv", action="store_true", help="with --reviews: write CSV")
     parser.add_argument(
         "--timing", action="store_true", help="where the time of the run went, phase by phase"
@@ -101,6 +105,10 @@ def _show(folder: Path, args: argparse.Namespace) -> None:
         show_study(folder, as_json=args.json)
     elif RunConfig.load(folder).explainer.name == CALLS_ONLY:
         _show_calls(folder, as_json=args.json)
+    elif args.by_layer:
+        if args.unit is not None:
+            raise UsageError("--by-layer is about a whole run; leave out the target")
+        show_layers(folder, as_json=args.json)
     elif args.unit is None:
         show_targets(folder, as_json=args.json)
     else:

@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hubel.agent.cli.main import run_command_line
@@ -13,6 +14,7 @@ from hubel.agent.cli.targets_table import COLUMNS, NOT_RECORDED, OLD_COLUMNS
 from hubel.agent.review.run_catalog import RunCatalog
 from hubel.agent.review.target_page import target_page
 from hubel.agent.runlog.layout import COLLECTED
+from hubel.agent.runlog.verdict_score import verdict_score
 from hubel.agent.runlog.views import target_rows
 from hubel.bench.synthetic_run import make_run
 from hubel.evals.artefact import artefact
@@ -114,3 +116,22 @@ def test_run_logs_which_explanations_rest_on_the_cutting(finished: Path) -> None
         predicate = Predicate.parse(row["predicate"] or "")
         signal = explore.signal(Unit.parse(row["target"]))
         assert row["artefact"] == artefact(predicate, signal, explore.mask)
+
+
+def test_a_run_by_layer_counts_every_target_once(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = target_rows(runs / "made")
+    printed = shown(runs, capsys, "made", "--by-layer", "--json")
+    layers = [json.loads(line) for line in printed.splitlines()]
+    names = [f"{row['site']}.{row['layer']}" for row in layers]
+    assert sorted(set(names)) == sorted(names)
+    assert sum(row["targets"] for row in layers) == len(rows)
+    for name, of_layer in zip(names, layers, strict=True):
+        mine = [row for row in rows if row["target"].startswith(f"{name}.")]
+        scores = [score["value"] for row in mine if (score := verdict_score(row))]
+        assert of_layer["targets"] == len(mine)
+        assert of_layer["kept"] == sum(row["verdict"] == "kept" for row in mine)
+        assert of_layer["r"] == (np.median(scores) if scores else None)
+        ended = sum(of_layer[verdict] for verdict in ("kept", "rejected", "inconclusive"))
+        assert ended + of_layer["failed"] + of_layer["pending"] == len(mine)

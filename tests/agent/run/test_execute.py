@@ -8,29 +8,35 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hubel.agent.run.execute import execute_run, make_run, resolve
+from hubel.agent.run.replay import replay
 from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.log import RunLog, read_events
+from hubel.agent.runlog.progress import Reporter, StepProgress
 from hubel.agent.runlog.views import target_rows
 from hubel.tools.errors import UsageError
+from hubel.tools.index import Collected
+from hubel.tools.index.collected import part_name
 from hubel.tools.subject.subject import Subject
 from tests.support.configs import changed, run_config
 
 TARGETS = ["mlp.0.0-5", "mlp.2.3-", "head.1.0"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def config(tiny_index: Path) -> RunConfig:
     return resolve(run_config(index=str(tiny_index), targets=TARGETS, explainer="compositional"))
 
 
-@pytest.fixture
-def done(tmp_path: Path, config: RunConfig, tiny: Subject) -> Path:
-    make_run(tmp_path / "run", config)
-    execute_run(tmp_path / "run", subject=tiny)
-    return tmp_path / "run"
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory, config: RunConfig, tiny: Subject) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    make_run(folder, config)
+    execute_run(folder, subject=tiny)
+    return folder
 
 
 @pytest.mark.slow
@@ -74,14 +80,45 @@ def test_a_run_that_is_done_is_left_as_it_is(done: Path, tiny: Subject) -> None:
 
 
 @pytest.mark.slow
-def test_a_second_run_of_the_same_configuration_has_the_same_rows(
+def test_a_run_in_parts_has_the_same_rows_and_replays(
     done: Path, tmp_path: Path, config: RunConfig, tiny: Subject
 ) -> None:
-    make_run(tmp_path / "again", config)
-    execute_run(tmp_path / "again", subject=tiny)
-    assert [_timeless(r) for r in target_rows(tmp_path / "again")] == [
-        _timeless(r) for r in target_rows(done)
-    ]
+    again = tmp_path / "again"
+    make_run(again, changed(config, collected_together=3))
+    execute_run(again, subject=tiny)
+    assert [_timeless(r) for r in target_rows(again)] == [_timeless(r) for r in target_rows(done)]
+    names = {path.name for path in (again / "collected").iterdir()}
+    splits = ("explore", "select", "holdout")
+    assert names == {part_name(split, part) for split in splits for part in range(3)}
+    collected = Collected.open(again / "collected", "explore")
+    whole = Collected.open(done / "collected", "explore")
+    assert collected.targets == whole.targets
+    for target in whole.targets:
+        assert np.array_equal(collected.activations(target), whole.activations(target))
+    assert not replay(again).mismatches
+
+
+class StopAfter(Reporter):
+    """Interrupts when so many targets have ended."""
+
+    def __init__(self, targets: int) -> None:
+        self.targets = targets
+
+    def show(self, current: StepProgress) -> None:
+        if current.step == "explain" and current.done == self.targets:
+            raise KeyboardInterrupt
+
+
+def test_a_part_is_not_collected_before_the_one_before_has_ended(
+    tmp_path: Path, config: RunConfig, tiny: Subject
+) -> None:
+    moves = {f"mlp.0.{i}": {"hypotheses": [CLAIM]} for i in range(3)}
+    folder = scripted(tmp_path, changed(config, collected_together=2), moves)
+    with pytest.raises(KeyboardInterrupt):
+        execute_run(folder, subject=tiny, reporter=StopAfter(2))
+    assert not (folder / "collected" / "explore-1.safetensors").exists()
+    assert [row["status"] for row in target_rows(folder)] == ["done", "done", "pending"]
+    assert execute_run(folder, subject=tiny).done == 3
 
 
 def _timeless(row: Mapping[str, Any]) -> dict[str, Any]:
