@@ -104,8 +104,12 @@ class BatchPlan:
 
     @property
     def n_tokens(self) -> int:
-        """Real tokens of the split, including those that no pass needs to read."""
-        return int(self.contexts.length[self.rows].sum(dtype=np.int64))
+        """Real tokens of the split's shard; those that no pass needs to read count for the first."""
+        own = self.tokens_before(self.n_turns)
+        if self.shard.number > 1:
+            return own
+        whole = int(self.contexts.length[self.rows].sum(dtype=np.int64))
+        return own + whole - int(self.batch_tokens.sum())
 
     @property
     def batch_tokens(self) -> Int[np.ndarray, " batch"]:

@@ -31,7 +31,7 @@ from ..subject.address import NO_LAYER, Shape, Site, SiteKind
 from ..subject.subject import Subject
 from .activation_store.folder import StoreChoice, StoreFolder, plan_stores
 from .activation_store.plan import StoreBits
-from .batch_plan import make_plan
+from .batch_plan import BatchPlan, make_plan
 from .corpus_size import small_corpus_warning
 from .description import complete_index, read_work_file
 from .index import IndexSummary
@@ -39,7 +39,9 @@ from .index_directions import save_directions
 from .index_files import VOCABULARY
 from .latent_totals import LatentTotals
 from .pass_clock import PassClock
+from .pass_progress import Progress
 from .settings import claim_folder, index_settings
+from .shards.shard import WHOLE, Shard
 from .split_pass import SplitPass
 from .store_pass import StorePass
 from .thread_team import ThreadTeam
@@ -58,24 +60,6 @@ class ExemplarCounts:
     """Random contexts, the same for all units."""
     sample: tuple[int, int, int] = (2048, 256, 256)
     """Tokens for quantiles. Of 2,048, the estimated q99 is a true quantile of 98.8 to 99.2 %."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far the pass is; `forward_share` is the model's own share of the time, once known."""
-
-    done: int
-    total: int
-    forward_share: float | None
-    step: str = "index"
-    unit: str = "tokens"
-
-    @property
-    def note(self) -> str:
-        """For a progress line."""
-        if self.forward_share is None:
-            return ""
-        return f"forward pass {min(self.forward_share, 1):.0%} of the time"
 
 
 def build_index(
@@ -123,13 +107,13 @@ def build_index(
     subject.require_decoder("an index and explanations of units")
     out = Path(out)
     chosen = choose_sites(subject.shape, sites, layers)
-    contexts = _contexts(subject, corpus, context_len, max_tokens, warn)
+    contexts = cut_contexts(subject, corpus, context_len, max_tokens, warn)
     counts = exemplar_counts or ExemplarCounts()
     settings = index_settings(subject, corpus, contexts, chosen, seed, asdict(counts))
     with writing(out), locked(out):
         summary = claim_folder(out, settings)
         indexed = sorted({subject.shape.raw(site).layer for site in chosen} - {NO_LAYER})
-        builder = _IndexBuilder(
+        builder = IndexBuilder(
             subject, chosen, contexts, out, settings, seed, counts, progress, checkpoint_every
         )
         builder.stores = plan_stores(
@@ -140,13 +124,18 @@ def build_index(
         return summary
 
 
-def _contexts(
+def cut_contexts(
     subject: Subject,
     corpus: Corpus,
     context_len: int,
     max_tokens: int | None,
     warn: Callable[[str], None],
 ) -> Contexts:
+    """The corpus's contexts; says if they are few.
+
+    Raises:
+        UsageError: the subject cannot read contexts of that length, or an unusable corpus.
+    """
     if context_len > subject.context_length:
         raise UsageError(
             f"context length {context_len} given; "
@@ -191,7 +180,15 @@ def choose_sites(shape: Shape, kinds: Sequence[str], layers: Sequence[int] | Non
 
 
 @dataclass
-class _IndexBuilder:
+class IndexBuilder:
+    """Builds an index, split by split.
+
+    Attributes:
+        counts: how much is kept of each unit.
+        stores: where the activation store is written; None for no store.
+        done: tokens so far; `total`: of all splits.
+    """
+
     subject: Subject
     sites: Sequence[Site]
     contexts: Contexts
@@ -201,27 +198,29 @@ class _IndexBuilder:
     counts: ExemplarCounts
     progress: Callable[[Progress], None] | None
     checkpoint_every: int | None
-    done: int = 0
     stores: StoreFolder | None = None
+    done: int = 0
+    total: int = 0
 
     def build(self) -> IndexSummary:
+        """Do what is left to do."""
         name = "clock.json"
         begun = (self.out / "work" / name).exists()
         self.clock = PassClock(**read_work_file(self.out, name)) if begun else PassClock()
         size = torch.get_num_threads() if self.subject.device.type == "cpu" else 1
+        plans = {split: self.plan(split, number) for number, split in enumerate(SPLITS)}
+        self.total = sum(plan.n_tokens for plan in plans.values())
         with ThreadTeam(size) as team:
             for number, split in enumerate(SPLITS):
-                self._build_split(split, number, team)
-        return self._close()
+                self._build_split(split, plans[split], self.counts.top[number], team)
+        return self.close()
 
-    def _build_split(self, split: Split, number: int, team: ThreadTeam) -> None:
-        plan = make_plan(
-            self.contexts,
-            split,
-            pool=self.counts.pool[number],
-            sample=self.counts.sample[number],
-            seed=self.seed,
-        )
+    def plan(self, split: Split, number: int) -> BatchPlan:
+        """What is read of a split."""
+        pool, sample = self.counts.pool[number], self.counts.sample[number]
+        return make_plan(self.contexts, split, pool=pool, sample=sample, seed=self.seed)
+
+    def _build_split(self, split: Split, plan: BatchPlan, k: int, team: ThreadTeam) -> None:
         if split == "explore" and not len(plan.order):
             n = len(self.contexts.documents)
             raise UsageError(
@@ -231,11 +230,10 @@ class _IndexBuilder:
             self._report(plan.n_tokens)
             return
         work = self.out / "work"
-        k = self.counts.top[number]
         dictionaries = [
             self.subject.dictionaries[site.name] for site in self.sites if site.kind == "sae"
         ]
-        split_pass = SplitPass(
+        split_pass = self.pass_type(
             self.subject,
             [site for site in self.sites if site.kind != "sae"],
             plan,
@@ -251,11 +249,16 @@ class _IndexBuilder:
         )
         split_pass.run(self.out / split)
         # Contexts of one token are in no batch, but count as done.
-        self._report(plan.n_tokens - sum(batch.n_tokens for batch in plan.batches()))
+        self._report(plan.n_tokens - plan.tokens_before(plan.n_turns))
         write_sealed(work / "clock.json", self.clock.to_json())
         shutil.rmtree(work / split)
 
-    def add_stores(self) -> None:
+    @property
+    def pass_type(self) -> type[SplitPass]:
+        """What reads a split."""
+        return SplitPass
+
+    def add_stores(self, shard: Shard = WHOLE) -> None:
         """Write the activation stores that the pass of the index did not, in a separate pass."""
 
         def report(done: int, total: int) -> None:
@@ -263,14 +266,29 @@ class _IndexBuilder:
                 self.progress(Progress(done, total, None, step="activation store"))
 
         if self.stores:
-            StorePass(self.subject, self.contexts, self.stores, report, self.checkpoint_every).run()
+            StorePass(
+                self.subject, self.contexts, self.stores, report, self.checkpoint_every, shard
+            ).run()
 
     def _report(self, tokens: int) -> None:
         self.done += tokens
         if self.progress:
-            self.progress(Progress(self.done, self.contexts.n_tokens, self.clock.forward_share))
+            self.progress(Progress(self.done, self.total, self.clock.forward_share))
 
-    def _close(self) -> IndexSummary:
+    def close(self) -> IndexSummary:
+        """Write what is not of one split, and the description."""
+        self.write_names()
+        return complete_index(
+            self.out,
+            self.settings,
+            self.n_contexts,
+            tokens=self.contexts.n_tokens,
+            units=self.n_units,
+            clock=self.clock,
+        )
+
+    def write_names(self) -> None:
+        """Write the vocabulary and the vectors of named directions."""
         with self.clock.working():
             strings = self.subject.token_strings()
             tokens = pa.array(range(len(strings)), pa.int32())
@@ -278,11 +296,13 @@ class _IndexBuilder:
             with atomic_file(self.out / VOCABULARY) as part:
                 pq.write_table(table, part, compression="lz4")
             save_directions(self.subject, self.sites, self.out)
-        return complete_index(
-            self.out,
-            self.settings,
-            {split: len(self.contexts.rows_of(split)) for split in SPLITS},
-            tokens=self.contexts.n_tokens,
-            units=sum(self.subject.shape.count(site) for site in self.sites),
-            clock=self.clock,
-        )
+
+    @property
+    def n_contexts(self) -> dict[Split, int]:
+        """Contexts of each split."""
+        return {split: len(self.contexts.rows_of(split)) for split in SPLITS}
+
+    @property
+    def n_units(self) -> int:
+        """Units of all sites."""
+        return sum(self.subject.shape.count(site) for site in self.sites)

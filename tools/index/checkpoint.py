@@ -25,6 +25,7 @@ from ..files.sealed_json import read_sealed, write_sealed
 from .index_files import files_from_json, files_to_json, hash_files
 from .pass_clock import PassClock
 from .site_totals import SiteTotals
+from .slot_file import SlotFile
 from .topk import TopK
 
 COST_RATIO = 200
@@ -79,11 +80,11 @@ class Checkpoints:
         """
         start = time.monotonic()
         for totals in sites:
-            totals.pool.sync()
-            totals.sample.sync()
+            for file in slot_files(totals).values():
+                file.sync()
         with atomic_folder(self.folder / f"checkpoint-{batches}") as part:
             for totals in sites:
-                save_file(_arrays(totals), part / _file_name(totals))
+                save_file(totals_arrays(totals), part / _file_name(totals))
             files = files_to_json(hash_files(part))
             content = {"clock": clock.to_json(), "files": files, "store": store}
             content["latents"] = dict(latents or {})
@@ -118,8 +119,8 @@ class Checkpoints:
         except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
             raise CorruptError(f"{path} is damaged ({error}); {cure}") from error
         for totals in sites:
-            totals.pool.check(cure)
-            totals.sample.check(cure)
+            for slots in slot_files(totals).values():
+                slots.check(cure)
         return LoadedCheckpoint(batches, store, latents)
 
     def delete(self) -> None:
@@ -136,18 +137,17 @@ def _file_name(totals: SiteTotals) -> str:
     return f"{totals.site.file_stem}.safetensors"
 
 
-def _arrays(totals: SiteTotals) -> dict[str, np.ndarray]:
+def totals_arrays(totals: SiteTotals) -> dict[str, np.ndarray]:
+    """A site's totals, and of its files which entries are written, with their checksums."""
     arrays = {
         "n": np.array(totals.n),
         "total": totals.total,
         "squares": totals.squares,
         "low": totals.low,
         "high": totals.high,
-        "pool": totals.pool.filled,
-        "pool_sums": totals.pool.sums,
-        "sample": totals.sample.filled,
-        "sample_sums": totals.sample.sums,
     }
+    for name, slots in slot_files(totals).items():
+        arrays |= {name: slots.filled, f"{name}_sums": slots.sums}
     for side, top in enumerate(totals.top):
         arrays |= {f"keys{side}": top.keys, f"rows{side}": top.rows}
     return arrays
@@ -157,7 +157,13 @@ def _restore(totals: SiteTotals, arrays: dict[str, np.ndarray]) -> None:
     totals.n = int(arrays["n"])
     totals.total, totals.squares = arrays["total"], arrays["squares"]
     totals.low, totals.high = arrays["low"], arrays["high"]
-    totals.pool.filled, totals.pool.sums = arrays["pool"], arrays["pool_sums"]
-    totals.sample.filled, totals.sample.sums = arrays["sample"], arrays["sample_sums"]
+    for name, slots in slot_files(totals).items():
+        slots.filled, slots.sums = arrays[name], arrays[f"{name}_sums"]
     sides = range(len(totals.top))
     totals.top = [TopK(arrays[f"keys{side}"], arrays[f"rows{side}"]) for side in sides]
+
+
+def slot_files(totals: SiteTotals) -> dict[str, SlotFile]:
+    """The files of a site's totals, by the name of their entries in a checkpoint."""
+    files = {"pool": totals.pool, "sample": totals.sample}
+    return files | ({"batches": totals.sums} if totals.sums else {})

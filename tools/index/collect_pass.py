@@ -34,11 +34,11 @@ from ..subject.non_finite import refuse
 from ..subject.subject import Subject
 from .activation_store.source import ContextBatch, SourceRequests, choose_sources
 from .batch_plan import BATCH
-from .build import Progress
 from .collected import Collected, part_name
-from .float16_file import to_float16
+from .float16 import to_float16
 from .float16_range import LARGEST
 from .index import Index, reader_of
+from .pass_progress import Progress
 
 
 class Column(Protocol):

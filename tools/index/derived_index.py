@@ -22,19 +22,21 @@ from ..corpus import SPLITS, Split
 from ..errors import UsageError
 from ..files import atomic_folder, locked, writing
 from ..files.checked_file import FileHashes, check_file
+from ..files.links import link_or_copy
 from ..files.sealed_json import write_sealed
 from ..subject.address import Site
 from ..subject.subject import Subject
 from .activation_store.layout import STORE
 from .activation_store.source import choose_sources
 from .batch_plan import make_plan
-from .build import ExemplarCounts, Progress
+from .build import ExemplarCounts
 from .derived_units import ROUND, DerivedPass, DerivedUnits
 from .description import complete_index
 from .index import FORMAT, Index, IndexSummary, read_description, reader_of
 from .index_directions import save_directions
 from .index_files import VOCABULARY, files_to_json, hash_files
 from .pass_clock import PassClock
+from .pass_progress import Progress
 from .settings import VECTORS, claim_folder, shape_to_json, site_to_json
 from .store import Columns, write_statistics
 from .thread_team import ThreadTeam
@@ -203,7 +205,7 @@ class _Builder:
         if name in self.origin_files:
             hashes = FileHashes.from_json(self.origin_files[name])
             check_file(self.origin.path / name, hashes, f"build {self.origin.path} again")
-        _link(self.origin.path / name, path)
+        link_or_copy(self.origin.path / name, path)
 
     def _link_store(self) -> None:
         """Make the other index's activation store that of this one; go on without it if need be."""
@@ -221,12 +223,3 @@ class _Builder:
                 f"{self.out} has no activation store, as the files of {source} cannot be linked "
                 f"({error.strerror}): runs on it read the subject"
             )
-
-
-def _link(source: Path, path: Path) -> None:
-    """Link a file, or copy it where links are not possible."""
-    path.unlink(missing_ok=True)
-    try:
-        os.link(source, path)
-    except OSError:
-        shutil.copyfile(source, path)

@@ -30,7 +30,7 @@ from .activation_store.source import ActivationSource, ContextBatch
 from .batch_plan import Batch, BatchPlan
 from .settings import vectors_sha256
 from .site_totals import SiteTotals
-from .store import Columns, ExemplarsFile, statistics_columns, totals_table
+from .store import Columns, ExemplarsFile, results_table, statistics_columns
 from .thread_team import ThreadTeam
 
 BLOCK = 1536
@@ -115,9 +115,10 @@ class DerivedPass:
         with ExemplarsFile(out, self.units.site) as file:
             for first in range(0, self.units.width, ROUND):  # 1.
                 for totals in self._round(first, min(first + ROUND, self.units.width)):
-                    file.append(totals_table(totals, n_units), len(totals.total))  # 3.
+                    results = totals.results()
+                    file.append(results_table(results, n_units), len(totals.total))  # 3.
                     n_units += len(totals.total)
-                    statistics.append(statistics_columns(totals))
+                    statistics.append(statistics_columns(results))
                 shutil.rmtree(self.folder, ignore_errors=True)
         columns = {k: np.concatenate([block[k] for block in statistics]) for k in statistics[0]}
         return columns | {"unit": np.arange(self.units.width, dtype=np.int32)}
@@ -130,8 +131,8 @@ class DerivedPass:
             for block, of_block in zip(blocks, totals, strict=True):
                 with torch.inference_mode():
                     values = self.units.columns(vectors, block).float().cpu().numpy()
-                of_block.update(values, batch, self.team.blocks)
-                of_block.keep(values, batch)
+                sums = of_block.update(values, batch, self.team.blocks)
+                of_block.keep(values, batch, sums)
                 if not of_block.finite:
                     self._refuse(of_block, block)
             self.report(batch.n_tokens)

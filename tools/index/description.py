@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ... import __version__
 from ..corpus import SPLITS, Split
@@ -21,6 +21,20 @@ from .index_files import VOCABULARY
 from .pass_clock import PassClock
 
 
+class MergedFrom(NamedTuple):
+    """What an index that was merged records of its shards.
+
+    Attributes:
+        shards: how many there were.
+        versions: of what computed them.
+        peak_rss_mb: the largest of their processes.
+    """
+
+    shards: int
+    versions: dict[str, str]
+    peak_rss_mb: float
+
+
 def complete_index(
     out: Path,
     settings: Mapping[str, Any],
@@ -29,11 +43,13 @@ def complete_index(
     tokens: int,
     units: int,
     clock: PassClock,
+    merged: MergedFrom | None = None,
 ) -> IndexSummary:
     """Write an index's description and delete its working folder; all other files are there.
 
     Args:
         settings: what determines the content of the index (`index_settings`).
+        merged: the shards of which it is made; `clock` has the sum of their times then.
 
     Raises:
         CorruptError: a split's list of files is damaged.
@@ -47,16 +63,18 @@ def complete_index(
         units=units,
         forward_seconds=clock.forward_seconds,
         total_seconds=clock.total_seconds,
-        peak_rss_mb=_peak_rss_mb(),
+        peak_rss_mb=max(peak_rss_mb(), merged.peak_rss_mb if merged else 0),
         bytes=sum(record["bytes"] for record in files.values()),
     )
     content = {
         **settings,
         "n_contexts": n_contexts,
-        "versions": _versions(),
+        "versions": merged.versions if merged else versions(),
         "summary": asdict(summary),
         "files": files,
     }
+    if merged:
+        content["shards"] = merged.shards
     write_sealed(out / "index.json", content)
     shutil.rmtree(out / "work")
     return summary
@@ -73,13 +91,13 @@ def read_work_file(out: Path, name: str) -> dict[str, Any]:
         ) from error
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     """The versions of what computes and writes an index."""
     names = ("torch", "transformers", "numpy", "pyarrow")
     return {name: version(name) for name in names} | {"hubel": __version__}
 
 
-def _peak_rss_mb() -> float:
+def peak_rss_mb() -> float:
     """The process's peak resident set size in MB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)  # Linux counts in kB

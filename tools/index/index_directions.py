@@ -15,9 +15,8 @@ from ..files.regular_file import check_regular
 from ..subject.address import Site
 from ..subject.subject import Subject
 from .index import Index
+from .index_files import DIRECTIONS
 from .settings import vectors_sha256
-
-FILE = "directions.safetensors"
 
 
 def save_directions(subject: Subject, sites: Iterable[Site], folder: Path) -> None:
@@ -29,7 +28,7 @@ def save_directions(subject: Subject, sites: Iterable[Site], folder: Path) -> No
         for name, vector in subject.directions.get(site.layer, {}).items()
     }
     if vectors:
-        with atomic_file(folder / FILE) as part:
+        with atomic_file(folder / DIRECTIONS) as part:
             save_file(vectors, part)
 
 
@@ -39,7 +38,7 @@ def directions_file(index: Index) -> Path | None:
     Raises:
         CorruptError: the file is damaged, or of other directions.
     """
-    path = index.path / FILE
+    path = index.path / DIRECTIONS
     if not index.directions_sha256 or not path.exists():
         return None
     try:

@@ -19,6 +19,7 @@ from ..files.checked_file import CheckedFile, FileHashes, check_size
 from ..files.regular_file import check_inside, check_regular
 
 VOCABULARY = "vocabulary.parquet"
+DIRECTIONS = "directions.safetensors"
 
 
 class IndexFiles:

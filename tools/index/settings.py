@@ -7,19 +7,22 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
-from torch import Tensor
 
 from ..corpus import SALT, SHARES, Contexts, Corpus
 from ..errors import CorruptError, UsageError
 from ..files.sealed_json import read_sealed, write_sealed
 from ..subject.address import Shape, Site
-from ..subject.latents import Latents
-from ..subject.subject import Subject
 from .index import FORMAT, IndexSummary, read_description
+
+if TYPE_CHECKING:  # the merge of shards loads no torch
+    from torch import Tensor
+
+    from ..subject.latents import Latents
+    from ..subject.subject import Subject
 
 VECTORS = "directions_sha256"
 """The setting with the hash of each layer's directions."""

@@ -20,9 +20,10 @@ from jaxtyping import Float, Int
 
 from ..subject.address import Site
 from .batch_plan import Batch, BatchPlan, LengthGroup
-from .float16_file import SlotFile, to_float16
+from .float16 import to_float16
+from .slot_file import SlotFile
 from .thread_team import Blocks
-from .topk import TopK, merge_topk, update_topk
+from .topk import TopK, update_topk
 
 CHUNK = 3 << 16
 """Numbers per reduction, two contexts of 1,536 neurons: at 0.8 MB they stay in a core's cache from
@@ -39,6 +40,7 @@ class SiteTotals:
     Attributes:
         total, squares: float64; low, high: float32, infinite before anything was read.
         top: by side, "+" and then "-" if the site has two.
+        sums: what each batch adds to `total` and `squares`, which a shard keeps.
     """
 
     site: Site
@@ -51,14 +53,28 @@ class SiteTotals:
     pool: SlotFile
     pool_contexts: Int[np.ndarray, " pool"]
     sample: SlotFile
+    sums: SlotFile | None = None
 
     @classmethod
-    def empty(cls, site: Site, n_units: int, k: int, plan: BatchPlan, folder: Path) -> SiteTotals:
-        """Nothing read yet; the files of the pool and the sample are in the folder."""
+    def empty(
+        cls,
+        site: Site,
+        n_units: int,
+        k: int,
+        plan: BatchPlan,
+        folder: Path,
+        *,
+        keeps_sums: bool = False,
+    ) -> SiteTotals:
+        """Nothing read yet; the files of the pool, the sample and the sums are in the folder."""
         seq = plan.contexts.tokens.shape[1]
         sides = 1 if site.is_one_sided else 2
         k = min(k, len(plan.order))
         name = site.file_stem
+        sums = None
+        if keeps_sums:
+            path = folder / f"sums-{name}.f64"
+            sums = SlotFile.empty(path, plan.n_turns, (2, n_units), np.float64)
         return cls(
             site,
             n=0,
@@ -70,6 +86,7 @@ class SiteTotals:
             pool=SlotFile.empty(folder / f"pool-{name}.f16", len(plan.pool), (seq, n_units)),
             pool_contexts=plan.pool.astype(np.int32),
             sample=SlotFile.empty(folder / f"sample-{name}.f16", len(plan.sample), (n_units,)),
+            sums=sums,
         )
 
     @property
@@ -79,8 +96,12 @@ class SiteTotals:
 
     def update(
         self, values: Float[np.ndarray, "context seq unit"], batch: Batch, blocks: Blocks
-    ) -> None:
-        """Add a batch's activations, except for what is kept whole (`keep`)."""
+    ) -> Float[np.ndarray, "2 unit"]:
+        """Add a batch's activations, except for what is kept whole (`keep`).
+
+        Returns:
+            The batch's sums and sums of squares.
+        """
         n_contexts, seq, n_units = values.shape
         high, low = (np.empty((n_contexts, n_units), np.float32) for _ in range(2))
         chunks = _chunks(batch, max(CHUNK // (seq * n_units), 1))
@@ -98,8 +119,9 @@ class SiteTotals:
         # 1. Sums and extremes.
         blocks(reduce, len(chunks), 1)
         self.n += batch.n_tokens - n_contexts
-        self.total += total.sum(axis=0, dtype=np.float64)
-        self.squares += squares.sum(axis=0, dtype=np.float64)
+        sums = np.stack([part.sum(axis=0, dtype=np.float64) for part in (total, squares)])
+        self.total += sums[0]
+        self.squares += sums[1]
         np.maximum(self.high, high.max(axis=0), out=self.high)
         np.minimum(self.low, low.min(axis=0), out=self.low)
 
@@ -111,9 +133,15 @@ class SiteTotals:
             update_topk(self.top, bests, batch.rows, values, lengths, units)
 
         blocks(select, n_units, MIN_UNITS)
+        return sums
 
-    def keep(self, values: Float[np.ndarray, "context seq unit"], batch: Batch) -> None:
-        """Write the pool's contexts and the sample's tokens (3); may be repeated."""
+    def keep(
+        self,
+        values: Float[np.ndarray, "context seq unit"],
+        batch: Batch,
+        sums: Float[np.ndarray, "2 unit"],
+    ) -> None:
+        """Write the pool's contexts and the sample's tokens (3), and a shard's sums; may be repeated."""
         lengths = np.concatenate([np.full(g.stop - g.start, g.length) for g in batch.groups])
         for context, slot in zip(batch.pool.context, batch.pool.slot, strict=True):
             whole = np.zeros(self.pool.shape, np.float16)
@@ -122,27 +150,39 @@ class SiteTotals:
         if len(batch.sample.context):
             sampled = values[batch.sample.context, batch.sample.position]
             self.sample.write(batch.sample.slot, to_float16(sampled))
+        if self.sums:
+            self.sums.write(batch.turn, sums[None])
+
+    def results(self) -> SiteResults:
+        """Everything that is written of the site."""
+        return SiteResults(
+            self.site,
+            self.n,
+            self.total,
+            self.squares,
+            self.low,
+            self.high,
+            self.top,
+            self.pool.read(),
+            self.pool_contexts,
+            self.sample.read(),
+        )
 
 
-def merge_totals(left: SiteTotals, right: SiteTotals) -> SiteTotals:
-    """The totals of both, of one plan and disjoint batches; fills the pool and sample of `left`.
+@dataclass(frozen=True)
+class SiteResults:
+    """One site's totals over a whole split; fields as in `SiteTotals`."""
 
-    Everything is exact but the last bit of the sums, which depends on the order of addition.
-    """
-    left.pool.fill(right.pool)
-    left.sample.fill(right.sample)
-    return SiteTotals(
-        left.site,
-        n=left.n + right.n,
-        total=left.total + right.total,
-        squares=left.squares + right.squares,
-        low=np.minimum(left.low, right.low),
-        high=np.maximum(left.high, right.high),
-        top=[merge_topk(a, b) for a, b in zip(left.top, right.top, strict=True)],
-        pool=left.pool,
-        pool_contexts=left.pool_contexts,
-        sample=left.sample,
-    )
+    site: Site
+    n: int
+    total: Float[np.ndarray, " unit"]
+    squares: Float[np.ndarray, " unit"]
+    low: Float[np.ndarray, " unit"]
+    high: Float[np.ndarray, " unit"]
+    top: list[TopK]
+    pool: Float[np.ndarray, "pool seq unit"]
+    pool_contexts: Int[np.ndarray, " pool"]
+    sample: Float[np.ndarray, "sample unit"]
 
 
 def _chunks(batch: Batch, size: int) -> list[LengthGroup]:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -53,7 +54,10 @@ class SplitPass:
         manifest: for the hashes of the split's files; written before they appear.
         report: called after each batch with the tokens that it read.
         recorder: writes the activation store on the way.
+        keeps_sums: whether the sums of each batch are kept, for a merge.
     """
+
+    keeps_sums: ClassVar[bool] = False
 
     subject: Subject
     sites: Sequence[Site]
@@ -71,10 +75,7 @@ class SplitPass:
     def run(self, out: Path) -> None:
         """Read what is left of the split and write it to the folder `out`."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        totals: dict[Site, SiteTotals] = {}
-        for site in self.sites:
-            n_units = self.subject.shape.count(site)
-            totals[site] = SiteTotals.empty(site, n_units, self.k, self.plan, self.folder)
+        totals = {site: self._empty(site) for site in self.sites}
         # 1. Resume.
         checkpoints = Checkpoints(self.folder, self.checkpoint_every)
         done, stored, latents = checkpoints.load(list(totals.values()), self.clock)
@@ -95,7 +96,13 @@ class SplitPass:
         with self.clock.working():
             if self.recorder:
                 self.recorder.finish()
-            self._with_room(lambda: self._write(totals, out))
+            self._with_room(lambda: self.write(totals, out))
+
+    def _empty(self, site: Site) -> SiteTotals:
+        n_units = self.subject.shape.count(site)
+        return SiteTotals.empty(
+            site, n_units, self.k, self.plan, self.folder, keeps_sums=self.keeps_sums
+        )
 
     def _save(self, checkpoints: Checkpoints, totals: Sequence[SiteTotals], done: int) -> None:
         def save() -> None:
@@ -126,8 +133,8 @@ class SplitPass:
         def consume(site: Site, values: Float[Tensor, "batch seq unit"]) -> None:
             if site in totals:
                 array = values.float().cpu().numpy()
-                totals[site].update(array, batch, self.team.blocks)
-                self._with_room(lambda: totals[site].keep(array, batch))
+                sums = totals[site].update(array, batch, self.team.blocks)
+                self._with_room(lambda: totals[site].keep(array, batch, sums))
                 if not totals[site].finite:
                     self._refuse(site, array, batch)
             for latents in self.latents:
@@ -161,12 +168,14 @@ class SplitPass:
                 unit = f"unit {column} of {site}"
                 refuse(self.subject.name, self.subject.dtype, f"{unit}, in document {document!r}")
 
-    def _write(self, totals: dict[Site, SiteTotals], out: Path) -> None:
+    def write(self, totals: dict[Site, SiteTotals], out: Path) -> None:
+        """Write what has been read to the folder `out`."""
         statistics: dict[Site, Columns] = {}
 
         def write_site(site: Site) -> None:
-            write_exemplars(part, totals[site])
-            statistics[site] = statistics_columns(totals[site])
+            results = totals[site].results()
+            write_exemplars(part, results)
+            statistics[site] = statistics_columns(results)
 
         with atomic_folder(out) as part:
             for name in ("exemplars", "statistics"):

@@ -24,8 +24,8 @@ from jaxtyping import Float, Int, Shaped
 
 from ..subject.address import Site
 from .batch_plan import BatchPlan
-from .float16_file import transposed_copy
-from .site_totals import SiteTotals
+from .float16 import transposed_copy
+from .site_totals import SiteResults
 from .topk import RankedContexts
 
 UNITS_A_GROUP = 64
@@ -66,10 +66,10 @@ def write_text(folder: Path, plan: BatchPlan) -> None:
     _write(pa.table(document_columns), folder / "documents.parquet", CONTEXTS_A_GROUP)
 
 
-def write_exemplars(folder: Path, totals: SiteTotals) -> None:
+def write_exemplars(folder: Path, results: SiteResults) -> None:
     """Write a site's exemplars: of each unit the best contexts of its sides, then the pool's."""
-    with ExemplarsFile(folder, totals.site) as file:
-        file.append(totals_table(totals), len(totals.total))
+    with ExemplarsFile(folder, results.site) as file:
+        file.append(results_table(results), len(results.total))
 
 
 class ExemplarsFile:
@@ -98,12 +98,12 @@ class ExemplarsFile:
         self._writer.write_table(table, max(rows, 1))
 
 
-def totals_table(totals: SiteTotals, first_unit: int = 0) -> pa.Table:
+def results_table(results: SiteResults, first_unit: int = 0) -> pa.Table:
     """The exemplars of units from a number on."""
-    seq, n_units = totals.pool.shape
-    pool = transposed_copy(totals.pool.read().reshape(-1, n_units)).reshape(n_units, -1, seq)
-    tops = [top.ranked() for top in totals.top]
-    return exemplars_table(totals.site.layer, first_unit, tops, pool, totals.pool_contexts)
+    _, seq, n_units = results.pool.shape
+    pool = transposed_copy(results.pool.reshape(-1, n_units)).reshape(n_units, -1, seq)
+    tops = [top.ranked() for top in results.top]
+    return exemplars_table(results.site.layer, first_unit, tops, pool, results.pool_contexts)
 
 
 def exemplars_table(
@@ -148,12 +148,12 @@ def exemplars_table(
     return pa.table(columns, schema=pa.schema(fields))
 
 
-def statistics_columns(totals: SiteTotals) -> Columns:
+def statistics_columns(results: SiteResults) -> Columns:
     """A site's statistics by column; quantiles and shares are estimated from the sample."""
-    n = max(totals.n, 1)
-    mean = totals.total / n
-    largest = np.maximum(np.abs(totals.low), np.abs(totals.high))
-    sample = np.sort(transposed_copy(totals.sample.read()).astype(np.float32), axis=1)
+    n = max(results.n, 1)
+    mean = results.total / n
+    largest = np.maximum(np.abs(results.low), np.abs(results.high))
+    sample = np.sort(transposed_copy(results.sample).astype(np.float32), axis=1)
     size, n_units = max(sample.shape[1], 1), len(mean)  # sample: unit token
 
     def share_above(bar: Float[np.ndarray, " unit"]) -> Float[np.ndarray, " unit"]:
@@ -161,13 +161,14 @@ def statistics_columns(totals: SiteTotals) -> Columns:
 
     share_below = _rank(sample, -ACTIVE * largest, right=False) / size
     columns: Columns = {
-        "layer": np.full(n_units, totals.site.layer, np.int16),
+        "layer": np.full(n_units, results.site.layer, np.int16),
         "unit": np.arange(n_units, dtype=np.int32),
-        "n": np.full(n_units, totals.n, np.int64),
+        "n": np.full(n_units, results.n, np.int64),
         "mean": mean,
-        "std": np.sqrt(np.maximum(totals.squares / n - mean**2, 0)),
-        "min": totals.low,
-        "max": totals.high,
+        "std": np.sqrt(np.maximum(results.squares / n - mean**2, 0)),
+        # -0.0 and 0.0 are equal, and which of them is left depends on the order
+        "min": results.low + np.float32(0),
+        "max": results.high + np.float32(0),
         "density": share_above(ACTIVE * largest) + share_below,
         "positive": share_above(np.zeros(n_units)),
     }

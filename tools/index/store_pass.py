@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..corpus import SPLITS, Contexts, Split
+from ..corpus import Contexts, Split
 from ..subject.subject import Subject
 from .activation_store.folder import StoreFolder
-from .batch_plan import make_plan
+from .batch_plan import BatchPlan, make_plan
 from .checkpoint import Checkpoints
 from .pass_clock import PassClock
+from .shards.shard import WHOLE, Shard
 
 
 @dataclass
@@ -33,19 +34,19 @@ class StorePass:
     stores: StoreFolder
     report: Callable[[int, int], None]
     checkpoint_every: int | None = None
+    shard: Shard = WHOLE
 
     def run(self) -> None:
         """Read what is missing; the stores are complete afterwards, or given up."""
         missing = self.stores.missing()
-        rows = np.isin(self.contexts.split, [SPLITS.index(split) for split in missing])
-        length = self.contexts.length[rows]
-        self._total, self._done = int(length[length > 1].sum(dtype=np.int64)), 0
+        plans = [self._plan(split) for split in missing]
+        self._total, self._done = sum(plan.tokens_before(plan.n_turns) for plan in plans), 0
         for split in missing:
             self._read_split(split)
         self.stores.close()
 
     def _read_split(self, split: Split) -> None:
-        plan = make_plan(self.contexts, split, pool=0, sample=0, seed=0)
+        plan = self._plan(split)
         checkpoints = Checkpoints(self.stores.work / split, self.checkpoint_every)
         batches, stored, _ = checkpoints.load([], PassClock())
         recorder = self.stores.recorder(split)
@@ -66,6 +67,9 @@ class StorePass:
                 return
             self._report(batch.n_tokens)
         recorder.finish()
+
+    def _plan(self, split: Split) -> BatchPlan:
+        return make_plan(self.contexts, split, pool=0, sample=0, seed=0).of(self.shard)
 
     def _report(self, tokens: int) -> None:
         self._done += tokens

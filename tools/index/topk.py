@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from .float16_file import to_float16, transposed_copy
+from .float16 import to_float16, transposed_copy
 
 _LOW = (1 << 32) - 1
 _EMPTY = np.iinfo(np.int64).min

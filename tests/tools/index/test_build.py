@@ -18,9 +18,9 @@ from hubel.tools.corpus.split import SALT, split_of
 from hubel.tools.errors import ArgumentError, CorruptError, UnavailableError, UsageError
 from hubel.tools.index import ExemplarCounts, Index, Progress, build_index
 from hubel.tools.index import build as building
-from hubel.tools.index.float16_file import SlotFile
 from hubel.tools.index.holdout import open_holdout
 from hubel.tools.index.index import reader_of
+from hubel.tools.index.slot_file import SlotFile
 from hubel.tools.subject.address import Site, Unit
 from hubel.tools.subject.subject import Subject
 

@@ -12,7 +12,14 @@ import torch
 
 from hubel.tools.corpus import SPLITS
 from hubel.tools.errors import ArgumentError, UsageError
-from hubel.tools.index import ExemplarCounts, Index, build_index, collect, latent_totals
+from hubel.tools.index import (
+    ExemplarCounts,
+    Index,
+    build_index,
+    collect,
+    latent_blocks,
+    latent_totals,
+)
 from hubel.tools.index.collected import Collected
 from hubel.tools.index.index import reader_of
 from hubel.tools.subject.address import Site, Unit
@@ -59,7 +66,8 @@ def activations(subject: Subject, index: Index, split: Any) -> tuple[np.ndarray,
 def test_statistics_and_exemplars_are_those_of_a_dense_loop(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, activation: ActivationName
 ) -> None:
-    monkeypatch.setattr(latent_totals, "BLOCK", 16)
+    for module in (latent_blocks, latent_totals):
+        monkeypatch.setattr(module, "BLOCK", 16)
     monkeypatch.setattr(latent_totals, "NUMBERS_AT_ONCE", 40 * 7)
     subject = with_dictionary(activation=activation)
     index = build(subject, corpus, tmp_path / "i")

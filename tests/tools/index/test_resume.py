@@ -1,4 +1,4 @@
-"""A killed or interrupted pass goes on to the same files, bit for bit; shards merge into the whole."""
+"""A killed or interrupted pass goes on to the same files, bit for bit."""
 
 from __future__ import annotations
 
@@ -7,17 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 
-from hubel.tools.corpus import Corpus, make_contexts
 from hubel.tools.index import ExemplarCounts, Progress, build_index
-from hubel.tools.index.batch_plan import Batch, BatchPlan, make_plan
-from hubel.tools.index.site_totals import SiteTotals, merge_totals
-from hubel.tools.index.store import statistics_columns, write_exemplars
-from hubel.tools.index.thread_team import ThreadTeam
-from hubel.tools.subject.address import Site
 from hubel.tools.subject.subject import Subject
 from tests.support.processes import checkout_environment
 
@@ -93,45 +85,3 @@ def test_an_interrupted_build_resumes_to_the_same_files(
             build(tiny, tmp_path / "i", interrupt)
     build(tiny, tmp_path / "i")
     assert files(tmp_path / "i") == whole
-
-
-@pytest.mark.parametrize("team_size", [1, 3])
-def test_shards_merge_into_the_whole(
-    tiny: Subject, corpus: Corpus, tmp_path: Path, team_size: int
-) -> None:
-    contexts = make_contexts(corpus.documents, lambda text: tiny.tokenize(text).ids, CONTEXT_LEN)
-    plan = make_plan(contexts, "explore", pool=5, sample=100, seed=0)
-    site = Site("mlp", 1)
-    states = []
-    for name, (first, step) in {"a": (0, 2), "b": (1, 2), "whole": (0, 1)}.items():
-        (tmp_path / name).mkdir()
-        states.append(scanned(tiny, site, plan, tmp_path / name, first, step, team_size))
-    merged, together = merge_totals(states[0], states[1]), states[2]
-    assert merged.n == together.n
-    for name, column in statistics_columns(merged).items():
-        assert np.allclose(column, statistics_columns(together)[name], rtol=1e-6, atol=1e-9), name
-    for folder, state in (("a", merged), ("whole", together)):
-        write_exemplars(tmp_path / folder, state)
-    paths = [tmp_path / folder / "exemplars" / "mlp-1.parquet" for folder in ("a", "whole")]
-    assert paths[0].read_bytes() == paths[1].read_bytes()
-
-
-def scanned(
-    subject: Subject,
-    site: Site,
-    plan: BatchPlan,
-    folder: Path,
-    first: int,
-    step: int,
-    team_size: int,
-) -> SiteTotals:
-    state = SiteTotals.empty(site, subject.shape.count(site), 3, plan, folder)
-    with ThreadTeam(team_size) as team:
-        for batch in plan.batches(first, step):
-
-            def add(_site: Site, values: torch.Tensor, batch: Batch = batch) -> None:
-                state.update(values.numpy(), batch, team.blocks)
-                state.keep(values.numpy(), batch)
-
-            subject.stream(torch.from_numpy(batch.tokens.astype(np.int64)), [site], add)
-    return state

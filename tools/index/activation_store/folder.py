@@ -26,6 +26,7 @@ from ...files.sealed_json import read_sealed, write_sealed
 from ...files.sizes import readable_size
 from ...subject.subject import Subject
 from ..batch_plan import reading_order
+from ..shards.shard import WHOLE, Shard
 from .layout import DESCRIPTION, STORE, WORK, StoreOrigin, store_folder
 from .plan import StoreBits, StorePlan, plan_store
 from .recorder import StoreRecorder, fills_disk
@@ -176,10 +177,12 @@ def plan_stores(
     settings: Mapping[str, Any],
     say: Callable[[str], None],
     warn: Callable[[str], None],
+    shard: Shard = WHOLE,
 ) -> StoreFolder | None:
     """Plan the stores and say what they take; None if there is none to be written.
 
     Args:
+        index: the index's folder, or that of a shard.
         bits: None for 16, or with "auto" for 8 if only they fit.
         indexed: the layers that the pass reads anyway, which "all" and "auto" store.
         settings: of the index.
@@ -202,10 +205,11 @@ def plan_stores(
     if all((folder / DESCRIPTION).exists() for folder in folders):
         shutil.rmtree(index / STORE / WORK, ignore_errors=True)
         asked = [] if choice == "auto" else layers
-        _check_finished(index, contexts, origin, asked, bits, warn)
+        if shard == WHOLE:  # the merge holds those of shards against each other
+            _check_finished(index, contexts, origin, asked, bits, warn)
         return None
     bits = bits or _begun_bits(index)
-    tokens = int(contexts.length[contexts.length > 1].sum(dtype=np.int64))
+    tokens = int(contexts.length[contexts.length > 1].sum(dtype=np.int64)) // shard.count
     plan = _probe(subject, contexts, layers, bits or 16)
     stores = StoreFolder(subject, index, plan, origin, say, warn)
     if choice == "auto" and bits is None and not stores.fits(tokens):

@@ -7,12 +7,13 @@ from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int, Shaped
 
 from ...errors import CorruptError
-from ...files.checked_file import BLOCK, CheckedFile, check_size
+from ...files.checked_file import BLOCK, CheckedFile, FileHashes, check_size
 from ...files.sealed_json import read_sealed
 from ..batch_plan import reading_order
 from ..index_files import files_from_json
@@ -26,6 +27,43 @@ from .layout import (
     check_entries,
     shard_name,
 )
+
+
+class StoreDescription(NamedTuple):
+    """What `store.json` says."""
+
+    origin: StoreOrigin
+    tokens: int
+    shard_tokens: int
+    arrays: tuple[StoredArray, ...]
+    hashes: dict[str, FileHashes]
+
+
+def read_store_description(folder: Path, cure: str) -> StoreDescription:
+    """Read the description in a store's folder, and check the sizes of its files.
+
+    Raises:
+        CorruptError: a file is missing or cut short, or the description is damaged.
+    """
+    try:
+        content = read_sealed(folder / DESCRIPTION)
+        if content.get("format") != FORMAT:
+            raise ValueError(f"format {content.get('format')!r}, expected {FORMAT}")
+        check_entries(content, ENTRIES)
+        description = StoreDescription(
+            StoreOrigin.from_json(content["origin"]),
+            int(content["tokens"]),
+            int(content["shard_tokens"]),
+            tuple(StoredArray.from_json(array) for array in content["arrays"]),
+            files_from_json(content["files"]),
+        )
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise CorruptError(
+            f"{folder / DESCRIPTION} is damaged, or another hubel wrote it ({error}); {cure}"
+        ) from error
+    for name, hashes in description.hashes.items():
+        check_size(folder / name, hashes, cure)
+    return description
 
 
 class ActivationStore:
@@ -51,22 +89,10 @@ class ActivationStore:
             f"rm -r {folder.parent} (the index works without its store; "
             "the command that built it makes the store again)"
         )
-        try:
-            content = read_sealed(folder / DESCRIPTION)
-            if content.get("format") != FORMAT:
-                raise ValueError(f"format {content.get('format')!r}, expected {FORMAT}")
-            check_entries(content, ENTRIES)
-            arrays = [StoredArray.from_json(array) for array in content["arrays"]]
-            self.arrays = {(array.kind, array.layer): array for array in arrays}
-            self.origin = StoreOrigin.from_json(content["origin"])
-            self.tokens, self._shard_tokens = int(content["tokens"]), int(content["shard_tokens"])
-            self._hashes = files_from_json(content["files"])
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            raise CorruptError(
-                f"{folder / DESCRIPTION} is damaged, or another hubel wrote it ({error}); {self._cure}"
-            ) from error
-        for name, hashes in self._hashes.items():
-            check_size(folder / name, hashes, self._cure)
+        description = read_store_description(folder, self._cure)
+        self.arrays = {(array.kind, array.layer): array for array in description.arrays}
+        self.origin, self.tokens = description.origin, description.tokens
+        self._shard_tokens, self._hashes = description.shard_tokens, description.hashes
         order = reading_order(length)
         read = length[order].astype(np.int64)
         self.start = np.full(len(length), -1, np.int64)
