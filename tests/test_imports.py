@@ -29,6 +29,7 @@ ROOMS = {
 """Room to the rooms that it may import."""
 AGENT_ROOMS = (
     "runlog",
+    "engine",
     "llm",
     "explainers",
     "investigation",

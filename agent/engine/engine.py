@@ -1,0 +1,45 @@
+"""The protocol of an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+from .piece import Piece, PieceOutcome, SmallCall
+
+
+class Engine(Protocol):
+    """Does pieces of work and answers small calls. Closing it ends its workers."""
+
+    @property
+    def workers(self) -> int:
+        """How many pieces are worked on side by side."""
+        ...
+
+    @property
+    def note(self) -> str:
+        """For a progress line: nodes and workers; "" in one process."""
+        ...
+
+    def run(self, pieces: Iterable[Piece]) -> Iterator[PieceOutcome]:
+        """Do pieces in any order; yields each as it ends, also those whose output is there already.
+
+        A piece that fails is an outcome with a line, and the others go on. Pieces are drawn when a
+        worker is free, so memory does not grow with their number.
+
+        Raises:
+            UnavailableError: no worker is left, and none comes.
+        """
+        ...
+
+    def call(self, request: SmallCall) -> Any:
+        """The answer of a free worker. Safe to use from many threads, which wait for their turn.
+
+        Raises:
+            HubelError: what the call raised, as the same class; or no worker is left.
+        """
+        ...
+
+    def close(self) -> None:
+        """End the workers; a `run` or `call` that is waiting ends with `Stopped`."""
+        ...
