@@ -1,6 +1,7 @@
 """SAELens before 6.0, circuit-tracer, Gemma Scope and dictionary_learning, against their own formulas.
 
-The formulas are written out from the tensors as the files hold them; none of these libraries runs here.
+The formulas are written out from the tensors as the files hold them; `test_library_vectors` has what the
+libraries' classes answered.
 """
 
 from __future__ import annotations
@@ -215,7 +216,7 @@ def learned(kind: str) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     rows, bias = OUT
     norms = rows.norm(dim=1)
     if kind == "AutoEncoder":
-        return LINEAR | {"bias": bias}, H.relu(), H.relu() @ rows + bias
+        return LINEAR | {"bias": bias}, H.relu() * norms, H.relu() @ rows + bias
     if kind == "AutoEncoderNew":
         z = (X @ T["W_enc"] + T["b_enc"]).relu()
         return LINEAR | {"decoder.bias": bias}, z, z @ rows + bias
@@ -233,7 +234,7 @@ def learned(kind: str) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     if kind == "JumpReluAutoEncoder":
         h = X @ T["W_enc"] + T["b_enc"]
         z = (h * (h > T["threshold"])).relu()
-        return packed | {"threshold": T["threshold"]}, z * norms, z @ rows + bias
+        return packed | {"threshold": T["threshold"]}, z, z @ rows + bias
     g = saelens_tensors("gated", 4)
     product = (X - bias) @ T["W_enc"]
     z = (product + g["b_gate"] > 0) * (product * g["r_mag"].exp() + g["b_mag"]).relu()
@@ -244,7 +245,7 @@ def learned(kind: str) -> tuple[dict[str, Tensor], Tensor, Tensor]:
         "decoder_bias": bias,
     }
     weights = {name: LINEAR[name] for name in ("encoder.weight", "decoder.weight")}
-    return gated | weights, z * norms, z @ rows + bias
+    return gated | weights, z, z @ rows + bias
 
 
 @pytest.mark.parametrize("ending", ["pt", "safetensors"])

@@ -1,14 +1,17 @@
 """dictionary_learning: `ae.pt` or `ae.safetensors`, with the trainer's `config.json` next to it.
 
-| class                 | how it is recognised          | subtracts | activation                          |
-|-----------------------|-------------------------------|-----------|-------------------------------------|
-| AutoEncoder           | encoder.weight and bias       | bias      | ReLU                                |
-| AutoEncoderNew        | encoder.weight, decoder.bias  | nothing   | ReLU                                |
-| AutoEncoderTopK       | encoder.weight and k          | b_dec     | top k                               |
-| BatchTopKSAE          | the same; config.json says so | b_dec     | ReLU above one threshold            |
-| MatryoshkaBatchTopKSAE| W_enc and k                   | b_dec     | ReLU above one threshold            |
-| JumpReluAutoEncoder   | W_enc and no k                | nothing   | JumpReLU, times the decoder's norms |
-| GatedAutoEncoder      | gate_bias                     | its bias  | gated, times the decoder's norms    |
+| class                 | how it is recognised          | subtracts | activation               |
+|-----------------------|-------------------------------|-----------|--------------------------|
+| AutoEncoder           | encoder.weight and bias       | bias      | ReLU                     |
+| AutoEncoderNew        | encoder.weight, decoder.bias  | nothing   | ReLU                     |
+| AutoEncoderTopK       | encoder.weight and k          | b_dec     | top k                    |
+| BatchTopKSAE          | the same; config.json says so | b_dec     | ReLU above one threshold |
+| MatryoshkaBatchTopKSAE| W_enc and k                   | b_dec     | ReLU above one threshold |
+| JumpReluAutoEncoder   | W_enc and no k                | nothing   | JumpReLU                 |
+| GatedAutoEncoder      | gate_bias                     | its bias  | gated                    |
+
+Its loader gives the decoder of AutoEncoder rows of length 1, so that its latents are in multiples of
+their rows' norms. It leaves those of the other classes as they are, and so does this.
 """
 
 from __future__ import annotations
@@ -75,7 +78,6 @@ def read(source: Path, name: str, given: GivenPlaces) -> Dictionary:
     files = [path, config_path] if config_path.is_file() else [path]
     encoder, decoder = _matrices(weights)
     width, size = encoder.shape
-    has_norms = kind in ("GatedAutoEncoder", "JumpReluAutoEncoder")
     is_gated = kind == "GatedAutoEncoder"
     dictionary = Dictionary(
         name,
@@ -94,7 +96,7 @@ def read(source: Path, name: str, given: GivenPlaces) -> Dictionary:
         source=str(source),
     )
     weights.refuse_others()
-    return unit_rows(dictionary) if has_norms else dictionary
+    return unit_rows(dictionary) if kind == "AutoEncoder" else dictionary
 
 
 def _weights(path: Path) -> NamedWeights:
