@@ -110,6 +110,7 @@ def _build(
         "units": summary.units,
         "tokens_a_second": summary.tokens / summary.total_seconds,
         "forward_tokens_a_second": summary.tokens / summary.forward_seconds,
+        "forward_share": summary.forward_seconds / summary.total_seconds,
         "cpu_over_forward": (cpu - forward.timed) / forward.all,
         "peak_rss_mb": summary.peak_rss_mb,
     }

@@ -1,4 +1,4 @@
-"""Fast conversion to float16, and fast transposition.
+"""Fast conversion to float16, fast transposition, and fast sorting.
 
 numpy converts float32 to float16 one number at a time; torch is nine times as fast.
 """
@@ -33,3 +33,14 @@ def transposed_copy(values: Shaped[np.ndarray, "a b"]) -> Shaped[np.ndarray, "b 
         stop = start + _ROWS_AT_ONCE
         copy[:, start:stop] = values[start:stop].T
     return copy
+
+
+def sorted_rows(values: Float[np.ndarray, "a b"]) -> Float[np.ndarray, "a b"]:
+    """float16 numbers, each row in ascending order, as float32; -0.0 comes before 0.0, and no NaN.
+
+    They are sorted as whole numbers of the same order, which takes two thirds of the time.
+    """
+    bits = values.view(np.int16)
+    # Negative numbers sort in reverse by their bits, so all bits but the sign are flipped.
+    ordered = np.sort(bits ^ ((bits >> 15) & 0x7FFF), axis=1)
+    return (ordered ^ ((ordered >> 15) & 0x7FFF)).view(np.float16).astype(np.float32)

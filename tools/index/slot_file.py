@@ -126,8 +126,10 @@ class SlotFile:
 
     def _sums(self, content: bytes | memoryview) -> list[int]:
         """The CRC-32 of each slot; it finds any single changed bit."""
-        starts = range(0, len(content), self._bytes or 1)
-        return [zlib.crc32(content[start : start + self._bytes]) for start in starts]
+        size = self._bytes  # a property, and there are thousands of slots
+        view = memoryview(content)
+        starts = range(0, len(content), size or 1)
+        return [zlib.crc32(view[start : start + size]) for start in starts]
 
     @property
     def bytes(self) -> int:

@@ -24,7 +24,7 @@ from jaxtyping import Float, Int, Shaped
 
 from ..subject.address import Site
 from .batch_plan import BatchPlan
-from .float16 import transposed_copy
+from .float16 import sorted_rows, transposed_copy
 from .site_totals import SiteResults
 from .topk import RankedContexts
 
@@ -153,7 +153,7 @@ def statistics_columns(results: SiteResults) -> Columns:
     n = max(results.n, 1)
     mean = results.total / n
     largest = np.maximum(np.abs(results.low), np.abs(results.high))
-    sample = np.sort(transposed_copy(results.sample).astype(np.float32), axis=1)
+    sample = sorted_rows(transposed_copy(results.sample))
     size, n_units = max(sample.shape[1], 1), len(mean)  # sample: unit token
 
     def share_above(bar: Float[np.ndarray, " unit"]) -> Float[np.ndarray, " unit"]:

@@ -135,13 +135,15 @@ def _gather(
     seq: int,
 ) -> Float[np.ndarray, "new seq"]:
     """Activations of (context, unit) pairs, contexts ascending; 0 where nothing counts."""
-    rows = np.zeros((seq, len(unit)), np.float32)
+    rows = np.zeros((len(unit), seq), np.float16)
     bounds = np.searchsorted(context, np.arange(len(values) + 1)).tolist()
     for number, (start, stop) in enumerate(pairwise(bounds)):
         if start < stop:
             length = lengths[number]
-            rows[1:length, start:stop] = values[number, 1:length].take(unit[start:stop], axis=1)
-    return transposed_copy(to_float16(rows))
+            columns = values[number, 1:length].take(unit[start:stop], axis=1)
+            # One context's columns are turned while a core's cache holds them.
+            rows[start:stop, 1:length] = transposed_copy(to_float16(columns))
+    return rows
 
 
 def merge_topk(left: TopK, right: TopK) -> TopK:
