@@ -8,6 +8,7 @@ import sys
 import tomllib
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -89,7 +90,8 @@ def name_of(path: Path) -> str:
     return "/".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def statements(path: Path) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+@cache
+def statements(path: Path) -> tuple[tuple[ast.Import | ast.ImportFrom, bool], ...]:
     """Import statements and whether each runs on import."""
 
     def walk(node: ast.AST, top: bool) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
@@ -101,7 +103,7 @@ def statements(path: Path) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]
             ) or _for_types(child)
             yield from walk(child, top and not lazy)
 
-    return walk(ast.parse(path.read_text(encoding="utf-8")), True)
+    return tuple(walk(ast.parse(path.read_text(encoding="utf-8")), True))
 
 
 def _for_types(node: ast.AST) -> bool:

@@ -48,10 +48,11 @@ FIELDS = (
 TARGET, OTHER = "mlp.0.0", "mlp.1.2-"
 
 
-def poison(folder: Path, kind: str, data: dict[str, Any]) -> None:
-    """Append an event to the log, with its hash; what canonical JSON refuses is written by force."""
+def poison(folder: Path, kind: str, *poisons: dict[str, Any]) -> None:
+    """Append events to the log, each with its hash."""
     log = RunLog(folder)
-    log.write(kind, data, target=None if kind == "verdicts" else TARGET, id=None)
+    for data in poisons:
+        log.write(kind, data, target=None if kind == "verdicts" else TARGET, id=None)
     log.close()
 
 
@@ -69,9 +70,9 @@ def assert_all_pages_are_shown(client: ReviewClient) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_value_of_another_type_is_an_error_of_its_target(folder: Path, kind: str) -> None:
-    for number, value in enumerate(POISONS):
-        data = {field: value for field in FIELDS if field != "hypothesis" or number % 2}
-        poison(folder, kind, data)
+    fields = [[f for f in FIELDS if f != "hypothesis"], FIELDS]
+    data = (dict.fromkeys(fields[n % 2], value) for n, value in enumerate(POISONS))
+    poison(folder, kind, *data)
     with serving(RunCatalog(folder.parent)) as client:
         page = assert_all_pages_are_shown(client)
         if kind == "verdicts":
@@ -86,8 +87,7 @@ def test_value_of_another_type_is_an_error_of_its_target(folder: Path, kind: str
 @pytest.mark.parametrize("kind", ["conclusion", "score", "observation", "llm_call", "move", "call"])
 @pytest.mark.parametrize("value", [5, "text", [1], {"a": 1}], ids=str)
 def test_one_value_of_another_type_breaks_nothing(folder: Path, kind: str, value: Any) -> None:
-    for field in FIELDS:
-        poison(folder, kind, {field: value})
+    poison(folder, kind, *({field: value} for field in FIELDS))
     with serving(RunCatalog(folder.parent)) as client:
         assert_all_pages_are_shown(client)
 
@@ -99,8 +99,7 @@ def test_one_value_of_another_type_breaks_nothing(folder: Path, kind: str, value
 def test_terminal_has_a_line_for_it(
     folder: Path, kind: str, command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for value in POISONS:
-        poison(folder, kind, dict.fromkeys(FIELDS, value))
+    poison(folder, kind, *(dict.fromkeys(FIELDS, value) for value in POISONS))
     status = run_command_line([*command, "--runs", str(folder.parent)])
     error = capsys.readouterr().err
     assert status == 0 or (error.startswith("hubel: ") and error.count("\n") == 1), error

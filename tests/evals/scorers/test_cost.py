@@ -50,11 +50,11 @@ def test_explaining_and_scoring_a_unit_takes_few_prompt_tokens(subject: Subject)
     from hubel.tools.subject.address import Unit
 
     contexts = make_contexts(
-        first_documents(read_corpus("lee-news"), 150).documents,
+        first_documents(read_corpus("lee-news"), 100).documents,
         lambda text: subject.tokenize(text).ids,
     )
-    rows = np.flatnonzero(contexts.length > 40)[:400]
-    units = [Unit.parse("mlp.1.100"), Unit.parse("mlp.10.1352-")]
+    rows = np.flatnonzero(contexts.length > 40)[:250]
+    units = [Unit.parse("mlp.1.100"), Unit.parse("mlp.3.1352-")]
     ids = torch.tensor(contexts.tokens[rows].astype(np.int64))
     raw = (
         torch.cat([subject.unit_activations(part, units) for part in ids.split(50)], dim=1)

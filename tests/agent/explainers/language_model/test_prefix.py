@@ -85,7 +85,7 @@ def test_a_long_investigation_of_a_real_unit_stays_within_its_tokens(
     tmp_path: Path, subject: Subject
 ) -> None:
     index = tmp_path / "index"
-    build_index(subject, read_corpus("lee-news"), index, layers=[20], max_tokens=20_000)
+    build_index(subject, read_corpus("lee-news"), index, layers=[20], max_tokens=4_000, store="all")
     config = run_config(
         targets=["mlp.20.977"], index=str(index), explainer="openai:test", competitor=True, rounds=6
     )
