@@ -23,6 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--kills", type=int, default=500, metavar="N", help="runs to kill (default: 500)"
     )
     parser.add_argument(
+        "--shard-kills",
+        type=int,
+        default=200,
+        metavar="N",
+        help="processes to kill that make or merge shards of an index (default: 200)",
+    )
+    parser.add_argument(
         "--malformed",
         type=int,
         default=10_000,
@@ -58,13 +65,13 @@ def run(args: argparse.Namespace) -> int:
     from ...agent.runlog.progress import progress
     from ..soak import Size, soak
 
-    if min(args.kills, args.malformed, args.flips, args.forgeries) < 0 or args.jobs < 1:
+    counts = (args.kills, args.shard_kills, args.malformed, args.flips, args.forgeries)
+    if min(counts) < 0 or args.jobs < 1:
         raise UsageError(
-            "--kills, --malformed, --flips and --forgeries must be at least 0, --jobs at least 1"
+            "--kills, --shard-kills, --malformed, --flips and --forgeries must be at least 0, --jobs "
+            "at least 1"
         )
-    size = Size(
-        args.kills, args.malformed, args.flips, args.forgeries, jobs=args.jobs, seed=args.seed
-    )
+    size = Size(*counts, jobs=args.jobs, seed=args.seed)
     folder = Path(tempfile.mkdtemp(prefix="hubel-soak-"))
     try:
         with progress(quiet=args.quiet) as reporter:
@@ -103,6 +110,11 @@ def _show(result: SoakResult, *, as_json: bool) -> None:
         f"{kills['killed_runs']} runs killed {kills['kills']} times; {kills['in_flight']} of "
         f"{kills['calls']} requests were in flight at a kill and sent again"
     )
+    if shards := result.figures.get("shard_kills"):
+        output.line(
+            f"{shards['kills']} kills of shards and merges, {shards['of_merges']} of them of merges, in "
+            f"{shards['indexes']} indexes of {shards['shards']} shards"
+        )
     output.line(
         f"{malformed['answers']} malformed answers of {malformed['kinds']} kinds "
         f"({malformed['harmless']} of them harmless) in {malformed['runs']} runs failed "

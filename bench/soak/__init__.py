@@ -3,6 +3,7 @@ its servers busy.
 
     kill_runs    runs killed with SIGKILL at random moments and resumed: nothing lost, nothing twice,
                  nothing paid twice
+    kill_shards  shards and merges of an index killed likewise: the files of one process
     malformed    answers that are malformed in every way: no crash, and no score from any
     bombs        answers of a server that fill the memory or never end: an error in time, under 1 GB
     flips        one changed bit in any file of a run, an index or the cache: noticed, or harmless
@@ -25,7 +26,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from . import bombs, edits, fixtures, flips, kill_runs, malformed, page_load, pressure
+from . import bombs, edits, fixtures, flips, kill_runs, kill_shards, malformed, page_load, pressure
 from .fork_server import ForkServer
 
 Report = Callable[[str, int, int, str], None]
@@ -42,6 +43,8 @@ class Size:
 
     kills: int = 500
     """Runs that are killed, each up to three times."""
+    shard_kills: int = 200
+    """Processes that make or merge a shard of an index and are killed."""
     malformed: int = 10_000
     flips: int = 500
     """Bits flipped in files of runs, indexes and the cache, one at a time."""
@@ -99,6 +102,13 @@ def soak(folder: Path, size: Size, report: Report) -> SoakResult:
     with ExitStack() as stack:
         servers = [stack.enter_context(ForkServer(folder)) for _ in range(max(1, size.jobs))]
         killed = _kill_runs(folder, index, servers, size, report)
+        shards = kill_shards.kill_shards(
+            folder / "shards",
+            servers[0],
+            size.shard_kills,
+            size.seed,
+            lambda n: report("kills of shards", n, size.shard_kills, "processes"),
+        )
         answers = malformed.give_malformed_answers(
             folder,
             index,
@@ -129,7 +139,7 @@ def soak(folder: Path, size: Size, report: Report) -> SoakResult:
     if size.half_open:
         report("page", 0, 1, "")
         page = page_load.load_page(folder, size.half_open, size.page_requests)
-    return _result(killed, answers, flipped, edited, budgets, load, cpu, page, bombed)
+    return _result(killed, shards, answers, flipped, edited, budgets, load, cpu, page, bombed)
 
 
 def _kill_runs(
@@ -156,6 +166,7 @@ def _kill_runs(
 
 def _result(
     killed: kill_runs.KillTally,
+    shards: kill_shards.ShardKillTally,
     answers: malformed.MalformedTally,
     flipped: flips.FlipTally,
     edited: edits.EditTally,
@@ -167,6 +178,7 @@ def _result(
 ) -> SoakResult:
     promises = [
         *kill_promises(killed),
+        _none("indexes of killed shards that differ from one process's", shards.differing),
         *answer_promises(answers),
         _none("flipped bits that changed an output unnoticed", flipped.count("silent")),
         _none("flipped bits that ended in a traceback", flipped.count("traceback")),
@@ -194,6 +206,7 @@ def _result(
         promises += bomb_promises(bombed)
     figures = {
         "kills": _without_notes(killed),
+        "shard_kills": _without_notes(shards),
         "malformed": _without_notes(answers),
         "flips": _without_notes(flipped),
         "edits": _without_notes(edited),
@@ -203,13 +216,8 @@ def _result(
         "page": None if page is None else vars(page),
         "bombs": None if bombed is None else _without_notes(bombed),
     }
-    notes = [
-        *killed.notes,
-        *answers.notes,
-        *flipped.notes,
-        *edited.notes,
-        *(bombed.notes if bombed else ()),
-    ]
+    tallies = [killed, shards, answers, flipped, edited, *([bombed] if bombed else [])]
+    notes = [note for tally in tallies for note in tally.notes]
     return SoakResult(promises, figures, notes)
 
 

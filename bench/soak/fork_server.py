@@ -22,7 +22,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,6 +86,15 @@ class ForkServer:
         self._send({"argv": list(argv), "output": str(output), "cache": str(cache)})
         return self._receive()["pid"]
 
+    def start_index(self, step: Mapping[str, Any]) -> int:
+        """Fork a child that makes or merges a part of an index; returns its process id.
+
+        Args:
+            step: as `kill_shards.execute` takes it.
+        """
+        self._send({"index": dict(step)})
+        return self._receive()["pid"]
+
     def command(self, argv: Sequence[str], output: Path, cache: Path) -> ChildExit:
         """Fork a child that runs one command line, and wait until it ends."""
         self.start_command(argv, output, cache)
@@ -135,13 +144,19 @@ def serve() -> None:
         command = json.loads(line)
         pid = os.fork()
         if pid == 0:
-            work = _run_command if "argv" in command else _run_child
-            work(subject, command)
+            _work_of(command)(subject, command)
         _report({"pid": pid})
         _, status, usage = os.wait4(pid, 0)
         _report(
             {"status": os.waitstatus_to_exitcode(status), "cpu_s": usage.ru_utime + usage.ru_stime}
         )
+
+
+def _work_of(command: Mapping[str, Any]) -> Callable[[Subject, dict[str, Any]], None]:
+    """What a child does."""
+    if "argv" in command:
+        return _run_command
+    return _run_index if "index" in command else _run_child
 
 
 def _report(message: dict[str, Any]) -> None:
@@ -172,11 +187,12 @@ def _prepare() -> Subject:
     from ...agent.run import execute as run
     from ...agent.run import replay
     from ...tools import instruments
+    from ...tools.index.shards import build_shard, merge
     from ..tiny_subject import miniature
 
     del anthropic, duckdb, langgraph, openai, pyarrow, investigation, run, verify
     del compositional, language_model, messages, completions, transformers
-    del evaluate, main, replay, report
+    del evaluate, main, replay, report, build_shard, merge
     torch.set_num_threads(1)
     instruments.instruments()
     return miniature()
@@ -210,6 +226,21 @@ def _run_command(_subject: Subject, command: dict[str, Any]) -> None:
         traceback.print_exc()
     finally:
         sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _run_index(subject: Subject, command: dict[str, Any]) -> None:
+    from .kill_shards import execute
+
+    status = 1
+    try:
+        _end_with_parent()
+        execute(subject, command["index"])
+        status = 0
+    except BaseException:  # noqa: BLE001  as the interpreter does at the end of a process
+        traceback.print_exc()
+    finally:
         sys.stderr.flush()
         os._exit(status)
 

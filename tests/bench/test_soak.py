@@ -14,6 +14,7 @@ from hubel.bench.soak.flips import OUTCOMES
 
 SHORT = Size(
     kills=3,
+    shard_kills=4,
     malformed=100,
     flips=0,
     forgeries=0,
@@ -46,6 +47,9 @@ def test_runs_survive_kills_malformed_answers_and_budgets(
     kills, bad = result.figures["kills"], result.figures["malformed"]
     assert (kills["killed_runs"], kills["other_rows"]) == (3, 0)
     assert kills["calls"] >= 3 * 10
+    shards = result.figures["shard_kills"]
+    assert shards["kills"] >= 4
+    assert shards["differing"] == 0
     assert bad["answers"] >= 100
     assert bad["failed"] > 0
     assert result.figures["budgets"][0]["asked"] >= 5

@@ -1,4 +1,4 @@
-"""`hubel index`: run a subject over a corpus once."""
+"""`hubel index`: run a subject over a corpus once, or one shard of it; `hubel index merge`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import argparse
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ....tools.dictionaries.named_source import NamedSource
 from ....tools.errors import UsageError
 from ....tools.files.sizes import readable_size
+from ....tools.index.shards.shard import Shard
 from ...runlog.progress import progress
-from .. import options, output
+from .. import merge_index, options, output
+from .. import parser as parsers
 from ..exit_status import DONE
+from ..parser import Action
 
 if TYPE_CHECKING:
     from ....tools.corpus import Corpus
@@ -30,12 +33,19 @@ SITES = ("mlp", "head", "resid", "sae")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which subject reads which text, and which of its units are indexed."""
+    # Required, but not by the action `merge`: `_check_options` looks for them.
     parser.add_argument(
-        "--subject", required=True, metavar="S", help="smollm2-135m, a local folder, or a hub name"
+        "--subject", metavar="S", help="smollm2-135m, a local folder, or a hub name (required)"
     )
-    parser.add_argument("--corpus", required=True, metavar="C", help=options.CORPORA)
+    parser.add_argument("--corpus", metavar="C", help=f"{options.CORPORA} (required)")
     options.add_text_column(parser)
-    parser.add_argument("--out", required=True, type=Path, metavar="I", help="folder of the index")
+    parser.add_argument("--out", type=Path, metavar="I", help="folder of the index (required)")
+    parser.add_argument(
+        "--shard",
+        metavar="N/COUNT",
+        help="compute only part N of COUNT, such as 3/16, into --out; `hubel index merge` makes the "
+        "index of all parts",
+    )
     parser.add_argument(
         "--sites",
         metavar="S,S",
@@ -68,17 +78,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed", type=int, default=0, help="seed of the random exemplars (default: 0)"
     )
     options.add_device(parser)
+    parsers.add_actions(parser, ACTIONS)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Build or complete the index, and print what it holds."""
+    """Build or complete the index, and print what it holds; or merge shards."""
+    if args.action is not None:
+        return parsers.run_action(NAME, ACTIONS, args)
     sites, layers = _sites(args), parse_layers(args.layers)
-    store = parse_store(args.store)
     _check_options(args, sites)
+    shard = Shard.parse(args.shard) if args.shard else None
+    store = parse_store(args.store)
     from ....tools.corpus import read_corpus
     from ....tools.dictionaries.attach import attach_dictionaries
-    from ....tools.index import Index, build_index
-    from ....tools.index.activation_store.folder import store_bytes
+    from ....tools.index import Index, build_index, index_shard
+    from ....tools.index.activation_store.layout import store_bytes
     from ....tools.subject import load_subject
 
     dictionaries = [NamedSource.parse(text) for text in args.dictionary]
@@ -101,27 +115,28 @@ def run(args: argparse.Namespace) -> int:
         if origin:
             summary = _index_from_store(args, subject, origin, sites, layers, reporter, warn)
         else:
-            summary = build_index(
-                subject,
-                corpus,
-                args.out,
-                sites=sites,
-                layers=layers,
-                max_tokens=args.corpus_tokens,
-                context_len=args.context_len,
-                seed=args.seed,
-                progress=reporter,
-                store=store,
-                store_bits=args.store_bits,
-                warn=warn,
-                say=reporter.say,
-            )
+            settings: Any = {
+                "sites": sites,
+                "layers": layers,
+                "max_tokens": args.corpus_tokens,
+                "context_len": args.context_len,
+                "seed": args.seed,
+                "progress": reporter,
+                "store": store,
+                "store_bits": args.store_bits,
+                "warn": warn,
+                "say": reporter.say,
+            }
+            if shard:
+                summary = index_shard(subject, corpus, args.out, shard, **settings)
+            else:
+                summary = build_index(subject, corpus, args.out, **settings)
+    of_shard = {"shard": str(shard)} if shard else {}
     if args.json:
-        output.json_line(asdict(summary) | {"store_bytes": store_bytes(args.out)})
+        output.json_line(asdict(summary) | {"store_bytes": store_bytes(args.out)} | of_shard)
     else:
-        size = store_bytes(args.out)
-        stored = f"; activation store {readable_size(size)}" if size else "; no activation store"
-        output.line(f"{args.out}: {describe(summary)}{stored}")
+        named = f"shard {shard}, " if shard else ""
+        output.line(f"{args.out}: {named}{describe(summary)}{describe_store(args.out)}")
     if left_out := corpus.documents.left_out:
         output.note(f"{left_out} rows or files of the corpus have no text and are left out")
     return DONE
@@ -163,6 +178,14 @@ def _check_same_text(args: argparse.Namespace, origin: Index, corpus: Corpus) ->
         raise UsageError(f"--max-tokens: the text is all that of {name}; leave out one of them")
 
 
+def describe_store(index: Path) -> str:
+    """The end of such a line: how large the activation store is."""
+    from ....tools.index.activation_store.layout import store_bytes
+
+    size = store_bytes(index)
+    return f"; activation store {readable_size(size)}" if size else "; no activation store"
+
+
 def describe(summary: IndexSummary) -> str:
     """One line: what was indexed, how fast, and the share of time in the model's forward pass."""
     seconds = max(summary.total_seconds, 1e-9)
@@ -177,6 +200,14 @@ def describe(summary: IndexSummary) -> str:
 
 def _check_options(args: argparse.Namespace, sites: tuple[str, ...]) -> None:
     """Raise UsageError for wrong options before a model is loaded."""
+    required = ("subject", "corpus", "out")
+    if missing := [f"--{name}" for name in required if getattr(args, name) is None]:
+        raise UsageError(
+            f"the following arguments are required: {', '.join(missing)}; "
+            f"`hubel {NAME} --help` lists the options"
+        )
+    if args.shard and args.from_store:
+        raise UsageError("--shard reads text, and --from-store reads none: leave out one of them")
     if "resid" in sites and args.directions is None:
         raise UsageError("the site resid needs named directions; give a file with --directions")
     if ("sae" in sites) != bool(args.dictionary):
@@ -242,3 +273,13 @@ def parse_layers(text: str | None) -> list[int] | None:
             )
         layers |= set(range(int(first), int(last or first) + 1))
     return sorted(layers)
+
+
+ACTIONS: dict[str, Action] = {
+    "merge": Action(
+        "make an index of its shards, the same as from one pass",
+        merge_index.add_arguments,
+        merge_index.run,
+        merge_index.INTERRUPTED,
+    )
+}

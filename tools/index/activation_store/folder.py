@@ -27,7 +27,7 @@ from ...files.sizes import readable_size
 from ...subject.subject import Subject
 from ..batch_plan import reading_order
 from ..shards.shard import WHOLE, Shard
-from .layout import DESCRIPTION, STORE, WORK, StoreOrigin, store_folder
+from .layout import DESCRIPTION, STORE, WORK, StoreOrigin, store_bytes, store_folder
 from .plan import StoreBits, StorePlan, plan_store
 from .recorder import StoreRecorder, fills_disk
 from .store import ActivationStore
@@ -84,7 +84,7 @@ class StoreFolder:
         """
         self._keep_or_delete()
         total, fits = tokens * self.plan.bytes_a_token, self.fits(tokens)
-        present = _bytes_below(self.index / STORE)
+        present = store_bytes(self.index)
         size, free = max(total - present, 0), shutil.disk_usage(self.index).free
         advice = f"{readable_size(free)} that are free"
         if choice == "auto" and not fits:
@@ -111,7 +111,7 @@ class StoreFolder:
     def fits(self, tokens: int) -> bool:
         """Whether stores of so many tokens take no more than `DISK_SHARE`; begun ones do."""
         free = shutil.disk_usage(self.index).free
-        begun = bool(_bytes_below(self.index / STORE))
+        begun = bool(store_bytes(self.index))
         return begun or tokens * self.plan.bytes_a_token <= DISK_SHARE * free
 
     def recorder(self, split: Split) -> StoreRecorder | None:
@@ -237,11 +237,6 @@ def delete_stores(index: Path) -> None:
     shutil.rmtree(index / STORE, ignore_errors=True)
 
 
-def store_bytes(index: Path) -> int:
-    """Bytes on disk of an index's stores."""
-    return _bytes_below(index / STORE)
-
-
 def _bits_of(encodings: Iterable[str]) -> StoreBits:
     return 8 if "int8" in encodings else 16
 
@@ -282,7 +277,3 @@ def _check_finished(
         if bits and bits != _bits_of(array.encoding for array in store.arrays.values()):
             warn(f"the activation store of {index} does not have {bits} bits per number; {again}")
             return
-
-
-def _bytes_below(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -117,6 +117,11 @@ def store_folder(index: Path, split: Split) -> Path:
     return index / STORE / split
 
 
+def store_bytes(index: Path) -> int:
+    """Bytes on disk of an index's stores."""
+    return sum(path.stat().st_size for path in (index / STORE).rglob("*") if path.is_file())
+
+
 def shard_name(array: StoredArray, number: int) -> str:
     """A shard's path within the store."""
     return f"{array.name}/{number:05d}.bin"
