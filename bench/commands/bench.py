@@ -13,13 +13,14 @@ from ..actions import (
     planted,
     reading,
     review_speed,
+    scale,
     soak,
     speed,
     studies,
 )
 
 NAME = "bench"
-HELP = "how good are results? planted, null, explanations, reading, circuits, studies; speed, review, soak"
+HELP = "how good are results? planted, null, explanations, reading, circuits, studies; speed, scale, review, soak"
 CONTINUES = "stopped; nothing is lost: the same command continues"
 CONTINUES_FROM_CACHE = (
     "stopped; what is computed is in the cache, and the same command continues there"
@@ -64,6 +65,11 @@ ACTIONS = {
         "what do runs, indexes and instruments cost, and what do other libraries need?",
         speed.add_arguments,
         speed.run,
+    ),
+    "scale": Action(
+        "what will larger subjects cost? a model fitted to several sizes, and checked",
+        scale.add_arguments,
+        scale.run,
     ),
     "review": Action(
         "how fast is the review page on a run of many targets?",

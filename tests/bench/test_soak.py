@@ -29,9 +29,9 @@ SHORT = Size(
 
 @pytest.mark.slow
 def test_bombs_of_a_model_server_end_as_errors() -> None:
-    few = ("gzip", "endless chunks", "many keys", "100,000 calls")
+    few = ("gzip", "many keys")
     tally = bombs.drop_bombs(lambda n, total: None, few)
-    assert (tally.bombs, tally.crashes, tally.late) == (8, 0, 0), tally.notes
+    assert (tally.bombs, tally.crashes, tally.late) == (4, 0, 0), tally.notes
     assert tally.peak_mb < bombs.MEMORY_MB, tally.notes
 
 
