@@ -146,6 +146,16 @@ def add_device(parser: argparse.ArgumentParser) -> None:
         "--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)"
     )
     group.add_argument(
+        "--device-map",
+        dest="device",
+        type=lambda name: f"map:{name}",
+        default=argparse.SUPPRESS,
+        metavar="auto|balanced|sequential|FILE",
+        help="spread the subject's layers over the GPUs, main memory and disk: auto, balanced, "
+        "balanced_low_0 or sequential, or a JSON file with the device of each module; instead of "
+        "--device",
+    )
+    group.add_argument(
         "--dtype",
         default="float32",
         choices=DTYPES,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 from ..errors import UsageError
 
 if TYPE_CHECKING:  # a configuration is read without torch
+    import torch
     from jaxtyping import Float
     from torch import Tensor, nn
 
@@ -291,15 +292,34 @@ def find_modules(model: nn.Module, architecture: Architecture) -> ModelModules:
     return ModelModules(layers, (), (find(model, architecture.final_norm), unembed))
 
 
+def parameter(module: nn.Module, name: str = "weight") -> Tensor:
+    """A module's parameter; of a module that a device map put on disk, read from its file."""
+    held = cast("Tensor", getattr(module, name))
+    return cast(Any, module)._hf_hook.weights_map[name] if held.is_meta else held
+
+
+def device_of(weight: Tensor) -> torch.device:
+    """Where a weight is when it is used; one on disk is read into main memory."""
+    import torch
+
+    return torch.device("cpu") if weight.is_meta else weight.device
+
+
+def columns_of(projection: nn.Module) -> int:
+    """How many numbers a projection takes, without reading its weight."""
+    shape = cast("Tensor", projection.weight).shape
+    return shape[0] if type(projection).__name__ == "Conv1D" else shape[1]
+
+
 def matrix(projection: nn.Module) -> Float[Tensor, "out in"]:
     """A projection's weight, as in y = matrix @ x; GPT-2's Conv1D stores it transposed."""
-    weight = cast("Tensor", projection.weight)
+    weight = parameter(projection)
     return weight.T if type(projection).__name__ == "Conv1D" else weight
 
 
 def norm_scale(norm: nn.Module, kind: NormKind) -> Float[Tensor, " d_model"]:
     """The factor that a norm applies to each coordinate after normalising."""
-    weight = cast("Tensor", norm.weight)
+    weight = parameter(norm)
     return weight + 1 if kind == "rms_plus_one" else weight
 
 

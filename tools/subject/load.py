@@ -1,8 +1,8 @@
 """Find a subject by name, load it, and check that its architecture is described correctly.
 
 A name is the embedded `smollm2-135m` or `minilm` (an encoder), a local folder in Hugging Face's
-layout, or a model on the Hugging Face hub. Weights must be safetensors, and code that comes with a
-model is never run.
+layout, a GGUF file, or a model on the Hugging Face hub. Weights must be safetensors or GGUF, and code
+that comes with a model is never run.
 """
 
 from __future__ import annotations
@@ -24,12 +24,11 @@ from .folder import check_folder
 from .locate import subject_folder, subject_title, weights_sha256
 from .model_config import read_config
 from .passed_tests import SelfTestConditions
+from .placement import DevicePlacement, describe_map, placement
 from .tokenizer import load_tokenizer
 from .weights import load_model, wrapper_note
 
 if TYPE_CHECKING:
-    import torch
-
     from .subject import Directions, Subject
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -48,7 +47,8 @@ def load_subject(
     """Load a subject and run its self-test, unless it has passed before (see `passed_tests`).
 
     Args:
-        device: "auto" (cuda, else mps, else cpu), "cpu", "cuda", "cuda:1", "mps".
+        device: "auto" (cuda, else mps, else cpu), "cpu", "cuda", "cuda:1", "mps"; "map:auto" and
+            others spread the layers over devices (`placement`).
         dtype: "float32", "bfloat16" or "float16"; how the weights are held.
         revision: branch, tag or commit on the hub.
         directions: safetensors with one vector per address, such as "resid.8@NAME".
@@ -62,7 +62,7 @@ def load_subject(
     """
     with _collections_paused():
         # All that can be wrong with the arguments is checked before the model is loaded.
-        torch_device = resolve_device(device)
+        place = placement(device)
         if dtype not in DTYPES:
             raise UsageError(f"dtype {dtype!r} given; choose {', '.join(DTYPES)}")
         vectors = load_directions(directions) if directions else None
@@ -70,7 +70,11 @@ def load_subject(
         files = _read_small_files(folder)
         for note in files.notes:
             progress(note)
-        return _load_weights(name, folder, files, torch_device, dtype, attention, vectors)
+        subject = _load_weights(name, folder, files, place, dtype, attention, vectors)
+        subject.row_parts.say = progress
+        if spread := describe_map(subject.model):
+            progress(f"{name} is spread over devices: {spread}")
+        return subject
 
 
 class _SmallFiles(NamedTuple):
@@ -98,7 +102,7 @@ def _load_weights(
     name: str,
     folder: Path,
     files: _SmallFiles,
-    device: torch.device,
+    place: DevicePlacement,
     dtype: str,
     attention: str,
     directions: Directions | None,
@@ -112,7 +116,7 @@ def _load_weights(
     if origin:
         embedded.check_hashes(folder)
     weights = weights_sha256(folder)
-    test = SelfTestConditions.of(folder, weights, files.architecture, dtype, device, attention)
+    test = SelfTestConditions.of(folder, weights, files.architecture, dtype, place, attention)
     passed = test.passed_before()
     model = load_model(
         folder,
@@ -122,8 +126,10 @@ def _load_weights(
         dtype=dtype,
         attention=attention,
         checked_before=passed,
+        place=place.options(),
     )
-    model.to(device)
+    if place.device_map is None:
+        model.to(place.device)
     kind = Encoder if files.architecture.encoder else Subject
     subject = kind(
         model,
@@ -200,28 +206,6 @@ def subject_width(name: str) -> int:
     folder = subject_folder(name, None, weights=False)
     check_folder(folder)
     return read_config(folder).config.hidden_size
-
-
-def resolve_device(device: str) -> torch.device:
-    """The torch device of a name; raises UsageError if it is unknown or unavailable."""
-    import torch
-
-    available = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
-    types = [name for name, is_available in available.items() if is_available()] + ["cpu"]
-    if device == "auto":
-        return torch.device(types[0])
-    try:
-        torch_device = torch.device(device)
-    except RuntimeError as error:
-        raise UsageError(
-            f"device {device!r} given; choose auto, cpu, cuda, cuda:N or mps"
-        ) from error
-    missing_gpu = (
-        torch_device.type == "cuda" and (torch_device.index or 0) >= torch.cuda.device_count()
-    )
-    if torch_device.type not in types or missing_gpu:
-        raise UsageError(f"device {device!r} is not available here; choose {', '.join(types)}")
-    return torch_device
 
 
 def load_directions(path: Path) -> Directions:

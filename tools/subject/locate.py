@@ -12,6 +12,7 @@ from ..errors import UnavailableError, UsageError
 from ..files.remembered import remembered_sha256
 from . import embedded
 from .folder import check_not_a_file
+from .gguf_file import gguf_folder, gguf_title, is_gguf
 from .silence_transformers import silence
 
 _HUB_NAME = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
@@ -36,6 +37,8 @@ def subject_folder(
         return embedded.embedded_folder(progress, embedded.EMBEDDED[name])
     if os.path.isdir(name):  # unlike Path.is_dir, False for a name that cannot be a path
         return Path(name)
+    if is_gguf(name):
+        return gguf_folder(Path(name), progress)
     check_not_a_file(name)
     progress(f"looking for {name} on the Hugging Face hub")
     return _from_hub(name, revision, (*SMALL_FILES, *(["*.safetensors"] if weights else [])))
@@ -45,6 +48,8 @@ def subject_title(name: str) -> str:
     """A subject's name in reports."""
     if name in embedded.EMBEDDED:
         return embedded.EMBEDDED[name].title
+    if is_gguf(name):
+        return gguf_title(Path(name))
     return Path(name).resolve().name if os.path.isdir(name) else name
 
 

@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .architectures import Architecture, Layer, matrix, norm_scale
+from .architectures import Architecture, Layer, columns_of, matrix, norm_scale, parameter
 
 
 @torch.inference_mode()
@@ -31,7 +31,7 @@ def neurons(
     columns: Sequence[int] | None = None,
 ) -> Float[Tensor, "*rows column"]:
     """Raw activations of a layer's neurons, all or some, from its MLP's input; float32."""
-    width = matrix(layer.mlp_down).shape[1]
+    width = columns_of(layer.mlp_down)
     chosen = None if columns is None else torch.tensor(list(columns), device=mlp_in.device)
     if architecture.fused:  # one projection, the gate's rows first
         (module,) = layer.mlp_rows
@@ -49,11 +49,13 @@ def neurons(
 def _project(
     module: nn.Module, vectors: Float[Tensor, "*rows d_model"], rows: Tensor | None
 ) -> Float[Tensor, "*rows row"]:
-    weight, bias = matrix(module), cast("Tensor | None", getattr(module, "bias", None))
+    weight, bias = matrix(module), None
+    if getattr(module, "bias", None) is not None:
+        bias = parameter(module, "bias")
     if rows is not None:
         weight, bias = weight[rows], None if bias is None else bias[rows]
     return nn.functional.linear(
-        vectors.float(), weight.float(), None if bias is None else bias.float()
+        vectors.to(weight.device).float(), weight.float(), None if bias is None else bias.float()
     )
 
 
@@ -64,7 +66,7 @@ def mlp_write(
     """What the layer's MLP adds to the residual stream, from its input; float32."""
     written = _project(layer.mlp_down, neurons(architecture, layer, mlp_in), None)
     if architecture.normalises_writes:  # a norm of the MLP's output
-        written = layer.mlp_write(written.to(matrix(layer.mlp_down).dtype)).float()
+        written = layer.mlp_write(written.to(cast(Tensor, layer.mlp_down.weight).dtype)).float()
     return written
 
 
@@ -76,7 +78,7 @@ def norm_statistics(
 ) -> Float[Tensor, "*rows statistic"]:
     """What the MLP's norm took out of the stream `mid`: its scale, and for a LayerNorm its mean."""
     direction = _without_weight(architecture, layer, mlp_in)
-    centred = mid.float()
+    centred = mid.to(direction.device).float()
     mean = centred.mean(dim=-1, keepdim=True)
     if architecture.norm == "layer":
         centred = centred - mean
@@ -92,7 +94,9 @@ def stream_after(
     statistics: Float[Tensor, "*rows statistic"],
 ) -> Float[Tensor, "*rows d_model"]:
     """The residual stream after the layer, where attention and MLP run one after the other."""
-    mid = _without_weight(architecture, layer, mlp_in) * statistics[..., :1]
+    direction = _without_weight(architecture, layer, mlp_in)
+    statistics = statistics.to(direction.device)
+    mid = direction * statistics[..., :1]
     if architecture.norm == "layer":
         mid = mid + statistics[..., 1:]
     return mid + mlp_write(architecture, layer, mlp_in)
@@ -103,6 +107,8 @@ def _without_weight(
 ) -> Float[Tensor, "*rows d_model"]:
     """The normalised stream before the norm's weight and bias; not finite where a weight is 0."""
     norm: Any = layer.mlp_norm
-    bias = getattr(norm, "bias", None)
-    centred = mlp_in.float() if bias is None else mlp_in.float() - bias.float()
-    return centred / norm_scale(norm, architecture.norm).float()
+    scale = norm_scale(norm, architecture.norm).float()
+    centred = mlp_in.to(scale.device).float()
+    if getattr(norm, "bias", None) is not None:
+        centred = centred - parameter(norm, "bias").float()
+    return centred / scale

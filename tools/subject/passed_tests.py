@@ -10,15 +10,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from ..files import file_sha256
 from ..files.remembered import read_note, write_note
 from .architectures import Architecture
 from .model_config import CONFIG
-
-if TYPE_CHECKING:
-    import torch
+from .placement import DevicePlacement
 
 KIND = "selftests"
 """The cache's folder of notes about passed tests."""
@@ -53,7 +51,7 @@ class SelfTestConditions:
         weights: str,
         architecture: Architecture,
         dtype: str,
-        device: torch.device,
+        place: DevicePlacement,
         attention: str,
     ) -> Self:
         """The conditions here and now."""
@@ -68,9 +66,9 @@ class SelfTestConditions:
             torch.__version__,
             transformers.__version__,
             dtype,
-            str(device),
-            torch.cuda.get_device_name(device)
-            if device.type == "cuda"
+            place.label,
+            torch.cuda.get_device_name(place.device)
+            if place.device.type == "cuda"
             else torch.backends.cpu.get_cpu_capability(),
             attention,
         )

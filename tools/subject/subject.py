@@ -13,16 +13,26 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from ..corpus import Split
-from ..errors import ArgumentError, UsageError
+from ..errors import UsageError
 from . import capture as forward
 from .address import Shape, Site, Unit
-from .architectures import Architecture, architecture_of, find_modules, matrix, norm_scale
-from .capture import Capture, PassEdits
+from .architectures import (
+    Architecture,
+    architecture_of,
+    columns_of,
+    device_of,
+    find_modules,
+    matrix,
+)
+from .capture import Capture, PassEdits, joined
 from .interventions import Intervention, compile_edits
-from .latents import Latents, latent_writes
+from .latents import Latents
 from .mlp_input import neurons, norm_statistics, stream_after
 from .non_finite import require_finite
 from .passed_tests import SelfTestConditions
+from .placement import require_in_memory
+from .readout import head_factors, head_norms, logits_of_direction, unembedded, written_by
+from .row_parts import RowParts, bytes_of_a_token
 from .token_text import token_strings
 from .tokenizer import TextEncoder, Tokens
 from .unit_norm import unit_norm
@@ -73,15 +83,16 @@ class Subject:
             layer: {label: self._direction(layer, label, vector) for label, vector in named.items()}
             for layer, named in (directions or {}).items()
         }
-        widths = tuple(matrix(layer.mlp_down).shape[1] for layer in self.parts.layers)
+        widths = tuple(columns_of(layer.mlp_down) for layer in self.parts.layers)
         self.shape = Shape(
             n_layers=len(widths),
             n_neurons=widths[0] if len(set(widths)) == 1 else widths,
             n_heads=config.num_attention_heads,
             directions={layer: tuple(named) for layer, named in self.directions.items()},
         )
-        z_columns = matrix(self.parts.layers[0].attention_out).shape[1]
-        self.head_dim: int = z_columns // self.shape.n_heads
+        self.head_dim: int = columns_of(self.parts.layers[0].attention_out) // self.shape.n_heads
+        pass_bytes = bytes_of_a_token(self.d_model, max(widths), self.dtype)
+        self.row_parts = RowParts(name, pass_bytes, self.device)
         self.dictionaries: Mapping[str, Latents] = {}
         self._token_strings: list[str] | None = None
         self._head_factors: dict[int, Tensor] = {}
@@ -102,6 +113,7 @@ class Subject:
         """The subject itself, or in half precision a copy that computes in float32."""
         if self.dtype not in (torch.bfloat16, torch.float16):
             return self
+        require_in_memory(self.model, f"{self.name} is needed in float32 here")
         twin = copy(self)
         twin.model = deepcopy(self.model).float()
         twin.parts = find_modules(twin.model, self.architecture)
@@ -117,8 +129,13 @@ class Subject:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.model.parameters()).device
+        """Where the embedding is, which token ids go to; other layers may be elsewhere (`placement`)."""
+        return device_of(next(self.model.parameters()))
+
+    def site_device(self, site: Site) -> torch.device:
+        """Where the value at a raw site is."""
+        layer = self.parts.layers[max(site.layer, 0)]
+        return device_of(next(layer.whole.parameters()))
 
     @property
     def dtype(self) -> torch.dtype:
@@ -135,9 +152,8 @@ class Subject:
     def token_strings(self) -> list[str]:
         """The text of every token id, as `token_text` describes; "" for unknown ids."""
         if self._token_strings is None:
-            self._token_strings = token_strings(
-                self.tokenizer, self.model.get_input_embeddings().weight.shape[0]
-            )
+            n_rows = self.model.get_input_embeddings().weight.shape[0]
+            self._token_strings = token_strings(self.tokenizer, n_rows)
         return self._token_strings
 
     def capture(
@@ -169,31 +185,40 @@ class Subject:
         sites = list(dict.fromkeys(sites))
         for site in sites:
             self.shape.check(site)
-        raw_sites = [self.shape.raw(site) for site in sites]
-        edits, append_columns = self._edits_for(ids, raw_sites, interventions)
-        if not sites and not logits:
+        if (not sites and not logits) or len(interventions or ids) != len(ids):
+            self._edits_for(
+                ids, [self.shape.raw(site) for site in sites], interventions
+            )  # may raise
             return Capture({})
-        raw: dict[Site, Tensor] = {}
-        scores = forward.stream(
-            self.model,
-            self.parts,
-            ids,
-            raw_sites,
-            raw.__setitem__,
-            edits,
-            logits=logits,
-            last_only=last_only,
-            append_columns=append_columns,
-            mask=self.mask(ids),
-        )
-        with torch.inference_mode():
-            activations = {site: self.units_of(site, raw[self.shape.raw(site)]) for site in sites}
-        read = {str(site): values for site, values in activations.items()}
-        if scores is not None:
-            read["the logits"] = scores
+
+        def read_rows(rows: slice) -> Capture:
+            changes = None if interventions is None else interventions[rows]
+            return self._capture_rows(ids[rows], sites, changes, logits, last_only)
+
+        logit_bytes = 2 * self.n_vocabulary * self.dtype.itemsize if logits and not last_only else 0
+        captured = joined(self.row_parts.collect(ids, read_rows, logit_bytes))
+        read = {str(site): values for site, values in captured.activations.items()}
+        if captured.logits is not None:
+            read["the logits"] = captured.logits
         for place, values in read.items():
             require_finite(values, self.name, self.dtype, place, edited=bool(interventions))
-        return Capture(activations, scores)
+        return captured
+
+    def _capture_rows(
+        self,
+        ids: Int[Tensor, "batch seq"],
+        sites: Sequence[Site],
+        interventions: Sequence[Sequence[Intervention]] | None,
+        logits: bool,
+        last_only: bool,
+    ) -> Capture:
+        raw: dict[Site, Tensor] = {}
+        raw_sites = [self.shape.raw(site) for site in sites]
+        options: Any = {"logits": logits, "last_only": last_only}
+        scores = self._pass(ids, raw_sites, raw.__setitem__, interventions, **options)
+        with torch.inference_mode():
+            units = {site: self.units_of(site, raw[self.shape.raw(site)]) for site in sites}
+        return Capture(units, scores)
 
     def stream(
         self,
@@ -205,14 +230,27 @@ class Subject:
         sites_of: dict[Site, list[Site]] = {}
         for site in sites:
             sites_of.setdefault(self.shape.raw(site), []).append(site)
-        edits, append_columns = self._edits_for(ids, list(sites_of), None)
+
+        def read_rows(rows: Int[Tensor, "part seq"], take: Callable[[Site, Tensor], None]) -> None:
+            self._pass(rows, list(sites_of), take, None)
 
         def read(raw_site: Site, value: Tensor) -> None:
             for site in sites_of[raw_site]:
                 consume(site, self.units_of(site, value))
 
-        options: Any = {"append_columns": append_columns, "mask": self.mask(ids)}
-        forward.stream(self.model, self.parts, ids, list(sites_of), read, edits, **options)
+        self.row_parts.stream(ids, read_rows, read)
+
+    def _pass(
+        self,
+        ids: Int[Tensor, "batch seq"],
+        raw_sites: Sequence[Site],
+        consume: Callable[[Site, Tensor], None],
+        interventions: Sequence[Sequence[Intervention]] | None,
+        **options: Any,
+    ) -> Float[Tensor, "batch seq vocab"] | None:
+        edits, append_columns = self._edits_for(ids, raw_sites, interventions)
+        options |= {"append_columns": append_columns, "mask": self.mask(ids)}
+        return forward.stream(self.model, self.parts, ids, raw_sites, consume, edits, **options)
 
     def _edits_for(
         self,
@@ -235,7 +273,8 @@ class Subject:
         sites = [unit.place for unit in units]
         captured = self.capture(ids, sites, interventions=interventions).activations
         pairs = zip(sites, columns, strict=True)
-        return torch.stack([captured[site][..., column].float() for site, column in pairs])
+        values = [captured[site][..., column].float() for site, column in pairs]
+        return torch.stack([of_unit.to(self.device) for of_unit in values])
 
     def neurons_from(
         self,
@@ -288,12 +327,7 @@ class Subject:
         self, final: Float[Tensor, "*rows d_model"], tokens: slice = slice(None)
     ) -> Float[Tensor, "*rows token"]:
         """The model's logits, or those of some tokens, from what the unembedding reads."""
-        unembed = self.parts.unembed
-        bias = cast("Tensor | None", getattr(unembed, "bias", None))
-        weight = cast(Tensor, unembed.weight)[tokens]
-        logits = nn.functional.linear(final, weight, None if bias is None else bias[tokens])
-        cap = getattr(self.model.config, "final_logit_softcapping", None)
-        return logits if not cap else cap * torch.tanh(logits / cap)
+        return unembedded(self.parts.unembed, self.model.config, final, tokens)
 
     def offer_stored(self, read: StoredActivations) -> None:
         """Use stored activations on the corpus; only a subject with planted units reads any."""
@@ -322,24 +356,14 @@ class Subject:
     ) -> Float[Tensor, "batch seq column"]:
         """The site's units from its raw vectors."""
         if site.kind == "head":
-            return self._head_norms(site.layer, raw)
+            if site.layer not in self._head_factors:
+                self._head_factors[site.layer] = head_factors(self.head_matrices(site.layer))
+            return head_norms(raw, self._head_factors[site.layer])
         if site.kind == "resid":
-            return raw.float() @ self.basis(site.layer).T
+            return raw.float() @ self.basis(site.layer).T.to(raw.device)
         if site.kind == "sae":
             return self.dictionaries[site.name].encode(raw)
         return raw
-
-    def _head_norms(
-        self, layer: int, z: Float[Tensor, "batch seq width"]
-    ) -> Float[Tensor, "batch seq head"]:
-        # With W_O^h = QR and Q orthonormal, |W_O^h z| = |R z|, and R has head_dim rows instead of
-        # d_model.
-        if layer not in self._head_factors:
-            heads = self.head_matrices(layer).float().cpu()
-            self._head_factors[layer] = torch.linalg.qr(heads, mode="r").R.to(self.device)
-        # batch seq head head_dim
-        heads = z.float().unflatten(-1, (self.shape.n_heads, self.head_dim))
-        return torch.einsum("bshk,hjk->bshj", heads, self._head_factors[layer]).norm(dim=-1)
 
     def head_matrices(self, layer: int) -> Float[Tensor, "head d_model head_dim"]:
         """W_O^h of each head, which maps its z to its write to the residual stream."""
@@ -358,22 +382,7 @@ class Subject:
         Raises:
             ArgumentError: the unit is a head, which writes in head_dim directions.
         """
-        column = self.shape.column(unit)
-        if unit.site == "head":
-            raise ArgumentError(
-                f"{str(unit)!r} is a head, which has no single write direction; "
-                "give a neuron or direction"
-            )
-        if unit.site == "resid":
-            return self.directions[unit.layer][unit.name]
-        if unit.site == "sae":
-            of, one = self.dictionaries[unit.name], slice(column, column + 1)
-            return latent_writes(of, self.parts.layers, self.architecture, one)[0]
-        layer = self.parts.layers[unit.layer]
-        written = matrix(layer.mlp_down)[:, column]
-        if self.architecture.normalises_writes:
-            written = written * norm_scale(layer.mlp_write, self.architecture.norm)
-        return written
+        return written_by(self, unit)
 
     def logits_of(
         self, residual_direction: Float[Tensor, "*rows d_model"]
@@ -383,11 +392,7 @@ class Subject:
         The final norm's scale is applied (and its centring, for a LayerNorm), then the unembedding;
         no bias or cap. The result is exact up to the norm's positive factor.
         """
-        direction = residual_direction.to(self.device, self.dtype)
-        if self.architecture.norm == "layer":
-            direction = direction - direction.mean(dim=-1, keepdim=True)
-        scaled = direction * norm_scale(self.parts.final_norm, self.architecture.norm)
-        return scaled @ cast(Tensor, self.parts.unembed.weight).T
+        return logits_of_direction(self, residual_direction)
 
     def _direction(self, layer: int, name: str, vector: Tensor) -> Float[Tensor, " d_model"]:
         n_layers = len(self.parts.layers)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from ..errors import UsageError
 from ..files.stored_tensors import FLOATS, StoredTensor, first_names
-from .architectures import Architecture
+from .architectures import Architecture, parameter
 from .library_errors import as_usage_error
 from .model_config import quantised_message
 from .silence_transformers import silent_and_offline
@@ -42,12 +42,14 @@ def load_model(
     dtype: str,
     attention: str = "sdpa",
     checked_before: bool = False,
+    place: Mapping[str, Any] | None = None,
 ) -> Any:
     """The model with exactly the weights of the files, which are mapped and not copied.
 
     Args:
         checked_before: whether these weights have been loaded with this configuration and `dtype`,
             so that the checks that take long would find nothing.
+        place: options of transformers that spread the model over devices.
 
     Raises:
         UsageError: the weights are not those of the configuration, or are not finite numbers; the
@@ -71,7 +73,7 @@ def load_model(
         # What is missing would be allocated, whatever its size, so names are compared first.
         report = _load(folder, config, architecture, options | _ALLOCATE_NOTHING)[1]
         _check_report(folder, report, architecture)
-    model, report = _load(folder, config, architecture, options)
+    model, report = _load(folder, config, architecture, {**options, **(place or {})})
     _check_report(folder, report, architecture)
     _check_tied(folder, model)
     if not checked_before:
@@ -253,7 +255,11 @@ def _check_tied(folder: Path, model: Any) -> None:
     if not model.config.tie_word_embeddings or model.get_output_embeddings() is None:
         return
     embedding, unembedding = model.get_input_embeddings(), model.get_output_embeddings()
-    if embedding.weight.data_ptr() != unembedding.weight.data_ptr():
+    if any(held.weight.is_meta for held in (embedding, unembedding)):  # on disk: one tensor or two
+        tied = bool((parameter(embedding) == parameter(unembedding)).all())
+    else:
+        tied = embedding.weight.data_ptr() == unembedding.weight.data_ptr()
+    if not tied:
         raise UsageError(
             f"config.json in {str(folder)!r} ties lm_head.weight to the embedding, but the weights hold "
             "two different ones; set tie_word_embeddings to false, or remove lm_head.weight"
@@ -263,8 +269,10 @@ def _check_tied(folder: Path, model: Any) -> None:
 def _check_finite(folder: Path, model: Any, stored: Mapping[str, StoredTensor], dtype: str) -> None:
     from .non_finite import is_finite
 
-    for name, weight in model.named_parameters():
-        if is_finite(weight):
+    for name, _ in model.named_parameters():
+        module, _, attribute = name.rpartition(".")
+        values = parameter(model.get_submodule(module), attribute)
+        if is_finite(values):
             continue
         place = f"{name!r} in {str(folder)!r}"
         largest = _largest_stored(name, stored, model.base_model_prefix)
@@ -273,9 +281,9 @@ def _check_finite(folder: Path, model: Any, stored: Mapping[str, StoredTensor], 
                 f"{place} has a value of size {largest:g}, which {dtype} cannot hold; "
                 "load it with --dtype bfloat16 or float32"
             )
-        n_faults = int((~weight.isfinite()).sum())
+        n_faults = int((~values.isfinite()).sum())
         raise UsageError(
-            f"{place} has {n_faults:,} of {weight.numel():,} values that are NaN or infinite; "
+            f"{place} has {n_faults:,} of {values.numel():,} values that are NaN or infinite; "
             "fetch the model again"
         )
 

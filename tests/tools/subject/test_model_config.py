@@ -290,7 +290,7 @@ def test_folders_of_another_kind_get_the_right_cure(
 @pytest.mark.parametrize(
     ("name", "cure"),
     [
-        ("model.gguf", "made from"),
+        ("model.gguf", "cannot be read as GGUF"),
         ("pytorch_model.bin", "safetensors"),
         ("model.safetensors", "give the folder"),
         ("config.json", "give the folder"),

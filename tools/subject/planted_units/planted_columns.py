@@ -60,14 +60,14 @@ class PlantedColumns:
         """Put the layer's columns after its neurons."""
         if site.kind != "mlp" or site.layer not in self._units:
             return value
-        columns = self._columns[site.layer].to(value.dtype)
+        columns = self._columns[site.layer].to(value)
         # 2. Only redrawn controls use the MLP's input, which is remembered for them.
         mlp_in = self._mlp_in.get(site.layer, value)
         captured = {site: value, Site("mlp_in", site.layer): mlp_in}
         for i, unit in enumerate(self._units[site.layer]):
             if self._values.sources(unit):
                 control = self._values.artificial[unit].values(captured, self._ids)
-                columns[..., i] = control.to(value.dtype)
+                columns[..., i] = control.to(value)
         return torch.cat([value, columns], dim=-1)
 
     def edits(self) -> list[tuple[Site, Edit]]:
@@ -97,7 +97,7 @@ class PlantedColumns:
         def edit(value: Tensor) -> None:
             for i, unit in enumerate(self._units[layer]):
                 if unit in self._writes:
-                    strength = self._edited[layer][..., i, None].to(value.dtype)
-                    value += strength * self._writes.at_tokens(unit, self._ids).to(value.dtype)
+                    strength = self._edited[layer][..., i, None].to(value)
+                    value += strength * self._writes.at_tokens(unit, self._ids).to(value)
 
         return edit
