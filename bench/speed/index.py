@@ -55,7 +55,7 @@ def _forward_passes(bench: SpeedBench) -> _ForwardPasses:
     import torch
 
     from ...tools.corpus import SPLITS, make_contexts, read_corpus
-    from ...tools.index.batch_plan import BATCH, reading_order
+    from ...tools.index.batch_plan import batch_rows, reading_order
     from ...tools.index.pass_clock import EVERY
     from ...tools.index.split_pass import bare_pass
     from ...tools.subject.address import Site
@@ -69,7 +69,8 @@ def _forward_passes(bench: SpeedBench) -> _ForwardPasses:
     for split in SPLITS:
         rows = contexts.rows_of(split)
         order = rows[reading_order(contexts.length[rows])]
-        batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+        step = batch_rows(contexts)
+        batches = [order[start : start + step] for start in range(0, len(order), step)]
         for number, batch in enumerate(batches):
             tokens = contexts.tokens[batch, : contexts.length[batch[0]]]
             ids = torch.from_numpy(tokens.astype(np.int64)).to(subject.device)

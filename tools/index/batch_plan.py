@@ -25,6 +25,8 @@ from .shards.shard import WHOLE, Shard
 BATCH = 64
 """Contexts per forward pass. With 64, top-k updates cost a fifth less than with 32; memory grows in
 proportion."""
+BATCH_TOKENS = 64 * BATCH
+"""Tokens per forward pass: longer contexts are fewer, so that memory does not grow with their length."""
 
 
 class LengthGroup(NamedTuple):
@@ -93,9 +95,14 @@ class BatchPlan:
     shard: Shard = WHOLE
 
     @property
+    def batch_rows(self) -> int:
+        """Contexts of each batch but the last."""
+        return batch_rows(self.contexts)
+
+    @property
     def n_batches(self) -> int:
         """Number of batches of all shards."""
-        return -(-len(self.order) // BATCH)
+        return -(-len(self.order) // self.batch_rows)
 
     @property
     def n_turns(self) -> int:
@@ -115,9 +122,8 @@ class BatchPlan:
     def batch_tokens(self) -> Int[np.ndarray, " batch"]:
         """Real tokens of each batch of all shards."""
         lengths = self._lengths
-        return (
-            np.add.reduceat(lengths, np.arange(0, len(lengths), BATCH)) if len(lengths) else lengths
-        )
+        starts = np.arange(0, len(lengths), self.batch_rows)
+        return np.add.reduceat(lengths, starts) if len(lengths) else lengths
 
     def tokens_before(self, turn: int) -> int:
         """Real tokens of the shard's first batches."""
@@ -129,7 +135,8 @@ class BatchPlan:
         counted_before = np.concatenate([[0], np.cumsum(lengths - 1)])
         for turn in range(first_turn, self.n_turns):
             number = self.shard.first + turn * self.shard.count
-            start, stop = number * BATCH, min((number + 1) * BATCH, len(self.order))
+            start = number * self.batch_rows
+            stop = min(start + self.batch_rows, len(self.order))
             yield self._batch(number, turn, lengths[start:stop], counted_before[start : stop + 1])
 
     def of(self, shard: Shard) -> BatchPlan:
@@ -138,8 +145,10 @@ class BatchPlan:
         place = np.empty(len(self.rows), np.int64)
         place[self.order] = np.arange(len(self.order))
         counted = np.cumsum(self._lengths - 1)
-        pool = self.pool[own[place[self.pool] // BATCH]]
-        sample = self.sample[own[np.searchsorted(counted, self.sample, side="right") // BATCH]]
+        pool = self.pool[own[place[self.pool] // self.batch_rows]]
+        sample = self.sample[
+            own[np.searchsorted(counted, self.sample, side="right") // self.batch_rows]
+        ]
         return replace(self, pool=pool, sample=sample, shard=shard)
 
     @property
@@ -160,7 +169,7 @@ class BatchPlan:
             lengths: tokens of each of its contexts, longest first.
             counted: tokens of the split that count before each of its contexts, and before its end.
         """
-        rows = self.order[number * BATCH :][: len(lengths)]
+        rows = self.order[number * self.batch_rows :][: len(lengths)]
         tokens = self.contexts.tokens[self.rows[rows], : lengths[0]]
         # Contexts of equal length are neighbours, because lengths descend.
         bounds = [0, *(np.flatnonzero(np.diff(lengths)) + 1).tolist(), len(rows)]
@@ -188,6 +197,11 @@ def make_plan(contexts: Contexts, split: Split, *, pool: int, sample: int, seed:
     rng = np.random.default_rng([seed, SPLITS.index(split)])
     pooled = countable[_draw(rng, len(countable), pool)]
     return BatchPlan(contexts, split, rows, order, pooled, _draw(rng, n_counted, sample))
+
+
+def batch_rows(contexts: Contexts) -> int:
+    """Contexts per forward pass."""
+    return min(BATCH, max(BATCH_TOKENS // contexts.tokens.shape[1], 1))
 
 
 def reading_order(length: Int[np.ndarray, " context"]) -> Int[np.ndarray, " read"]:

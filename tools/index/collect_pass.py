@@ -33,7 +33,7 @@ from ..subject.address import Site, Unit
 from ..subject.non_finite import refuse
 from ..subject.subject import Subject
 from .activation_store.source import ContextBatch, SourceRequests, choose_sources
-from .batch_plan import BATCH
+from .batch_plan import batch_rows
 from .collected import Collected, part_name
 from .float16 import to_float16
 from .float16_range import LARGEST
@@ -294,8 +294,9 @@ class _Pass:
     def _fill(self, activations: Float[np.ndarray, "row context seq"]) -> None:  # 2.
         contexts = self.text.contexts
         order = np.argsort(-contexts.length.astype(np.int64), kind="stable")
-        for start in range(0, len(order), BATCH):
-            batch = order[start : start + BATCH]
+        step = batch_rows(contexts)
+        for start in range(0, len(order), step):
+            batch = order[start : start + step]
             length = contexts.length[batch].astype(np.int64)
             self._read(activations, batch, contexts.tokens[batch, : length[0]], length)
             self.done += int(length.sum())

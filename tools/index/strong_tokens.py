@@ -66,7 +66,7 @@ def strong_tokens(subject: Subject, index: Index, unit: Unit, share: float) -> S
     import torch
 
     from .activation_store.source import ContextBatch, explore_sources
-    from .batch_plan import BATCH, reading_order
+    from .batch_plan import batch_rows, reading_order
 
     contexts = index.contexts("explore")
     column = subject.shape.column(unit)
@@ -77,8 +77,9 @@ def strong_tokens(subject: Subject, index: Index, unit: Unit, share: float) -> S
     peak = np.zeros(len(contexts), np.int64)
     mlp_in = np.zeros((len(contexts), subject.d_model), np.float32)
     order = reading_order(contexts.length)
-    for start in range(0, len(order), BATCH):
-        rows = order[start : start + BATCH]
+    step = batch_rows(contexts)
+    for start in range(0, len(order), step):
+        rows = order[start : start + step]
         length = contexts.length[rows].astype(np.int64)
         ids = torch.from_numpy(contexts.tokens[rows, : length[0]].astype(np.int64))
         read: dict[Site, Tensor] = {}

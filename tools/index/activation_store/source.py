@@ -21,7 +21,7 @@ from ...corpus import Split
 from ...errors import ArgumentError
 from ...subject.address import Site, Unit
 from ...subject.subject import Subject
-from ..batch_plan import BATCH, reading_order
+from ..batch_plan import batch_rows, reading_order
 from ..index import Index, reader_of, store_of
 from .balance import unbalanced
 from .encoding import decode
@@ -208,8 +208,9 @@ def stored_units(
         for unit in units
     }
     order = reading_order(contexts.length[rows])
-    for start in range(0, len(order), BATCH):
-        slots = order[start : start + BATCH]
+    step = batch_rows(contexts)
+    for start in range(0, len(order), step):
+        slots = order[start : start + step]
         numbers = rows[slots]
         length = contexts.length[numbers].astype(np.int64)
         ids = torch.from_numpy(contexts.tokens[numbers, : length[0]].astype(np.int64))
