@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..runlog.config import RunConfig
 from ..runlog.reviews import Reviews
 from ..runlog.spending import spending_summary
 from ..runlog.tiers import TIERS
@@ -65,6 +66,14 @@ def show_targets(folder: Path, *, as_json: bool) -> None:
     output.line(summary(targets, calls_before_run(folder)))
     if not has_parts(targets) and any(row["explanation"] for row in targets):
         output.line(NOT_RECORDED)
+    if line := subject_line(RunConfig.load(folder).subject):
+        output.line(line)
+
+
+def subject_line(subject: Mapping[str, str]) -> str:
+    """What a subject is where its name alone does not say it, as of quantised weights; else ""."""
+    name, title = subject.get("name", ""), subject.get("title", "")
+    return f"subject: {title} ({subject.get('revision', '')})" if title not in ("", name) else ""
 
 
 def has_parts(rows: Sequence[TargetRow]) -> bool:

@@ -15,6 +15,7 @@ from ..confirm_cost import add_yes, confirm_cost
 from ..exit_status import BUDGET, DONE, SOME_FAILED
 from ..opinion_output import opinion_summaries, show_opinion, show_unscored_words
 from ..output import two_decimals
+from ..targets_table import subject_line
 
 if TYPE_CHECKING:
     from ....evals.score import Score
@@ -218,6 +219,8 @@ def _show(evaluations: Sequence[Evaluation]) -> None:
         _show_targets(evaluation)
         _show_summaries(score_summaries(evaluation), evaluation)
         _show_transfer(evaluation)
+        if line := subject_line(evaluation.source.subject):
+            output.line(line)
     if comparisons := compare_sources(evaluations):
         _show_comparisons(comparisons)
     for evaluation in evaluations:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hubel.agent.cli.targets_table import subject_line
 from hubel.tests.support.gguf_files import write_gguf
 from hubel.tools.errors import UsageError
 from hubel.tools.subject import load_subject
@@ -54,3 +55,9 @@ def test_what_is_no_gguf_file_is_refused_in_a_line(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="GGUF") as error:
             load_subject(str(path))
         assert "\n" not in str(error.value)
+
+
+def test_a_report_line_says_what_the_name_does_not() -> None:
+    tiny = {"name": "a.gguf", "title": "a, dequantised from Q4_0", "revision": "1f"}
+    assert subject_line(tiny) == "subject: a, dequantised from Q4_0 (1f)"
+    assert subject_line({"name": "a", "title": "a"}) == subject_line({}) == ""
