@@ -8,9 +8,9 @@ are is known to the rooms above: shards of an index, targets of a run, calls of 
 
 from __future__ import annotations
 
-from .choice import EngineChoice, open_engine
-from .engine import Engine
+from .engine import Engine, EngineChoice
 from .local import LocalEngine
+from .opening import open_engine
 from .piece import Piece, PieceOutcome, SmallCall
 from .worker import SubjectChoice, UnfitWorker, Worker
 

@@ -1,11 +1,29 @@
-"""The protocol of an engine."""
+"""The protocol of an engine, and which one a command uses."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 from .piece import Piece, PieceOutcome, SmallCall
+
+EngineName = Literal["local", "ray"]
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """What `--engine`, `--address` and `--workers` say.
+
+    Attributes:
+        address: HOST:PORT of a Ray cluster's head, or "auto" for the one on this machine; "" starts
+            Ray on this machine for as long as the command takes.
+        workers: 0 for one on each GPU, or on each node without one.
+    """
+
+    name: EngineName = "local"
+    address: str = ""
+    workers: int = 0
 
 
 class Engine(Protocol):

@@ -1,7 +1,8 @@
 """Atomic writes: a file or folder is either complete or absent. Also where the cache is.
 
-A file or folder is written under a hidden name in its target's folder (`.NAME.part-PID-...`) and
-renamed in one step once it is complete. The next writer removes what a killed process left.
+A file or folder is written under a hidden name in its target's folder (`.NAME.part-PID-HOST-...`)
+and renamed in one step once it is complete. The next writer on the same machine removes what a
+killed process left.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import re
 import secrets
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +36,8 @@ _REASONS = {
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _AT_ONCE = 1 << 24
 """Bytes that are reserved in one call, which cannot be interrupted."""
+_HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
+"""This machine, in names of files."""
 
 
 def cache_dir() -> Path:
@@ -136,7 +140,7 @@ def _part(path: Path) -> Iterator[Path]:
     """A free hidden name for `path` to be written under; whatever is left of it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned_parts(path)
-    part = path.with_name(f".{path.name}.part-{os.getpid()}-{secrets.token_hex(4)}")
+    part = path.with_name(f".{path.name}.part-{os.getpid()}-{_HOST}-{secrets.token_hex(4)}")
     try:
         yield part
     finally:
@@ -145,8 +149,12 @@ def _part(path: Path) -> Iterator[Path]:
 
 
 def _remove_abandoned_parts(path: Path) -> None:
-    """Remove the parts of `path` whose process no longer runs."""
-    pattern = re.compile(rf"\.{re.escape(path.name)}\.part-(\d+)-.*")
+    """Remove the parts of `path` whose process ran here and no longer does.
+
+    In a folder that machines share, a process of another one may be at work under a number that is
+    free here.
+    """
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.part-(\d+)-{_HOST}-.*")
     for entry in path.parent.iterdir():
         match = pattern.fullmatch(entry.name)
         if match and not _is_running(int(match[1])):

@@ -1,37 +1,18 @@
-"""Which engine a command uses."""
+"""Opens the engine that a command uses."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from ...tools.errors import UnavailableError
+from .engine import Engine, EngineChoice
 from .local import LocalEngine
 from .worker import Worker
 
 if TYPE_CHECKING:
     from ...tools.subject import Subject
-    from .engine import Engine
-
-EngineName = Literal["local", "ray"]
-
-
-@dataclass(frozen=True)
-class EngineChoice:
-    """What `--engine`, `--address` and `--workers` say.
-
-    Attributes:
-        address: HOST:PORT of a Ray cluster's head, or "auto" for the one on this machine; "" starts
-            Ray on this machine for as long as the command takes.
-        workers: 0 for one on each GPU, or on each node without one.
-    """
-
-    name: EngineName = "local"
-    address: str = ""
-    workers: int = 0
 
 
 @contextmanager
@@ -55,4 +36,10 @@ def open_engine(
     if choice.name == "local":
         yield LocalEngine(Worker(subject=subject))
         return
-    raise UnavailableError(f"--engine {choice.name}: there is no such engine here")
+    from .ray_engine import RayEngine
+
+    engine = RayEngine.start(choice, shared, say)
+    try:
+        yield engine
+    finally:
+        engine.close()

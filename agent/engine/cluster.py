@@ -1,0 +1,215 @@
+"""How this process reaches a Ray cluster, and what it finds there.
+
+1. Ray is imported only here and in the engine, and only when it was asked for.
+2. An address is tried first by a socket, then by a process of its own: Ray itself waits for minutes
+   and prints warnings where nothing answers, or something else than Ray does.
+3. Nothing leaves the network: no dashboard, no usage statistics. On an address of this machine
+   alone, Ray must not look for the address of an interface.
+4. Importing Ray replaces the handler of SIGTERM; it is put back, so that the signal ends a command
+   as Ctrl-C does.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+from ...tools.errors import HubelError, UnavailableError, UsageError
+
+REACH_S = 5.0
+"""Seconds for a connection to the head."""
+PROBE_S = 30.0
+"""Seconds for the head's answer, of which importing Ray takes up to 10 on a busy machine."""
+STORE_BYTES = 100_000_000
+"""Of the object store of a Ray that is started here: pieces and answers are small. Ray's least is 75 MB."""
+SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+LOOPBACK_ONLY = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""At 0 Ray keeps 127.0.0.1 as it is, and a machine cannot join others."""
+_PROBE = """
+import sys
+from ray._private.usage.usage_lib import get_cluster_metadata
+from ray._raylet import GcsClient
+found = get_cluster_metadata(GcsClient(address=sys.argv[1]))
+print("versions", found["ray_version"], found["python_version"])
+"""
+
+
+class ClusterSize(NamedTuple):
+    """What the nodes of a cluster have in all, and the CPUs of the smallest."""
+
+    nodes: int
+    cpus: int
+    gpus: int
+    smallest: int
+
+
+class WorkerSize(NamedTuple):
+    """How many workers there are, and the CPUs and GPUs of each."""
+
+    count: int
+    cpus: int
+    gpus: float
+
+
+def import_ray() -> Any:
+    """The module; raises UnavailableError if it is not installed."""
+    if find_spec("ray") is None:
+        raise UnavailableError(
+            "--engine ray: Ray is not installed; `pip install 'hubel[ray]'`, or leave out --engine"
+        )
+    with _handlers_kept():
+        import ray
+    return ray
+
+
+def connect(address: str, workers: int) -> Any:
+    """Connect this process to a cluster, or start Ray on this machine; returns the module `ray`.
+
+    Args:
+        address: HOST:PORT, "auto", or "" to start Ray here.
+        workers: for which a Ray that is started here has CPUs.
+
+    Raises:
+        UsageError: the address is not one, or the cluster has another Ray or Python.
+        UnavailableError: Ray is not installed, or does not answer.
+    """
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    host = check_address(address).partition(":")[0]
+    if host in ("", "127.0.0.1", "localhost"):
+        os.environ.setdefault(LOOPBACK_ONLY, "0")
+    ray = import_ray()
+    if host not in ("", "auto"):
+        check_answers(address, ray.__version__)
+    options: dict[str, Any] = {"address": address}
+    if not address:
+        cpus = max(workers, os.cpu_count() or 1)
+        options = {
+            "address": "local",
+            "num_cpus": cpus,
+            "object_store_memory": STORE_BYTES,
+            "include_dashboard": False,
+        }
+    if host in ("", "127.0.0.1", "localhost"):
+        options["_node_ip_address"] = "127.0.0.1"
+    try:
+        with _handlers_kept():
+            ray.init(
+                **options, log_to_driver=False, logging_level="ERROR", job_config=_job_config()
+            )
+    except (OSError, RuntimeError, ValueError) as error:
+        line = str(error).strip().partition("\n")[0]
+        raise UnavailableError(
+            f"the Ray cluster at {address or 'this machine'} cannot be joined: {line}; start one as "
+            "docs/cluster.md says, or leave out --engine"
+        ) from error
+    return ray
+
+
+def check_address(address: str) -> str:
+    """The address; raises UsageError if it is not HOST:PORT or "auto"."""
+    if address in ("", "auto") or re.fullmatch(r"[\w.\-]+:\d{1,5}", address):
+        return address
+    raise UsageError(
+        f"--address {address!r} given; expected HOST:PORT of the cluster's head, as `ray start --head` "
+        "prints it, or auto"
+    )
+
+
+def check_answers(address: str, version: str) -> None:
+    """Ask the head of a cluster for its versions.
+
+    Raises:
+        UsageError: they are not those of this process.
+        UnavailableError: no answer, or one of something else than Ray.
+    """
+    todo = "start the head as docs/cluster.md says, or correct --address"
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=REACH_S).close()
+    except (OSError, OverflowError) as error:
+        raise UnavailableError(f"nothing answers at {address} ({error}): {todo}") from error
+    command = [sys.executable, "-c", _PROBE, address]
+    try:
+        answer = subprocess.run(
+            command, capture_output=True, text=True, timeout=PROBE_S, check=False
+        ).stdout
+    except subprocess.TimeoutExpired as error:
+        raise UnavailableError(
+            f"{address} answers, but not as the head of a Ray cluster does: {todo}"
+        ) from error
+    found = re.search(r"^versions (\S+) (\S+)", answer, re.MULTILINE)
+    here = version, sys.version.split()[0]
+    if found and found.groups() != here:
+        raise UsageError(
+            f"the cluster at {address} has Ray {found[1]} and Python {found[2]}, this process Ray "
+            f"{here[0]} and Python {here[1]}: install the same versions on all nodes"
+        )
+
+
+def cluster_size(ray: Any) -> ClusterSize:
+    """What the living nodes have."""
+    found = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    cpus = [int(resources.get("CPU", 0)) for resources in found]
+    gpus = sum(int(resources.get("GPU", 0)) for resources in found)
+    return ClusterSize(len(found), sum(cpus), gpus, min((n for n in cpus if n), default=0))
+
+
+def worker_size(size: ClusterSize, wanted: int) -> WorkerSize:
+    """One worker on each GPU, or on each node without one, unless a number is wanted.
+
+    Raises:
+        UsageError: more are wanted than the cluster has CPUs.
+    """
+    count = wanted or size.gpus or size.nodes
+    if count > size.cpus:
+        raise UsageError(
+            f"--workers {count}: the cluster has {size.cpus} CPUs, and a worker needs one; give at most "
+            f"{size.cpus}, or add nodes"
+        )
+    if size.gpus:
+        return WorkerSize(count, 1, min(1.0, size.gpus / count))
+    on_a_node = -(-count // size.nodes)
+    return WorkerSize(count, max(1, size.smallest // on_a_node), 0.0)
+
+
+def one_line(error: BaseException) -> str:
+    """The cause of an error of Ray, whose messages have many lines."""
+    if isinstance(error, HubelError):
+        return str(error)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    causes = [line for line in lines if re.match(r"[\w.]*(Error|Exception): ", line)]
+    return (causes or lines or [type(error).__name__])[-1 if causes else 0]
+
+
+def _job_config() -> Any:
+    """Workers look for hubel where this process does."""
+    from ray.job_config import JobConfig
+
+    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    return JobConfig(_py_driver_sys_path=paths)
+
+
+@contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """Put the handler of SIGTERM back, which Ray replaces. Only the main thread has handlers."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,345 @@
+"""Pieces on the workers of a Ray cluster, whose processes and nodes may die at any moment.
+
+1. Workers are actors, started side by side; each reports what it has, and one that would not do as
+   this process does is left out, with a line.
+2. Whoever has a piece or a call waits for a free worker, hands it over and waits for the answer.
+3. A worker that dies is replaced, and its piece goes to another one. A piece at which `MOST_DEATHS`
+   workers died is given up: it may be what kills them.
+4. An answer that is an error of hubel's is the piece's failure. Only a worker that calls itself
+   unfit is left out, and its piece goes to another one.
+
+Ray's own restarts and retries are off, so that there is one count of deaths, and a worker that
+comes back is checked again.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ...tools.errors import HubelError, UnavailableError
+from ...tools.files import writing
+from ..runlog.stopping import Stopped
+from .cluster import WorkerSize, cluster_size, connect, one_line, worker_size
+from .engine import EngineChoice
+from .piece import Piece, PieceOutcome, SmallCall
+from .ray_worker import RayWorker, WorkerOrder, check_report, versions_here
+from .worker import UnfitWorker
+
+MOST_DEATHS = 5
+"""Workers that may die at one piece. A piece that kills its worker is found out after five loads of
+the subject; nodes that die by chance hit one piece five times in a row hardly ever."""
+MOST_FAILED_STARTS = 5
+"""Starts in a row that may fail before no more are made, such as where hubel is not installed."""
+START_S = 180.0
+"""Seconds to wait for a worker where none is left: a node restarts, or is replaced by another."""
+JOIN_S = 5.0
+"""Seconds for threads to end after their workers were killed."""
+
+
+class _Slot(NamedTuple):
+    actor: Any
+    where: str
+    node: str
+
+
+class RayEngine:
+    """An `Engine` on a cluster. Made by `start`.
+
+    Args:
+        ray: the module, connected.
+        expected: the versions that workers must have.
+    """
+
+    def __init__(
+        self,
+        ray: Any,
+        size: WorkerSize,
+        order: WorkerOrder,
+        expected: dict[str, str],
+        say: Callable[[str], None],
+    ) -> None:
+        self._ray, self._size, self._order, self._expected = ray, size, order, expected
+        self._say = say
+        self._dead = (
+            ray.exceptions.RayActorError,
+            ray.exceptions.NodeDiedError,
+            ray.exceptions.WorkerCrashedError,
+            ray.exceptions.ObjectLostError,
+            ray.exceptions.OutOfMemoryError,
+        )
+        self._change = threading.Condition()
+        self._idle: deque[_Slot] = deque()
+        self._alive: dict[str, _Slot] = {}
+        self._starting: dict[int, Any] = {}
+        self._failed_starts, self._deaths, self._started = 0, 0, 0
+        self._last_failure = ""
+        self._closed = False
+        self._threads: list[threading.Thread] = []
+        for _ in range(size.count):
+            self._start_worker()
+
+    @classmethod
+    def start(cls, choice: EngineChoice, shared: Path, say: Callable[[str], None]) -> RayEngine:
+        """Connect, and start the workers; returns when the first one is ready. Raises as `connect`."""
+        ray = connect(choice.address, choice.workers)
+        probe = shared.absolute() / f".probe-{secrets.token_hex(8)}"
+        try:
+            size = worker_size(cluster_size(ray), choice.workers)
+            with writing(shared):
+                shared.mkdir(parents=True, exist_ok=True)
+                probe.write_bytes(b"seen")
+            settings = {k: v for k, v in os.environ.items() if k in ("HUBEL_CACHE", "HF_HOME")}
+            engine = cls(ray, size, WorkerOrder(probe, settings), versions_here(), say)
+            try:
+                engine._give_back(engine._take())
+            except BaseException:
+                engine.close()
+                raise
+        except BaseException:
+            probe.unlink(missing_ok=True)
+            ray.shutdown()
+            raise
+        return engine
+
+    @property
+    def workers(self) -> int:
+        """As `Engine.workers`."""
+        return self._size.count
+
+    @property
+    def note(self) -> str:
+        """As `Engine.note`."""
+        with self._change:
+            nodes, alive = {slot.node for slot in self._alive.values()}, len(self._alive)
+            deaths = self._deaths
+        parts = [f"{_count(alive, 'worker')} on {_count(len(nodes), 'node')}"]
+        if deaths:
+            parts.append(f"{_count(deaths, 'worker')} died")
+        return ", ".join(parts)
+
+    def run(self, pieces: Iterable[Piece]) -> Iterator[PieceOutcome]:
+        """As `Engine.run`."""
+        feed = _Feed(pieces)
+        ended: queue.Queue[PieceOutcome | BaseException | None] = queue.Queue()
+        for _ in range(self._size.count):
+            self._thread(self._work_off, feed, ended)
+        left = self._size.count
+        try:
+            while left:
+                item = ended.get()
+                if isinstance(item, BaseException):
+                    raise item
+                if item is None:
+                    left -= 1
+                else:
+                    yield item
+        finally:
+            feed.stop()
+
+    def call(self, request: SmallCall) -> Any:
+        """As `Engine.call`."""
+        return self._on_a_worker(request, type(request).__name__).value
+
+    def close(self) -> None:
+        """As `Engine.close`."""
+        with self._change:
+            self._closed = True
+            actors = [slot.actor for slot in self._alive.values()] + list(self._starting.values())
+            self._change.notify_all()
+        for actor in actors:
+            self._ray.kill(actor)
+        end = time.monotonic() + JOIN_S
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+        self._order.probe.unlink(missing_ok=True)
+        self._ray.shutdown()
+
+    def _work_off(self, feed: _Feed, ended: queue.Queue[Any]) -> None:
+        """Draw pieces and do them, until there are none."""
+        try:
+            while (piece := feed.draw()) is not None:
+                ended.put(self._outcome(piece))
+        except BaseException as error:  # noqa: BLE001 - raised again where the outcomes are read
+            ended.put(error)
+        ended.put(None)
+
+    def _outcome(self, piece: Piece) -> PieceOutcome:
+        if piece.output.exists():
+            return PieceOutcome(piece)
+        started = time.monotonic()
+        try:
+            done = self._on_a_worker(piece, piece.title)
+        except _NoWorker:
+            raise
+        except HubelError as error:
+            return PieceOutcome(piece, str(error), time.monotonic() - started)
+        return PieceOutcome(piece, "", time.monotonic() - started, done.where, done.deaths)
+
+    def _on_a_worker(self, request: Any, title: str) -> _Done:
+        """Have a request answered, by one worker after another while they die or are unfit."""
+        deaths = 0
+        while True:
+            slot = self._take()
+            try:
+                answer = self._ray.get(slot.actor.work.remote(request))
+            except self._dead as error:
+                self._bury(slot, one_line(error))
+                deaths += 1
+                if deaths >= MOST_DEATHS:
+                    raise UnavailableError(
+                        f"{title}: {deaths} workers died at work on it, the last one {slot.where}; it "
+                        "may need more memory than they have: give more or fewer workers, and start "
+                        "the command again"
+                    ) from error
+                continue
+            except BaseException:
+                self._give_back(slot)
+                raise
+            if isinstance(answer.error, UnfitWorker):
+                self._leave_out(slot, str(answer.error))
+                continue
+            self._give_back(slot)
+            if answer.error is not None:
+                raise answer.error
+            return _Done(answer.value, slot.where, deaths)
+
+    def _take(self) -> _Slot:
+        """A free worker, for which this waits."""
+        with self._change:
+            end = time.monotonic() + START_S
+            while not self._idle:
+                if self._closed:
+                    raise Stopped
+                if self._alive:
+                    end = time.monotonic() + START_S
+                elif not self._starting:
+                    raise _NoWorker(self._last_failure or "the cluster has no worker")
+                elif time.monotonic() > end:
+                    raise _NoWorker(
+                        f"the cluster has had no worker for {START_S:.0f} s: start its nodes again, and "
+                        "then this command, which continues"
+                    )
+                self._change.wait(1.0)
+            if self._closed:
+                raise Stopped
+            return self._idle.popleft()
+
+    def _give_back(self, slot: _Slot) -> None:
+        with self._change:
+            if slot.where in self._alive:
+                self._idle.append(slot)
+            self._change.notify()
+
+    def _bury(self, slot: _Slot, cause: str) -> None:
+        """Replace a worker that died."""
+        with self._change:
+            self._alive.pop(slot.where, None)
+            self._deaths += 1
+            closed = self._closed
+        if not closed:
+            self._say(f"{slot.where} died ({cause}); another one takes its work")
+            self._ray.kill(slot.actor)  # it may only be out of reach
+            self._start_worker()
+
+    def _leave_out(self, slot: _Slot, line: str) -> None:
+        """Do without a worker that another one of the same node would not be better than."""
+        self._say(f"left out: {line}")
+        with self._change:
+            self._alive.pop(slot.where, None)
+            self._last_failure = line
+            self._change.notify_all()
+        self._ray.kill(slot.actor)
+
+    def _start_worker(self) -> None:
+        with self._change:
+            if self._closed:
+                return
+            self._started += 1
+            number = self._started
+            make = self._ray.remote(RayWorker).options(
+                num_cpus=self._size.cpus,
+                num_gpus=self._size.gpus,
+                scheduling_strategy="SPREAD",
+                max_restarts=0,
+                max_task_retries=0,
+            )
+            self._starting[number] = make.remote(self._order)
+        self._thread(self._await_start, number)
+
+    def _await_start(self, number: int) -> None:
+        """Check a worker as soon as it is there, and give it work or leave it out."""
+        actor = self._starting[number]
+        again, failure, slot = False, "", None
+        try:
+            report = self._ray.get(actor.report.remote())
+            check_report(report, self._expected, self._order.probe.parent)
+            slot = _Slot(actor, report.where, report.node)
+        except UnfitWorker as error:
+            failure = str(error)
+        except self._ray.exceptions.RayError as error:
+            failure = f"a worker of the cluster did not start: {one_line(error)}"
+            again = True
+        with self._change:
+            del self._starting[number]
+            if slot is not None:
+                self._failed_starts = 0
+                self._alive[slot.where] = slot
+                self._idle.append(slot)
+            elif not self._closed:
+                self._failed_starts += again
+                self._last_failure = failure
+                again = again and self._failed_starts < MOST_FAILED_STARTS
+            if again and not self._closed:
+                self._starting[-number] = actor  # so that nobody sees no worker in between
+            self._change.notify_all()
+        if slot is None and not self._closed:
+            if again:
+                self._start_worker()
+                with self._change:
+                    self._starting.pop(-number, None)
+            else:
+                self._say(f"left out: {failure}")
+                self._ray.kill(actor)
+
+    def _thread(self, target: Callable[..., None], *args: Any) -> None:
+        thread = threading.Thread(target=target, args=args, daemon=True)
+        self._threads = [one for one in self._threads if one.is_alive()] + [thread]
+        thread.start()
+
+
+class _NoWorker(UnavailableError):
+    """No worker is left, so nothing more can be done: this ends the whole run of pieces."""
+
+
+class _Done(NamedTuple):
+    value: Any
+    where: str
+    deaths: int
+
+
+class _Feed:
+    """Pieces, drawn by many threads."""
+
+    def __init__(self, pieces: Iterable[Piece]) -> None:
+        self._pieces, self._lock, self._stopped = iter(pieces), threading.Lock(), False
+
+    def draw(self) -> Piece | None:
+        """The next piece; None when there is none, or the feed was stopped."""
+        with self._lock:
+            return None if self._stopped else next(self._pieces, None)
+
+    def stop(self) -> None:
+        """Hand out no more."""
+        self._stopped = True
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
