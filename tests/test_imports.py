@@ -301,7 +301,7 @@ def test_what_is_imported_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     requirements = [
         *project["dependencies"],
-        *(r for extra in ("hub", "mcp") for r in project["optional-dependencies"][extra]),
+        *(r for extra in ("hub", "mcp", "ray") for r in project["optional-dependencies"][extra]),
     ]
     declared = {_canonical(requirement.split(">")[0].split("[")[0]) for requirement in requirements}
     owners = packages_distributions()

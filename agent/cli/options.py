@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...tools.errors import UsageError
+from ..engine import EngineChoice
 from ..runlog.layout import usual_runs
 from ..runlog.model_config import BudgetConfig, ModelConfig
 from . import output
@@ -161,6 +162,45 @@ def add_device(parser: argparse.ArgumentParser) -> None:
         choices=DTYPES,
         help="precision of the subject (default: float32)",
     )
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Where the work is done: in this process, or on the workers of a Ray cluster."""
+    group = parser.add_argument_group("engine")
+    group.add_argument(
+        "--engine",
+        default="local",
+        choices=("local", "ray"),
+        help="ray: on the workers of a cluster, of which any may die (docs/cluster.md); needs "
+        "hubel[ray] (default: local, in this process)",
+    )
+    group.add_argument(
+        "--address",
+        default="",
+        metavar="HOST:PORT",
+        help="head of the Ray cluster, or auto (default: start Ray on this machine, for this command)",
+    )
+    group.add_argument(
+        "--workers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="workers of the cluster (default: one on each GPU, or on each node without one)",
+    )
+
+
+def engine(args: argparse.Namespace) -> EngineChoice:
+    """The engine that was chosen.
+
+    Raises:
+        UsageError: options of Ray without it, or a number below 1.
+    """
+    if args.engine == "local" and (args.address or args.workers):
+        option = "--address" if args.address else "--workers"
+        raise UsageError(f"{option} is of --engine ray: give both or neither")
+    if args.workers < 0:
+        raise UsageError(f"--workers {args.workers}: give at least 1")
+    return EngineChoice(args.engine, args.address, args.workers)
 
 
 def add_budget(

@@ -39,7 +39,7 @@ LOOPBACK_ONLY = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """At 0 Ray keeps 127.0.0.1 as it is, and a machine cannot join others."""
 _PROBE = """
 import sys
-from ray._private.usage.usage_lib import get_cluster_metadata
+from ray._common.usage.usage_lib import get_cluster_metadata
 from ray._raylet import GcsClient
 found = get_cluster_metadata(GcsClient(address=sys.argv[1]))
 print("versions", found["ray_version"], found["python_version"])
@@ -58,7 +58,7 @@ class ClusterSize(NamedTuple):
 class WorkerSize(NamedTuple):
     """How many workers there are, and the CPUs and GPUs of each."""
 
-    count: int
+    workers: int
     cpus: int
     gpus: float
 

@@ -40,6 +40,8 @@ MOST_FAILED_STARTS = 5
 """Starts in a row that may fail before no more are made, such as where hubel is not installed."""
 START_S = 180.0
 """Seconds to wait for a worker where none is left: a node restarts, or is replaced by another."""
+SETTINGS = ("HUBEL_CACHE", "XDG_CACHE_HOME", "HF_HOME", "HF_HUB_OFFLINE")
+"""Variables that workers take over from this process, unless their node sets them."""
 JOIN_S = 5.0
 """Seconds for threads to end after their workers were killed."""
 
@@ -83,7 +85,7 @@ class RayEngine:
         self._last_failure = ""
         self._closed = False
         self._threads: list[threading.Thread] = []
-        for _ in range(size.count):
+        for _ in range(size.workers):
             self._start_worker()
 
     @classmethod
@@ -96,8 +98,8 @@ class RayEngine:
             with writing(shared):
                 shared.mkdir(parents=True, exist_ok=True)
                 probe.write_bytes(b"seen")
-            settings = {k: v for k, v in os.environ.items() if k in ("HUBEL_CACHE", "HF_HOME")}
-            engine = cls(ray, size, WorkerOrder(probe, settings), versions_here(), say)
+            settings = {name: os.environ[name] for name in SETTINGS if name in os.environ}
+            engine = cls(ray, size, WorkerOrder(probe, settings, Path.cwd()), versions_here(), say)
             try:
                 engine._give_back(engine._take())
             except BaseException:
@@ -112,7 +114,7 @@ class RayEngine:
     @property
     def workers(self) -> int:
         """As `Engine.workers`."""
-        return self._size.count
+        return self._size.workers
 
     @property
     def note(self) -> str:
@@ -129,9 +131,9 @@ class RayEngine:
         """As `Engine.run`."""
         feed = _Feed(pieces)
         ended: queue.Queue[PieceOutcome | BaseException | None] = queue.Queue()
-        for _ in range(self._size.count):
+        for _ in range(self._size.workers):
             self._thread(self._work_off, feed, ended)
-        left = self._size.count
+        left = self._size.workers
         try:
             while left:
                 item = ended.get()

@@ -28,6 +28,7 @@ class WorkerReport(NamedTuple):
 
     Attributes:
         where: node and process, for messages.
+        node: its address.
         versions: of hubel, its code, Python and the packages that decide results.
         sees: whether it sees the probe file in the shared folder.
         writes: why it cannot write there; "" if it can.
@@ -56,17 +57,19 @@ class WorkerOrder:
     Attributes:
         probe: a file in the shared folder that the driver has written.
         environment: settings that it takes where its node has none.
+        folder: the driver's, for relative paths, if the node has it.
     """
 
     probe: Path
     environment: dict[str, str]
+    folder: Path
 
 
 class RayWorker:
     """Runs one request after another, each of which names all that it needs.
 
     Args:
-        node: address of the node, for messages.
+        order: what it is started with.
     """
 
     def __init__(self, order: WorkerOrder) -> None:
@@ -74,6 +77,8 @@ class RayWorker:
 
         for name, value in order.environment.items():
             os.environ.setdefault(name, value)
+        if order.folder.is_dir():
+            os.chdir(order.folder)
         self._order = order
         self._node = ray.util.get_node_ip_address()
         self._where = f"the worker on {socket.gethostname()} ({self._node}, process {os.getpid()})"

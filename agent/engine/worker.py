@@ -29,6 +29,7 @@ class SubjectChoice:
         name: a name that each node knows, or a folder that all nodes see.
         revision: what the loaded weights must be; "" to take what is there.
         directions: file of named directions that all nodes see.
+        dictionaries: NAME=PATH of each whose latents are units.
     """
 
     name: str
@@ -36,6 +37,7 @@ class SubjectChoice:
     device: str = "auto"
     dtype: str = "float32"
     directions: Path | None = None
+    dictionaries: tuple[str, ...] = ()
 
 
 class Worker:
@@ -82,6 +84,8 @@ class Worker:
         return kept
 
     def _load(self, choice: SubjectChoice) -> Subject:
+        from ...tools.dictionaries.attach import attach_dictionaries
+        from ...tools.dictionaries.named_source import NamedSource
         from ...tools.subject import load_subject
 
         try:
@@ -93,6 +97,7 @@ class Worker:
             )
             if choice.revision:
                 subject.require_revision(choice.revision, "what the other workers do")
+            attach_dictionaries(subject, [NamedSource.parse(text) for text in choice.dictionaries])
         except HubelError as error:
             raise UnfitWorker(f"{self.where}: {error}") from error
         return subject

@@ -208,6 +208,18 @@ def subject_width(name: str) -> int:
     return read_config(folder).config.hidden_size
 
 
+def subject_revision(name: str) -> str:
+    """The revision that a subject has when it is loaded, from the hashes of its files.
+
+    Raises:
+        UsageError: there is no such subject.
+        UnavailableError: it cannot be fetched.
+    """
+    if name in embedded.EMBEDDED:
+        return embedded.EMBEDDED[name].revision
+    return weights_sha256(subject_folder(name, None))[:16]
+
+
 def load_directions(path: Path) -> Directions:
     """Read named directions by layer; raises UsageError for an unreadable file or address."""
     from safetensors import SafetensorError
