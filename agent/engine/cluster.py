@@ -3,9 +3,11 @@
 1. Ray is imported only here and in the engine, and only when it was asked for.
 2. An address is tried first by a socket, then by a process of its own: Ray itself waits for minutes
    and prints warnings where nothing answers, or something else than Ray does.
-3. Nothing leaves the network: no dashboard, no usage statistics. On an address of this machine
+3. Workers of a Ray that is started here have the priority of this process. Ray gives them 15 less, and
+   on a machine that does other work they hardly get a turn.
+4. Nothing leaves the network: no dashboard, no usage statistics. On an address of this machine
    alone, Ray must not look for the address of an interface.
-4. Importing Ray replaces the handler of SIGTERM; it is put back, so that the signal ends a command
+5. Importing Ray replaces the handler of SIGTERM; it is put back, so that the signal ends a command
    as Ctrl-C does.
 """
 
@@ -34,6 +36,7 @@ STORE_BYTES = 100_000_000
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_worker_niceness": "0",
 }
 LOOPBACK_ONLY = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """At 0 Ray keeps 127.0.0.1 as it is, and a machine cannot join others."""

@@ -78,6 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed", type=int, default=0, help="seed of the random exemplars (default: 0)"
     )
     options.add_device(parser)
+    options.add_engine(parser)
     parsers.add_actions(parser, ACTIONS)
 
 
@@ -92,7 +93,6 @@ def run(args: argparse.Namespace) -> int:
     from ....tools.corpus import read_corpus
     from ....tools.dictionaries.attach import attach_dictionaries
     from ....tools.index import Index, build_index, index_shard
-    from ....tools.index.activation_store.layout import store_bytes
     from ....tools.subject import load_subject
 
     dictionaries = [NamedSource.parse(text) for text in args.dictionary]
@@ -100,6 +100,8 @@ def run(args: argparse.Namespace) -> int:
     origin = Index.open(args.from_store) if args.from_store else None
     if origin:
         _check_same_text(args, origin, corpus)
+    if options.engine(args).name != "local":
+        return _run_on_engine(args, corpus, sites, layers, store)
     with progress(quiet=args.quiet) as reporter:
         subject = load_subject(
             args.subject,
@@ -131,15 +133,42 @@ def run(args: argparse.Namespace) -> int:
                 summary = index_shard(subject, corpus, args.out, shard, **settings)
             else:
                 summary = build_index(subject, corpus, args.out, **settings)
+    _show(args, summary, shard)
+    _say_what_is_left_out(corpus)
+    return DONE
+
+
+def _run_on_engine(
+    args: argparse.Namespace,
+    corpus: Corpus,
+    sites: tuple[str, ...],
+    layers: list[int] | None,
+    store: StoreChoice,
+) -> int:
+    from ..index_engine import build_on_engine
+
+    with progress(quiet=args.quiet) as reporter:
+        warn = output.note if args.quiet else reporter.say
+        summary = build_on_engine(args, corpus, sites, layers, store, reporter, warn)
+    _show(args, summary, None)
+    _say_what_is_left_out(corpus)
+    return DONE
+
+
+def _show(args: argparse.Namespace, summary: IndexSummary, shard: Shard | None) -> None:
+    from ....tools.index.activation_store.layout import store_bytes
+
     of_shard = {"shard": str(shard)} if shard else {}
     if args.json:
         output.json_line(asdict(summary) | {"store_bytes": store_bytes(args.out)} | of_shard)
     else:
         named = f"shard {shard}, " if shard else ""
         output.line(f"{args.out}: {named}{describe(summary)}{describe_store(args.out)}")
+
+
+def _say_what_is_left_out(corpus: Corpus) -> None:
     if left_out := corpus.documents.left_out:
         output.note(f"{left_out} rows or files of the corpus have no text and are left out")
-    return DONE
 
 
 def _index_from_store(
@@ -216,6 +245,10 @@ def _check_options(args: argparse.Namespace, sites: tuple[str, ...]) -> None:
             "or neither"
         )
     options.check_reading(args)
+    if options.engine(args).name != "local":
+        from ..index_engine import check_engine_options
+
+        check_engine_options(args)
     if args.out.exists() and not args.out.is_dir():
         raise UsageError(f"--out {str(args.out)!r} is a file; name a folder")
 
