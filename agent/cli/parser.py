@@ -101,7 +101,9 @@ class Parser(argparse.ArgumentParser):
         option, actions = argument.split("=")[0], self._action_parsers()
         chosen = actions.get(action or "", self)
         owners = [
-            f"`{parser.prog}`" for parser in actions.values() if option in parser.option_names()
+            f"`{parser.prog}`"
+            for parser in (self, *actions.values())
+            if parser is not chosen and option in parser.option_names()
         ]
         if (more := len(owners) - SHOWN_OWNERS) > 0:
             owners[SHOWN_OWNERS:] = [f"{more} other{'s' * (more > 1)}"]

@@ -10,8 +10,9 @@ from jaxtyping import Float, Shaped
 
 _NUMBERS_A_CALL = 1 << 15
 """Below this torch starts no threads; we have several already (`thread_team`)."""
-_ROWS_AT_ONCE = 32
-"""64 bytes of float16, a line of a core's cache: half the time of numpy's own copy, and that of torch."""
+_ROWS_AT_ONCE, _COLUMNS_AT_ONCE = 32, 2048
+"""64 bytes of float16 are a line of a core's cache, and 2,048 lines stay in it: half the time of numpy's
+own copy, and that of torch."""
 
 
 def to_float16(values: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
@@ -29,9 +30,11 @@ def to_float16(values: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape
 def transposed_copy(values: Shaped[np.ndarray, "a b"]) -> Shaped[np.ndarray, "b a"]:
     """A transposed copy, made block by block."""
     copy = np.empty(values.shape[::-1], values.dtype)
-    for start in range(0, len(values), _ROWS_AT_ONCE):
-        stop = start + _ROWS_AT_ONCE
-        copy[:, start:stop] = values[start:stop].T
+    for column in range(0, values.shape[1], _COLUMNS_AT_ONCE):
+        columns = slice(column, column + _COLUMNS_AT_ONCE)
+        for row in range(0, len(values), _ROWS_AT_ONCE):
+            rows = slice(row, row + _ROWS_AT_ONCE)
+            copy[columns, rows] = values[rows, columns].T
     return copy
 
 

@@ -91,7 +91,9 @@ def index_shard(
 
 
 def _finished(out: Path, settings: dict[str, Any], shard: Shard, dtype: str) -> IndexSummary:
-    """The summary of a finished shard; raises UsageError if it is another."""
+    """The summary of a finished shard; raises UsageError if it is another, or something else."""
+    if not (out / DESCRIPTION).exists():
+        raise UsageError(f"{out} holds other files; give a new folder for the shard")
     present = ShardFolder.open(out)
     expected = {**settings, "shard": shard, "dtype": dtype}
     found = {**present.settings, "shard": present.shard, "dtype": present.dtype}

@@ -82,8 +82,8 @@ def _check_same(parts: Sequence[ShardFolder]) -> None:
                 for name in names
             )
             raise UsageError(
-                f"shards {first.shard} and {part.shard} are of another {named}; compute "
-                f"{str(part.path)!r} again as {str(first.path)!r}, or give shards of one index"
+                f"shards {first.shard} ({str(first.path)!r}) and {part.shard} ({str(part.path)!r}) "
+                f"differ in {named}; compute one of them again, or give shards of one index"
             )
 
 

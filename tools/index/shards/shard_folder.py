@@ -31,6 +31,7 @@ from .shard import Shard
 DESCRIPTION = "shard.json"
 FORMAT = 1
 """Of a shard's files; merged are those of one format."""
+UNFINISHED = ".unfinished"
 ENVIRONMENTS = "environments.json"
 """Of the working folder: on what the shard was computed, from start to start."""
 
@@ -117,7 +118,7 @@ class ShardFolder:
 
 def unfinished(out: Path) -> Path:
     """Where a shard is until it is finished."""
-    return out.with_name(f"{out.name}.unfinished")
+    return out.with_name(out.name + UNFINISHED)
 
 
 def finish_shard(
@@ -179,7 +180,7 @@ def _hashes(work: Path) -> dict[str, FileHashes]:
 
 def _what_is_there(path: Path) -> str:
     """Why a folder is no finished shard, and what to do."""
-    if unfinished(path).exists() or path.name.endswith(unfinished(Path("x")).name[1:]):
+    if unfinished(path).exists() or path.name.endswith(UNFINISHED):
         return f"{str(path)!r} is not finished: repeat the same `hubel index --shard` to finish it"
     if not path.exists():
         return f"no shard at {str(path)!r}; make it: hubel index --shard N/COUNT --out {path} ..."

@@ -90,7 +90,10 @@ class SplitParts:
 
     @cached_property
     def _plans(self) -> list[dict[str, np.ndarray]]:
-        return [self._load(part, PLAN) for part in self.parts]
+        plans = [self._load(part, PLAN) for part in self.parts]
+        for plan in plans[1:]:
+            del plan["batch_tokens"]  # of the whole split, and so the same in all
+        return plans
 
     def _load(self, part: ShardFolder, name: str) -> dict[str, np.ndarray]:
         path = part.file(f"{self.split}/{name}")

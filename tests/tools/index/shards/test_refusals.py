@@ -55,7 +55,7 @@ def test_shards_that_are_not_those_of_one_index_are_named(
     (other,) = build_shards(sharded, tmp_path / "other", 1, seed=7)
     assert "give the shards of one count" in message([other, *parts], out)
     described(other, lambda content: content.update(shard=[3, 3]))
-    assert "are of another seed (0 and 7)" in message([*parts[:2], other], out)
+    assert "differ in seed (0 and 7)" in message([*parts[:2], other], out)
     described(parts[2], lambda content: content["versions"].update(torch="1.0"))
     assert "version of torch" in message(parts, out)
     assert not (out / "index.json").exists()
@@ -72,6 +72,10 @@ def test_an_unfinished_shard_and_a_whole_index_are_no_shards(
         index_shard(sharded, small_corpus(150), part, Shard(1, 3), progress=stop, **SETTINGS)
     for path in (part, part.with_name("unfinished.unfinished")):
         assert "is not finished: repeat the same" in message([path, *parts[1:]], tmp_path / "i")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").write_text("kept")
+    with pytest.raises(UsageError, match="holds other files"):
+        index_shard(sharded, small_corpus(150), tmp_path / "notes", Shard(2, 3), **SETTINGS)
     with pytest.raises(UsageError, match="another shard"):
         index_shard(sharded, small_corpus(150), parts[0], Shard(2, 3), **SETTINGS)
     merge_shards(parts, tmp_path / "i")
