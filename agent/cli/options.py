@@ -312,6 +312,12 @@ def add_sentence_models(parser: argparse.ArgumentParser) -> argparse._ArgumentGr
     )
     group.add_argument("--judge-price", default="", metavar="P", help="like --price, for the judge")
     group.add_argument(
+        "--batch",
+        action="store_true",
+        help="ask the judge and the simulator in the provider's batches: half the price, answers "
+        "within a day instead of seconds; may be stopped and resumed (OpenAI, Anthropic)",
+    )
+    group.add_argument(
         "--logprobs",
         action="store_true",
         help="request log-probabilities if the server returns them: expected values instead of "

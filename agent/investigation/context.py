@@ -71,6 +71,9 @@ class InvestigationContext:
         self.stopped = stopped or threading.Event()
         self.say = say
         self._steps: dict[str, str] = {}
+        self._waiting: set[str] = set()
+        self.started: set[str] = set()
+        """Targets whose investigation this process has started or continued."""
         self._first = threading.Lock()  # held for good by the first hypothesis of the run
         self.budget_reached = ""
         """Which limit was reached, if any."""
@@ -85,6 +88,15 @@ class InvestigationContext:
     def enter_step(self, target: str, step: str) -> None:
         """Remember where an investigation is; "" when it has ended or stopped."""
         self._steps[target] = step
+
+    def wait_for_batch(self, *targets: str) -> None:
+        """Put targets aside until a batch of answers has come."""
+        self._waiting.update(targets)
+
+    def take_waiting(self) -> set[str]:
+        """The targets that were put aside; none is aside any more."""
+        taken, self._waiting = self._waiting, set()
+        return taken
 
     def steps(self) -> str:
         """Where the investigations are: "7 propose, 1 verify"."""

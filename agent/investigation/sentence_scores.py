@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ...evals.judge.protocol import JudgeError
+from ...evals.judge.protocol import JudgeError, answer_each
 from ...evals.scorers.llm_simulation import random_contexts, simulate_both_texts, simulate_contexts
 from ...evals.scorers.registry import ScoringTask
 from ...evals.scorers.score_all import score_all
@@ -51,16 +51,24 @@ def score_sentence(
 
     Raises:
         JudgeError: the simulator failed, and there is no predicate to rest a verdict on.
+        AnswerPending: an answer will come in a batch; to be called again then.
     """
     # Both judges are asked before a failure is raised: what they cost is then in the journal.
-    outcomes = []
+    tasks: list[tuple[ScoringTask, str]] = []
     if simulator := judges.chat("simulator", target, score_id(winner.id, SIMULATION)):
-        outcomes += score_all(replace(task, simulator=simulator), [SIMULATION])
+        tasks.append((replace(task, simulator=simulator), SIMULATION))
     if judge := judges.chat("judge", target, score_id(winner.id, DETECTION)):
-        outcomes += score_all(replace(task, chat=judge), [DETECTION])
+        tasks.append((replace(task, chat=judge), DETECTION))
+    scored = answer_each(lambda asked: score_all(asked[0], [asked[1]]), tasks)
+    outcomes = [outcome for outcomes in scored for outcome in outcomes]
     for outcome in outcomes:
         if outcome.failure:
-            judges.record_failure(target, score_id(winner.id, outcome.scorer), outcome.failure)
+            judges.record_failure(
+                target,
+                score_id(winner.id, outcome.scorer),
+                outcome.failure,
+                unanswered=outcome.unanswered,
+            )
             if winner.predicate is None and outcome.scorer == SIMULATION:
                 raise JudgeError(
                     f"{outcome.failure}: without a predicate there is no verdict without a simulation"
@@ -73,7 +81,8 @@ def simulate_on_select(
 ) -> float | None:
     """Score a claim in words only on a few contexts of select; None without a working simulator."""
     target, id = str(unit), score_id(hypothesis.id, "select")
-    simulator = context.judges.chat("simulator", target, id)
+    # the explainer waits for this score before it goes on, so it is not asked in a batch
+    simulator = context.judges.chat("simulator", target, id, at_once=True)
     if simulator is None:
         return None
     select = context.data.collected("select")

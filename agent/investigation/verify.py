@@ -57,6 +57,7 @@ def verify_target(context: InvestigationContext, unit: Unit, winner: Hypothesis)
     Raises:
         CorruptError: holdout was already read for another hypothesis of this target.
         JudgeError: a winner in words only could not be simulated.
+        AnswerPending: a judge answers in a batch; to be called again then.
     """
     log, target = context.log, str(unit)
     earlier = log.get("evidence", target)
@@ -75,6 +76,8 @@ def verify_target(context: InvestigationContext, unit: Unit, winner: Hypothesis)
         return  # a person has seen this target's holdout, so no score there is blind any more
 
     holdout = _scoring_task(context, unit, "holdout", winner.predicate, winner.words)
+    # first, since a judge that is asked in a batch makes this function run again
+    of_sentence = score_sentence(context.judges, target, winner, holdout)
     if winner.predicate is not None:
         _log_scores(context, unit, winner, simulation(holdout))
         _score_parts(context, unit, winner, holdout)
@@ -82,7 +85,7 @@ def verify_target(context: InvestigationContext, unit: Unit, winner: Hypothesis)
         for split in ("select", "holdout"):
             scores = simulation(_scoring_task(context, unit, split, competitor["predicate"]))
             _log_scores(context, unit, winner, [replace(s, scorer=COMPETITOR) for s in scores])
-    _log_scores(context, unit, winner, score_sentence(context.judges, target, winner, holdout))
+    _log_scores(context, unit, winner, of_sentence)
 
     if winner.predicate is None:
         evidence = sentence_evidence(context.judges, target, winner, holdout)

@@ -14,7 +14,7 @@ from typing import Any
 
 from ...evals.judge.reasoning import remove_reasoning
 from ..runlog.model_config import ModelConfig
-from .connection import TIMEOUT_S, Received, client_options
+from .connection import USUAL_LIMITS, Limits, Received, client_options
 from .conversation import (
     AssistantMessage,
     Message,
@@ -61,16 +61,16 @@ _UNFORCED = re.compile(r"tool_choice|forc\w+ tool", re.IGNORECASE)
 class AnthropicConnection:
     """A model behind the messages protocol: a `connection.Connection`."""
 
-    def __init__(self, config: ModelConfig, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, config: ModelConfig, limits: Limits = USUAL_LIMITS) -> None:
         import anthropic
 
         self.name = config.name
         self.place = (config.base_url or "anthropic", config.model)
         self._config = config
         self._dialect = Dialect(new_limit=False)
-        options = client_options(PROVIDER, config, timeout_s, OWN_SERVER)
-        self._client = anthropic.Anthropic(**options)
-        self._server = Server(
+        options = client_options(PROVIDER, config, limits, OWN_SERVER)
+        self.client = anthropic.Anthropic(**options)
+        self.server = Server(
             anthropic, config.base_url or "Anthropic", f"{PROVIDER}_API_KEY", config.model
         )
         self._forces = config.thinking != "adaptive"
@@ -97,30 +97,34 @@ class AnthropicConnection:
     def _send(self, request: Request) -> Received:
         import httpx2
 
-        create = self._client.messages.with_raw_response.create
-        wire = self._wire(request)
+        create = self.client.messages.with_raw_response.create
+        wire = self.wire(request)
 
         def send() -> Any:
             if self._dialect.stream:  # the SDK's own method leaves a stream unread
                 streamed = wire | {"stream": True}
-                return self._client.post("/v1/messages", body=streamed, cast_to=httpx2.Response)
+                return self.client.post("/v1/messages", body=streamed, cast_to=httpx2.Response)
             return create(**wire).http_response
 
-        body, headers = send_once(self._server, send)
+        body, headers = send_once(self.server, send)
+        return Received(self.read(body, request), allowances(headers))
+
+    def read(self, body: dict[str, Any], request: Request) -> Reply:
+        """The reply in the body of an answer; ModelError if there is none."""
         reply = bounded(_reply(body, turn=len(request.messages)))
-        return Received(ended_at_limit(reply, self.most_output(request)), allowances(headers))
+        return ended_at_limit(reply, self.most_output(request))
 
     def models(self) -> HttpReply:
         """What the server says about the model, as a list of one under ``data``. Asking is free."""
-        retrieve = self._client.models.with_raw_response.retrieve
-        body, headers = send_once(self._server, lambda: retrieve(self._config.model).http_response)
+        retrieve = self.client.models.with_raw_response.retrieve
+        body, headers = send_once(self.server, lambda: retrieve(self._config.model).http_response)
         return HttpReply({"data": [body]}, headers)
 
     def close(self) -> None:
         """Close the connection."""
-        self._client.close()
+        self.client.close()
 
-    def _wire(self, request: Request) -> dict[str, Any]:
+    def wire(self, request: Request) -> dict[str, Any]:
         """The request as JSON of the messages protocol, with marks for the prompt cache."""
         messages = [_message(message) for message in request.messages]
         for place in _cached_until(request.messages):

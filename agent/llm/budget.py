@@ -2,7 +2,9 @@
 
 A request is admitted and counted as a call in one step, before it is sent, so that a limit of calls
 is never exceeded. Its tokens, dollars and seconds are charged when it has ended, so that other
-limits are exceeded by at most the calls in flight. What a run spent before it was resumed counts too.
+limits are exceeded by at most the calls in flight. The largest cost of a batch's requests is
+reserved before it is submitted, so that a batch exceeds no limit. What a run spent before it was
+resumed counts too.
 """
 
 from __future__ import annotations
@@ -45,6 +47,19 @@ class Budget:
             self._check(target)
             self._add(target, "calls", 1.0)
 
+    def reserve(self, target: str, cost: Amounts) -> None:
+        """Add the largest cost that requests may have; raise BudgetReached if it does not fit."""
+        with self._lock:
+            self._check(target)
+            limits, spent = self._limits, self._spent[target]
+            for whose, limit, so_far in (
+                ("the run", limits.run, self._total),
+                (target, limits.target, spent),
+            ):
+                _check_fits(whose, limit, so_far, cost)
+            for unit, amount in cost.items():
+                self._add(target, unit, amount)
+
     def charge(self, target: str, cost: Amounts) -> None:
         """Add a cost to what a target has spent."""
         with self._lock:
@@ -65,4 +80,13 @@ def _check(whose: str, limits: Mapping[str, float], spent: Amounts) -> None:
         if limit > 0 and spent.get(unit, 0.0) >= limit:
             raise BudgetReached(
                 f"budget reached: {whose} took {spent[unit]:,.6g} of {limit:,.6g} {UNITS[unit]}"
+            )
+
+
+def _check_fits(whose: str, limits: Mapping[str, float], spent: Amounts, cost: Amounts) -> None:
+    for unit, limit in limits.items():
+        if limit > 0 and spent.get(unit, 0.0) + cost.get(unit, 0.0) > limit:
+            raise BudgetReached(
+                f"budget reached: {whose} took {spent.get(unit, 0.0):,.6g} of {limit:,.6g} "
+                f"{UNITS[unit]}, and the next request may take {cost.get(unit, 0.0):,.6g}"
             )

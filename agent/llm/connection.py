@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 from ...tools.errors import UsageError
 from ...tools.files.secrets import without_login
 from ..runlog.model_config import ModelConfig, check_base_url
+from .reply_limits import MAX_BYTES
 
 if TYPE_CHECKING:
     from .conversation import Reply, Request
@@ -26,6 +27,18 @@ time, replies would be paid for and thrown away."""
 
 MAX_FORMS = 6
 """Forms of a request that are tried in one call, more than a connection can learn."""
+
+
+class Limits(NamedTuple):
+    """What one attempt may take."""
+
+    seconds: float = TIMEOUT_S
+    """From its first byte to its last."""
+    n_bytes: int = MAX_BYTES
+    """Of the body, decompressed."""
+
+
+USUAL_LIMITS = Limits()
 
 
 class Received(NamedTuple):
@@ -44,6 +57,14 @@ class Connection(Protocol):
 
     def attempt(self, request: Request) -> Received:
         """Send a request once; raises Busy, Rejected, OtherForm or ModelError."""
+        ...
+
+    def wire(self, request: Request) -> dict[str, Any]:
+        """The request as JSON of the provider's protocol."""
+        ...
+
+    def read(self, body: dict[str, Any], request: Request) -> Reply:
+        """The reply in the body of an answer; ModelError if there is none."""
         ...
 
     def most_output(self, request: Request) -> int:
@@ -65,7 +86,7 @@ def connect(config: ModelConfig, timeout_s: float = TIMEOUT_S) -> Connection:
     Raises:
         UsageError: the name is not of the form ``provider:MODEL``, or there is no key.
     """
-    return import_module(f".{config.provider}", __package__).connect(config, timeout_s)
+    return import_module(f".{config.provider}", __package__).connect(config, Limits(timeout_s))
 
 
 def send_counted(connection: Connection, request: Request) -> Received:
@@ -111,7 +132,7 @@ def server_address(base_url: str, variable: str) -> ServerAddress:
 
 
 def client_options(
-    provider: str, config: ModelConfig, timeout_s: float, own_server: str
+    provider: str, config: ModelConfig, limits: Limits, own_server: str
 ) -> dict[str, Any]:
     """Arguments of either SDK's client. Its own retries are off.
 
@@ -138,7 +159,7 @@ def client_options(
         "api_key": key or "none",
         "base_url": url,
         "default_query": dict(parse_qsl(query)),
-        "timeout": timeout_s,
+        "timeout": limits.seconds,
         "max_retries": 0,
-        "http_client": make_http_client(url, address.url or own_server, timeout_s),
+        "http_client": make_http_client(url, address.url or own_server, *limits),
     }

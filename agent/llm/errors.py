@@ -38,10 +38,12 @@ class ModelError(HubelError):
     Attributes:
         fate: of the request.
         usage: what the server counted anyway, if it did.
+        status: of the answer in HTTP; 0 if there was none.
     """
 
     fate: Fate = "broken"
     usage: TokenUsage | None = None
+    status: int = 0
 
 
 class Busy(ModelError):

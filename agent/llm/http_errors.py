@@ -78,10 +78,23 @@ def send_once(server: Server, send: Callable[[], Any]) -> HttpReply:
         Rejected: the server refuses this request.
         ModelError: the answer is not of this protocol.
     """
+    response = send_for_bytes(server, send)
+    return HttpReply(_object(response.content, server, response.headers), response.headers)
+
+
+class HttpBytes(NamedTuple):
+    """What a server answered, unread, and its headers."""
+
+    content: bytes
+    headers: Mapping[str, str]
+
+
+def send_for_bytes(server: Server, send: Callable[[], Any]) -> HttpBytes:
+    """The same, for an answer that is not a JSON object, such as a file."""
     sdk, where = server.sdk, server.where
     try:
         response = send()
-        content, headers = response.content, response.headers
+        return HttpBytes(response.content, response.headers)
     except sdk.APITimeoutError as error:
         fate: Fate = "unsent" if never_connected(error) else "timed out"
         raise Busy(f"no reply from {where} in time", fate=fate) from error
@@ -97,13 +110,20 @@ def send_once(server: Server, send: Callable[[], Any]) -> HttpReply:
         ) from error
     except sdk.APIError as error:
         raise ModelError(f"no reply from {where}: {error}") from error
-    return HttpReply(_object(content, server, headers), headers)
 
 
 def error_for_status(
     server: Server, status: int, headers: Mapping[str, str], text: str
 ) -> ModelError:
     """The error for an HTTP status, by its kind."""
+    error = _error_for_status(server, status, headers, text)
+    error.status = status
+    return error
+
+
+def _error_for_status(
+    server: Server, status: int, headers: Mapping[str, str], text: str
+) -> ModelError:
     text = text[:ERROR_CHARACTERS]
     line = f"{server.where} answers {status}: {_error_text(text)}"
     if _NO_CREDIT.search(text) or status == 402:

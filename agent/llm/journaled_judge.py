@@ -9,6 +9,7 @@ from ...evals.judge.protocol import Chat, ChatAnswer, ChatRequest, JudgeError, U
 from ..runlog.events import LLM_REQUEST
 from ..runlog.journal import request_hash
 from ..runlog.log import Data, RunLog
+from .batches.batched_judge import BatchedJudge
 from .judge_adapter import LanguageModelJudge
 from .meter import Payer, RequestMeter
 from .paid_calls import PaidCalls
@@ -24,7 +25,8 @@ class JournaledJudge:
     """A `Chat` whose answers are journaled and paid for once.
 
     Args:
-        chat: the model; None where there is only the journal, as in a replay.
+        chat: the model; None where there is only the journal, as in a replay. A model that is asked
+            in batches answers later (`batches`).
         target: what the scores are of.
         name: of the model.
         attempt: answers of another attempt are not used: a score that failed is asked for again.
@@ -33,7 +35,7 @@ class JournaledJudge:
 
     def __init__(
         self,
-        chat: Chat | None,
+        chat: Chat | BatchedJudge | None,
         log: RunLog,
         target: str,
         name: str,
@@ -50,6 +52,7 @@ class JournaledJudge:
 
         Raises:
             JudgeError: there is no answer.
+            AnswerPending: the answer will come in a batch.
             BudgetReached: the budget admits no further call.
         """
         request_json = {
@@ -58,8 +61,7 @@ class JournaledJudge:
             "request": request.to_json(),
         }
 
-        def call(meter: RequestMeter) -> Data:
-            answer = self._answer(request, meter)
+        def row_of(answer: ChatAnswer) -> Data:
             return {
                 "request": bounded_json(request_json),
                 "answer": bounded_json(answer.to_json()),
@@ -72,11 +74,15 @@ class JournaledJudge:
                 **answer.took,
             }
 
-        price = self._chat.price if isinstance(self._chat, LanguageModelJudge) else None
+        chat = self._chat
+        price = chat.price if isinstance(chat, LanguageModelJudge | BatchedJudge) else None
         key = request_hash(request_json)
         payer = Payer(self._target, key, self._role, self._name, price)
+        if isinstance(chat, BatchedJudge) and self._calls.journaled(payer) is None:
+            chat.ask_later(payer, request, row_of)
         try:
-            answer = ChatAnswer.from_json(self._calls.row(payer, call)["answer"])
+            row = self._calls.row(payer, lambda meter: row_of(self._answer(request, meter)))
+            answer = ChatAnswer.from_json(row["answer"])
         except JudgeError as error:
             error.usage = self._paid(key)
             raise
@@ -103,4 +109,5 @@ class JournaledJudge:
             )
         if isinstance(self._chat, LanguageModelJudge):
             return self._chat.ask(request, meter)
+        assert not isinstance(self._chat, BatchedJudge)  # its answers are in the journal by now
         return self._chat.ask(request)

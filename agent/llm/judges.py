@@ -6,11 +6,15 @@ openai:MODEL | anthropic:MODEL                   a language model
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import closing
+
 from ...evals.judge import offline
 from ...evals.judge.protocol import Chat
-from ...tools.errors import UsageError
+from ...tools.errors import UnavailableError, UsageError
 from ..runlog.model_config import MODEL_NAMES, ModelConfig
 from . import Patience, make_model, preflight
+from .errors import ModelError
 from .judge_adapter import LanguageModelJudge
 from .meter import Checks
 from .prices import price_from
@@ -59,6 +63,29 @@ def check_judge(config: ModelConfig, checks: Checks | None = None) -> None:
         preflight(config, checks, explains=False)
     else:
         make_judge(config)
+
+
+def check_batches(models: Iterable[ModelConfig]) -> None:
+    """Check that judges and simulators can be asked in batches. Free.
+
+    Raises:
+        UsageError: none of them is a language model, or the server of one has no batch API.
+        UnavailableError: there is no server.
+    """
+    from .batches.service import connect_batches
+
+    asked = [model for model in models if model.is_language_model]
+    if not asked:
+        raise UsageError(
+            "--batch is how language models judge and simulate, and there is none: name one with "
+            f"--judge or --simulator ({', '.join(MODEL_NAMES)}), or leave out --batch"
+        )
+    for model in asked:
+        with closing(connect_batches(model)) as service:
+            try:
+                service.check()
+            except ModelError as error:
+                raise UnavailableError(f"the batch API of {service.where}: {error}") from error
 
 
 def check_simulator(config: ModelConfig, checks: Checks | None = None) -> None:

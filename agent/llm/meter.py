@@ -20,12 +20,13 @@ import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..runlog.events import LLM_REQUEST
 from ..runlog.log import Data, RunLog
 from ..runlog.model_config import ModelConfig
 from ..runlog.spending import cost_of
-from .budget import Budget
+from .budget import Amounts, Budget
 from .conversation import Meter, Reply, Request, TokenUsage
 from .errors import ModelError
 from .prices import Price, price_from
@@ -56,6 +57,13 @@ class Payer:
     price: Price | None = None
 
 
+class BatchPlace(NamedTuple):
+    """Where a request is in a batch: the batch's name in the log, and the request's number in it."""
+
+    batch: str
+    place: int
+
+
 class RequestMeter:
     """Counts the requests for one answer: a `conversation.Meter`.
 
@@ -69,6 +77,9 @@ class RequestMeter:
         self.sent = 0
         """Requests so far."""
 
+    def _next(self) -> int:
+        return next(self._numbers)
+
     def check(self) -> None:
         """Raise BudgetReached if no request may be sent."""
         if self._budget is not None:
@@ -76,7 +87,7 @@ class RequestMeter:
 
     def send(self, request: Request, most_output: int) -> CountedRequest:
         """Count a request that is about to be sent; raises BudgetReached."""
-        payer, number = self._payer, next(self._numbers)
+        payer, number = self._payer, self._next()
         if self._budget is not None:
             self._budget.count_call(payer.target)
         self.sent += 1
@@ -85,9 +96,42 @@ class RequestMeter:
         counted.begin()
         return counted
 
+    def reserve(self, request: Request, most_output: int, batch: BatchPlace) -> CountedRequest:
+        """Count a request of a batch that is about to be submitted, at its largest cost.
+
+        Raises:
+            BudgetReached: that does not fit in the budget.
+        """
+        largest = largest_usage(request, most_output)
+        counted = CountedRequest(
+            self._payer, self._next(), largest, self._budget, self._write, batch
+        )
+        if self._budget is not None:
+            self._budget.reserve(self._payer.target, counted.held)
+        self.sent += 1
+        counted.begin()
+        return counted
+
+    def reopen(self, request: Request, most_output: int, row: Data) -> CountedRequest:
+        """A request of a batch that an earlier process submitted.
+
+        Args:
+            row: what it wrote, and what the budget has counted since.
+        """
+        place = BatchPlace(row["batch"], row["place"])
+        largest = largest_usage(request, most_output)
+        return CountedRequest(
+            self._payer, row["number"], largest, self._budget, self._write, place, cost_of(row)
+        )
+
 
 class CountedRequest:
-    """One request in flight: a `conversation.SentRequest`."""
+    """One request in flight: a `conversation.SentRequest`.
+
+    Args:
+        batch: where it is in a batch; None for one that is sent by itself.
+        held: what the budget has counted already; by default the call, of a batch's the largest cost.
+    """
 
     def __init__(
         self,
@@ -96,10 +140,16 @@ class CountedRequest:
         largest: TokenUsage,
         budget: Budget | None,
         write: Write,
+        batch: BatchPlace | None = None,
+        held: Amounts | None = None,
     ) -> None:
-        self._payer, self._number, self._largest = payer, number, largest
+        self._payer, self._number, self._largest, self._batch = payer, number, largest, batch
         self._id, self._budget, self._write = f"{payer.key}/{number}", budget, write
         self._started = time.monotonic()
+        if held is None:
+            whole = cost_of(self._row(IN_FLIGHT, largest, estimated=True))
+            held = whole if batch else {"calls": 1.0}
+        self.held = held
 
     def begin(self) -> None:
         """Write that it is sent."""
@@ -122,10 +172,11 @@ class CountedRequest:
             self._end(self._row(outcome, usage or self._largest, estimated=usage is None))
 
     def _end(self, row: Data) -> None:
-        row["seconds"] = round(time.monotonic() - self._started, 4)
+        if not self._batch:  # nobody waits for an answer of a batch by itself
+            row["seconds"] = round(time.monotonic() - self._started, 4)
         if self._budget is not None:
-            cost = cost_of(row)  # the call itself was counted when it was sent
-            self._budget.charge(self._payer.target, cost | {"calls": cost["calls"] - 1})
+            left = {unit: cost - self.held.get(unit, 0.0) for unit, cost in cost_of(row).items()}
+            self._budget.charge(self._payer.target, left)
         self._write(self._id, row)
 
     def _row(self, outcome: str, usage: TokenUsage, *, estimated: bool, calls: int = 1) -> Data:
@@ -144,6 +195,7 @@ class CountedRequest:
             "usd": payer.price.of(usage) if payer.price else None,
             "estimated": estimated,
             "seconds": 0.0,
+            **(self._batch._asdict() if self._batch else {}),
         }
 
 

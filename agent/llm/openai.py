@@ -15,7 +15,7 @@ from typing import Any
 from ...evals.judge.protocol import TokenChoice
 from ...evals.judge.reasoning import WithoutReasoning, remove_reasoning, tokens_of_answer
 from ..runlog.model_config import ModelConfig
-from .connection import TIMEOUT_S, Received, client_options
+from .connection import USUAL_LIMITS, Limits, Received, client_options
 from .conversation import (
     AssistantMessage,
     Message,
@@ -55,7 +55,7 @@ MAX_LOGPROBS = 20
 class OpenAIConnection:
     """A model behind the chat-completions protocol: a `connection.Connection`."""
 
-    def __init__(self, config: ModelConfig, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, config: ModelConfig, limits: Limits = USUAL_LIMITS) -> None:
         import openai
 
         self.name = config.name
@@ -63,22 +63,26 @@ class OpenAIConnection:
         self._config = config
         # Local servers know the old name of the limit, OpenAI's reasoning models only the new one.
         self._dialect = Dialect(new_limit=not config.base_url)
-        self._client = openai.OpenAI(**client_options(PROVIDER, config, timeout_s, OWN_SERVER))
-        self._server = Server(
+        self.client = openai.OpenAI(**client_options(PROVIDER, config, limits, OWN_SERVER))
+        self.server = Server(
             openai, config.base_url or "OpenAI", f"{PROVIDER}_API_KEY", config.model
         )
 
     def attempt(self, request: Request) -> Received:
         """Send a request once, as a chat completion; OtherForm if the server wants another form."""
-        wire = self._wire(request)
+        wire = self.wire(request)
         try:
-            body, headers = send_once(self._server, lambda: self._post(wire))
+            body, headers = send_once(self.server, lambda: self._post(wire))
         except Rejected as error:
             if self._dialect.learn(str(error), wire):
                 raise OtherForm(str(error)) from error
             raise
+        return Received(self.read(body, request), allowances(headers))
+
+    def read(self, body: dict[str, Any], request: Request) -> Reply:
+        """The reply in the body of an answer; ModelError if there is none."""
         reply = bounded(_reply(body, turn=len(request.messages)))
-        return Received(ended_at_limit(reply, self.most_output(request)), allowances(headers))
+        return ended_at_limit(reply, self.most_output(request))
 
     def most_output(self, request: Request) -> int:
         """Limit of the reply's tokens, as it is sent: those of the answer and those to think with."""
@@ -87,12 +91,12 @@ class OpenAIConnection:
 
     def models(self) -> HttpReply:
         """The server's list of models: objects with an ``id``, under ``data``. Asking is free."""
-        list_models = self._client.models.with_raw_response.list
-        return send_once(self._server, lambda: list_models().http_response)
+        list_models = self.client.models.with_raw_response.list
+        return send_once(self.server, lambda: list_models().http_response)
 
     def close(self) -> None:
         """Close the connection."""
-        self._client.close()
+        self.client.close()
 
     def _post(self, wire: Mapping[str, Any]) -> Any:
         """Post through the SDK's method for any endpoint.
@@ -102,9 +106,9 @@ class OpenAIConnection:
         """
         import httpx2
 
-        return self._client.post("/chat/completions", body=wire, cast_to=httpx2.Response)
+        return self.client.post("/chat/completions", body=wire, cast_to=httpx2.Response)
 
-    def _wire(self, request: Request) -> dict[str, Any]:
+    def wire(self, request: Request) -> dict[str, Any]:
         """The request as JSON of the chat-completions protocol."""
         messages: list[dict[str, Any]] = [{"role": "system", "content": request.system}]
         for message in request.messages:

@@ -60,6 +60,10 @@ class PaidCalls:
 
         return self._journal.row(LLM_CALL, payer.key, pay, target=payer.target)
 
+    def journaled(self, payer: Payer) -> Data | None:
+        """The row of an answer that is in the journal."""
+        return self.log.get(LLM_CALL, payer.target, payer.key)
+
     def admit(self, target: str) -> None:
         """Raise BudgetReached unless a call for this target may be made."""
         if self._budget is not None:

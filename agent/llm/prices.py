@@ -2,7 +2,8 @@
 
 An unknown price stays unknown, since a wrong figure is worse than none. Prices come from:
 
-1. ``--price input=3,output=15,cache_read=0.3,cache_write=3.75`` comes first.
+1. ``--price input=3,output=15,cache_read=0.3,cache_write=3.75`` comes first; ``batch=0.5`` is the
+   share of it that an answer in a batch costs.
 2. A user's own file: HUBEL_PRICES, or ``hubel/prices.toml`` in the configuration directory.
 3. The shipped file (`prices.toml`): few models, each with a source and a date, on the provider's own
    server. A table of all models (genai-prices) would be stale in most entries, with no date to see it.
@@ -24,7 +25,9 @@ from ...tools.files.settings_file import read_settings_file
 from ..runlog.model_config import BudgetConfig, ModelConfig
 from .conversation import TokenUsage
 
-NAMES = ("input", "output", "cache_read", "cache_write")
+NAMES = ("input", "output", "cache_read", "cache_write", "batch")
+BATCH_SHARE = 0.5
+"""What both providers ask for an answer in a batch, of its usual price (read 2026-11)."""
 ENTRY_KEYS = ("model", *NAMES, "date", "source")
 MILLION = 1_000_000
 
@@ -51,6 +54,11 @@ class Price:
         )
         return sum(tokens * price for tokens, price in parts) / MILLION
 
+    def times(self, share: float) -> Price:
+        """A share of the price."""
+        prices = (self.input, self.output, self.cache_read, self.cache_write)
+        return Price(*(share * price for price in prices))
+
 
 def price_from(numbers: Mapping[str, float]) -> Price | None:
     """The price in a configuration; None if it is not known."""
@@ -63,6 +71,21 @@ def price_from(numbers: Mapping[str, float]) -> Price | None:
         numbers.get("cache_read", input),
         numbers.get("cache_write", input),
     )
+
+
+def batch_share(model: ModelConfig) -> float:
+    """What an answer in a batch costs, of its usual price.
+
+    Both providers ask half. What another server asks is not known, so all of it is counted, unless
+    the price says otherwise.
+    """
+    return model.price.get("batch", 1.0 if model.base_url else BATCH_SHARE)
+
+
+def price_of(model: ModelConfig, *, batch: bool = False) -> Price | None:
+    """The price of a model's answers, of those in batches if `batch`; None if it is not known."""
+    price = price_from(model.price)
+    return price.times(batch_share(model)) if price and batch else price
 
 
 def check_dollars(budget: BudgetConfig, models: Mapping[str, ModelConfig]) -> None:
@@ -163,6 +186,10 @@ def _checked(entry: Mapping[str, object], where: str) -> dict[str, float]:
     if not usable or not {"input", "output"} <= set(numbers):
         raise UsageError(
             f"{where}: give input=..,output=.. (and cache_read=..,cache_write=..), dollars per million"
+        )
+    if numbers.get("batch", 0.0) > 1:
+        raise UsageError(
+            f"{where}: batch is the share of the price that an answer in a batch costs, 0 to 1"
         )
     return numbers
 

@@ -14,6 +14,9 @@ from ...tools.files.untrusted_text import whole_characters
 from .conversation import Reply, ToolCall
 from .errors import OversizedReply
 
+MAX_BYTES = 8 << 20
+"""Of a body, decompressed. The largest honest ones are lists of models (1 MB) and replies with
+log-probabilities (5 MB)."""
 MAX_CALLS = 64
 """Tool calls in a reply; models that call in parallel make about ten at most. Each costs an answer
 in the conversation: 100,000 took 72 s and 1.8 GB."""

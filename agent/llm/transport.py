@@ -28,12 +28,10 @@ from ...tools.errors import UsageError
 from ...tools.files.secrets import mask
 from ...tools.files.untrusted_text import escape_control
 from .errors import OversizedReply, Rejected
+from .reply_limits import MAX_BYTES
 
-MAX_BYTES = 8 << 20
-"""Of a body, decompressed. The largest honest ones are lists of models (1 MB) and replies with
-log-probabilities (5 MB)."""
-MAX_RAW_BYTES = MAX_BYTES + (1 << 20)
-"""Of all that a server sends in one attempt."""
+EXTRA_BYTES = 1 << 20
+"""What a server may send in one attempt besides the body: headers, redirects."""
 MAX_REDIRECTS = 3
 LIMITS = httpx2.Limits(max_connections=1000, max_keepalive_connections=100)
 """As in both SDKs: how many investigations run side by side is limited elsewhere."""
@@ -53,7 +51,9 @@ class AttemptLimits:
     where: str
     deadline: float
     """On the clock of `time.monotonic`."""
-    n_bytes: int = MAX_RAW_BYTES
+    max_bytes: int = MAX_BYTES
+    """Of a body."""
+    n_bytes: int = MAX_BYTES + EXTRA_BYTES
     redirects: int = MAX_REDIRECTS
 
     def seconds(self, timeout: float | None) -> float:
@@ -67,21 +67,24 @@ class AttemptLimits:
         """Count bytes that arrived; raises OversizedReply."""
         self.n_bytes -= n
         if self.n_bytes < 0:
-            raise _oversized(self.where)
+            raise _oversized(self.where, self.max_bytes)
 
 
 _current = threading.local()
 """The limits of the attempt that this thread makes; a blocking client works in one thread."""
 
 
-def make_http_client(url: str, where: str, timeout_s: float) -> httpx2.Client:
+def make_http_client(
+    url: str, where: str, timeout_s: float, max_bytes: int = MAX_BYTES
+) -> httpx2.Client:
     """The HTTP client of an SDK for one server.
 
     Args:
         where: the server's address for messages, without login.
         timeout_s: of one attempt, with its redirects.
+        max_bytes: of a body, decompressed.
     """
-    transport = ServerTransport(httpx2.URL(url), where, timeout_s)
+    transport = ServerTransport(httpx2.URL(url), where, timeout_s, max_bytes)
     return ClosingClient(transport=transport, timeout=timeout_s, follow_redirects=True)
 
 
@@ -99,10 +102,13 @@ class ServerTransport(httpx2.BaseTransport):
     Args:
         address: the server's base URL.
         timeout_s: of one attempt, with its redirects.
+        max_bytes: of a body, decompressed.
     """
 
-    def __init__(self, address: httpx2.URL, where: str, timeout_s: float) -> None:
-        self._where, self._timeout_s = where, timeout_s
+    def __init__(
+        self, address: httpx2.URL, where: str, timeout_s: float, max_bytes: int = MAX_BYTES
+    ) -> None:
+        self._where, self._timeout_s, self._max_bytes = where, timeout_s, max_bytes
         proxy = environment_proxy(address)
         try:
             inner = httpx2.HTTPTransport(
@@ -121,12 +127,18 @@ class ServerTransport(httpx2.BaseTransport):
         """The whole response, or an error."""
         # httpx2 hands the extensions on to the request that follows a redirect.
         limits = request.extensions.setdefault(
-            _LIMITS, AttemptLimits(self._where, time.monotonic() + self._timeout_s)
+            _LIMITS,
+            AttemptLimits(
+                self._where,
+                time.monotonic() + self._timeout_s,
+                self._max_bytes,
+                self._max_bytes + EXTRA_BYTES,
+            ),
         )
         _current.limits = limits
         response = self._inner.handle_request(request)
         try:
-            content = _body(response, self._where)
+            content = _body(response, self._where, self._max_bytes)
         finally:
             response.close()
         if response.has_redirect_location:
@@ -188,19 +200,19 @@ def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port or {"http": 80, "https": 443}.get(url.scheme)
 
 
-def _oversized(where: str) -> OversizedReply:
+def _oversized(where: str, max_bytes: int) -> OversizedReply:
     return OversizedReply(
-        f"{where} sends more than {MAX_BYTES >> 20} MiB in one reply, which no model's answer takes"
+        f"{where} sends more than {max_bytes >> 20} MiB in one reply, which no model's answer takes"
     )
 
 
-def _body(response: httpx2.Response, where: str) -> bytes:
+def _body(response: httpx2.Response, where: str, max_bytes: int) -> bytes:
     """The decompressed body. The decoders of httpx2 give pieces of at most 1 MiB."""
     body = bytearray()
     for piece in response.iter_bytes():
         body += piece
-        if len(body) > MAX_BYTES:
-            raise _oversized(where)
+        if len(body) > max_bytes:
+            raise _oversized(where, max_bytes)
     return bytes(body)
 
 

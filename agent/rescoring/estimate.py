@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..llm.prices import price_from
+from ..llm.prices import price_of
 from ..run.preflight import DETECTION, SIMULATED_CONTEXT
 from .plan import RescoringPlan
 
@@ -31,9 +31,8 @@ def estimated_usd(plan: RescoringPlan, n_targets: int) -> float | None:
     n_judged = len(JUDGED.intersection(plan.scorers))
     n_contexts = SIMULATED_CONTEXTS * (SIMULATION in plan.scorers)
     usage = (
-        (plan.judge, DETECTION * (SPLITS * n_judged)),
-        (simulator, SIMULATED_CONTEXT * (SPLITS * n_contexts)),
+        (price_of(plan.judge, batch=plan.batch), DETECTION * (SPLITS * n_judged)),
+        (price_of(simulator, batch=plan.batch), SIMULATED_CONTEXT * (SPLITS * n_contexts)),
     )
-    prices = [(price_from(model.price), tokens) for model, tokens in usage]
-    usd = [price.of(tokens) or 0.0 for price, tokens in prices if price]
+    usd = [price.of(tokens) or 0.0 for price, tokens in usage if price]
     return n_targets * sum(usd) if usd else None

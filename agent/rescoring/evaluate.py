@@ -27,7 +27,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ...evals.judge.protocol import Chat, Cost
+from ...evals.judge.protocol import AnswerPending, Chat, Cost, answer_each
 from ...evals.score import Score, Split
 from ...evals.scorers import registry
 from ...evals.scorers.llm_simulation import simulate_both_texts
@@ -38,13 +38,17 @@ from ...tools.index.holdout import open_collected_holdout, stored_activations
 from ...tools.subject.address import Unit
 from ..investigation.rotated_floors import rotated_means, with_rotated
 from ..llm import Patience
+from ..llm.batches.batched_judge import BatchedJudge, make_batched_judge
+from ..llm.batches.desk import BatchDesk
+from ..llm.batches.submission import refuse_open_batches
 from ..llm.budget import Budget
 from ..llm.journaled_judge import JournaledJudge, Role
-from ..llm.judges import check_judge, check_simulator, make_judge
+from ..llm.judges import check_batches, check_judge, check_simulator, make_judge
 from ..llm.meter import Checks
 from ..llm.prices import check_dollars
 from ..run.execute import failure_of
 from ..runlog.log import RunLog, WriterLock
+from ..runlog.model_config import ModelConfig
 from ..runlog.progress import Reporter
 from ..runlog.reviews import Reviews
 from ..runlog.stopping import Stopped
@@ -62,6 +66,8 @@ if TYPE_CHECKING:
 EVENT = "evaluation"
 TRANSFER_EVENT = "transfer"
 OPINION_EVENT = "second_opinion"
+WAITING = "waiting"
+"""Status of a target whose answers come in a batch; it is scored again when they have come."""
 SPLITS: tuple[Split, ...] = ("select", "holdout")
 
 
@@ -81,6 +87,8 @@ def check_plan(plan: RescoringPlan, checks: Checks | None = None) -> None:
     check_judge(plan.judge, checks)
     if plan.simulator.name:
         check_simulator(plan.simulator, checks)
+    if plan.batch:
+        check_batches([plan.judge, plan.simulator])
 
 
 def evaluate(
@@ -106,6 +114,9 @@ def evaluate(
     source.folder.mkdir(parents=True, exist_ok=True)
     with WriterLock(source.folder), closing(RunLog(source.folder)) as log:
         checks.write_to(log)
+        asks = plan.judge.is_language_model or plan.simulator.is_language_model
+        if asks and not plan.batch:
+            refuse_open_batches(log)
         scorer = _SourceScorer(source, plan, log, reporter, subject, budget)
         rows = scorer.score_all(reporter)
         if source.imported is not None:
@@ -145,7 +156,8 @@ class _SourceScorer:
         self.budget_reached = ""
         """Which limit was reached; "" if none was."""
         self._patience = Patience(plan.patience)
-        self._judge = make_judge(plan.judge, self._patience, logprobs=plan.logprobs)
+        self._desk = BatchDesk(log, budget, self._patience, reporter) if plan.batch else None
+        self._judge = self._make_chat(plan.judge)
         self._simulator = self._make_simulator()
         self._simulator_name = plan.simulator.name or plan.judge.name
         data = SourceData(
@@ -155,15 +167,43 @@ class _SourceScorer:
         self._run_rows = {row["target"]: row for row in source.rows}
         self._reviews = Reviews(source.folder)
 
-    def _make_simulator(self) -> Chat | None:
+    def _make_simulator(self) -> Chat | BatchedJudge | None:
         plan = self._plan
         if not plan.simulator.name:
             return self._judge if plan.judge.is_language_model else None
-        return make_judge(plan.simulator, self._patience, logprobs=plan.logprobs)
+        return self._make_chat(plan.simulator)
+
+    def _make_chat(self, config: ModelConfig) -> Chat | BatchedJudge | None:
+        if self._desk is not None and config.is_language_model:
+            return make_batched_judge(config, self._desk, logprobs=self._plan.logprobs)
+        return make_judge(config, self._patience, logprobs=self._plan.logprobs)
 
     def score_all(self, reporter: Reporter) -> list[RescoredTarget]:
         """Score all explanations; returns one row for each, in their order."""
-        explanations, plan = self._source.explanations, self._plan
+        explanations = list(self._source.explanations)
+        rows = self._score_each(explanations, reporter)
+        while waiting := [place for place, row in enumerate(rows) if row.status == WAITING]:
+            assert self._desk is not None
+            try:
+                self._desk.settle()
+            except BudgetReached as reached:
+                self.budget_reached = str(reached)
+                break
+            again = self._score_each([explanations[place] for place in waiting], reporter)
+            for place, row in zip(waiting, again, strict=True):
+                rows[place] = row
+        return [
+            replace(row, status="pending", error=self.budget_reached)
+            if row.status == WAITING
+            else row
+            for row in rows
+        ]
+
+    def _score_each(
+        self, explanations: Sequence[Explanation], reporter: Reporter
+    ) -> list[RescoredTarget]:
+        """Score explanations side by side; those whose answers come in a batch are `WAITING`."""
+        plan = self._plan
         # A predicate keeps a processor busy anyway, and a script gives its answers in turn.
         waits = plan.judge.is_language_model or plan.simulator.is_language_model
         side_by_side = waits or plan.judge.name.startswith("constant:")
@@ -183,7 +223,11 @@ class _SourceScorer:
         """Score one explanation. A defect costs this target alone; the next call retries it."""
         run_row = self._run_rows.get(explanation.target, {})
         try:
+            if self._desk is not None and self._desk.is_full:
+                raise AnswerPending
             return self._score(explanation, run_row)
+        except AnswerPending:
+            return RescoredTarget(explanation, WAITING, run=run_row)
         except BudgetReached as reached:
             self.budget_reached = str(reached)
             return RescoredTarget(explanation, "pending", run=run_row, error=self.budget_reached)
@@ -200,10 +244,10 @@ class _SourceScorer:
         started = time.perf_counter()
         was_opened = self._reviews.opened(explanation.target) is not None
         after_viewing = self._source.after_viewing or was_opened
-        outcomes: dict[Split, list[Outcome]] = {}
         leaks = self._tasks.leaks(explanation)
-        for split in self._splits(after_viewing):
-            outcomes[split] = self._outcomes(explanation, split, leaks)
+        splits = self._splits(after_viewing)
+        scored = answer_each(lambda split: self._outcomes(explanation, split, leaks), splits)
+        outcomes: dict[Split, list[Outcome]] = dict(zip(splits, scored, strict=True))
         transfer = self._tasks.transfer(explanation)
         if transfer:
             rows = [score.to_json() for score in transfer]
@@ -265,8 +309,13 @@ class _SourceScorer:
         missing = [name for name in names if name not in kept]
         if not missing:
             return [kept[name] for name in names]
-        # a new attempt is a new request for the journal, so a failed answer is not used again
-        attempts = [row["attempt"] + 1 for n in missing if retry and (row := logged[n])]
+        # a new attempt is a new request for the journal, so an unreadable answer is not used again;
+        # after one that never came, those that came are used
+        attempts = [
+            row["attempt"] + (not row.get("unanswered"))
+            for n in missing
+            if retry and (row := logged[n])
+        ]
         attempt = max(attempts, default=0)
         judge = self._journaled(self._judge, explanation, attempt, self._plan.judge.name, "judge")
         simulator = self._journaled(
@@ -290,7 +339,12 @@ class _SourceScorer:
         return rotated_means(self._log, Unit.parse(explanation.target))
 
     def _journaled(
-        self, chat: Chat | None, explanation: Explanation, attempt: int, name: str, role: Role
+        self,
+        chat: Chat | BatchedJudge | None,
+        explanation: Explanation,
+        attempt: int,
+        name: str,
+        role: Role,
     ) -> Chat | None:
         if chat is None:
             return None

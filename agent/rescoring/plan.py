@@ -33,6 +33,8 @@ class RescoringPlan:
     judge: ModelConfig = PREDICATE
     simulator: ModelConfig = NOBODY
     """For the scorer `llm_simulation`; by default the judge, if that is a language model."""
+    batch: bool = False
+    """Whether judge and simulator are asked in batches: half the price, and hours of delay."""
     logprobs: bool = False
     """Whether to request log-probabilities of answers; some models refuse to give them."""
     patience: float = 600.0

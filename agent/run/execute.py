@@ -25,6 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...evals.judge.protocol import AnswerPending
 from ...evals.score import DEFINITIONS
 from ...evals.statistics.resampling import CURRENT
 from ...tools.errors import BudgetReached, HubelError, UsageError
@@ -239,17 +240,25 @@ def _failed_scores(log: RunLog, target: str) -> int:
 def _investigate_in_parts(
     driver: ExplainerDriver, resources: RunResources, pending: Collection[str], reporter: Reporter
 ) -> None:
-    """Collect and investigate the pending targets of one part after another."""
+    """Collect and investigate the pending targets of one part after another.
+
+    Targets that wait for a batch of answers go on in a further pass, when all parts have had theirs.
+    """
+    context = driver.context
     if len(pending) > 1:
         reporter.say(EXPLANATION)
-    wanted, ended = set(pending), EndedTargets(driver.context.log, len(pending))
-    for number, part in enumerate(driver.context.config.parts):
-        targets = [target for target in part if target in wanted]
-        if targets and not driver.context.budget_reached:
-            resources.collect(number)
-            with resources.clock.phase("explain"):
-                record = partial(resources.record_neighbours, part)
-                investigate_all(driver, targets, reporter, ended, record)
+    wanted, ended = set(pending), EndedTargets(context.log, len(pending))
+    while wanted:
+        for number, part in enumerate(context.config.parts):
+            targets = [target for target in part if target in wanted]
+            if targets and context.judges.is_full:
+                context.wait_for_batch(*targets)
+            elif targets and not context.budget_reached:
+                resources.collect(number)
+                with resources.clock.phase("explain"):
+                    record = partial(resources.record_neighbours, part)
+                    investigate_all(driver, targets, reporter, ended, record)
+        wanted = _settle_batches(context)
 
 
 def investigate_all(
@@ -300,6 +309,23 @@ def investigate_all(
         pool.shutdown()
 
 
+def _settle_batches(context: InvestigationContext) -> set[str]:
+    """Wait for the answers that judges give in batches; returns the targets that waited for them.
+
+    They go on where they were. An answer may raise another question, which is in the next batch.
+    """
+    waiting = context.take_waiting()
+    if not waiting or context.judges.desk is None:
+        return set()
+    try:
+        with context.clock.phase("batches"):
+            context.judges.desk.settle()
+    except BudgetReached as reached:  # the targets stay pending
+        context.budget_reached = str(reached)
+        return set()
+    return waiting
+
+
 def _show_progress(reporter: Reporter, ended: EndedTargets, steps: str, side_by_side: int) -> None:
     """How many targets have ended, and what is being waited for."""
     failed = f"{ended.failed} failed" if ended.failed else ""
@@ -319,18 +345,25 @@ def retry_failed_scores(
     context: InvestigationContext, targets: Sequence[str], reporter: Reporter
 ) -> None:
     """Ask again for scores of sentences that failed; verdicts do not rest on them."""
-    log = context.log
-    for number, target in enumerate(targets, 1):
-        conclusion = log.get("conclusion", target) or {}
-        winner = log.get("hypothesis", target, conclusion["hypothesis"]) or {}
-        try:
-            rescore_sentence(context, context.units[target], Hypothesis.from_json(winner))
-        except BudgetReached as reached:
-            context.budget_reached = str(reached)
-            return
-        failed_scores = count_failed_scores(log, target)
-        log.write("conclusion", conclusion | {"failed_scores": failed_scores}, target=target)
-        reporter.update("score again", number, len(targets), unit="targets")
+    log, waiting = context.log, list[str]()
+    try:
+        for number, target in enumerate(targets, 1):
+            conclusion = log.get("conclusion", target) or {}
+            winner = log.get("hypothesis", target, conclusion["hypothesis"]) or {}
+            try:
+                rescore_sentence(context, context.units[target], Hypothesis.from_json(winner))
+            except AnswerPending:
+                waiting.append(target)
+                continue
+            failed_scores = count_failed_scores(log, target)
+            log.write("conclusion", conclusion | {"failed_scores": failed_scores}, target=target)
+            reporter.update("score again", number, len(targets), unit="targets")
+        if waiting:
+            assert context.judges.desk is not None
+            context.judges.desk.settle()
+            retry_failed_scores(context, waiting, reporter)
+    except BudgetReached as reached:
+        context.budget_reached = str(reached)
 
 
 def _investigate(
@@ -340,11 +373,17 @@ def _investigate(
     context = driver.context
     thread: Any = {"configurable": {"thread_id": target}, "recursion_limit": 1000}
     try:
-        driver.start(context.units[target])
+        if target not in context.started:  # else it goes on after a batch of answers
+            context.started.add(target)
+            driver.start(context.units[target])
+        if context.judges.is_full:
+            raise AnswerPending
         started = graph.get_state(thread).next
         graph.invoke(None if started else {"target": target}, thread, durability="sync")
     except Stopped:
         return
+    except AnswerPending:
+        context.wait_for_batch(target)
     except BudgetReached as reached:  # the target stays pending
         context.budget_reached = str(reached)
     except Exception as error:  # noqa: BLE001 - logged with its traceback; the other targets go on

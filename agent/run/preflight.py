@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ...tools.errors import UsageError
 from ...tools.files.sizes import readable_size
 from ..llm.conversation import TokenUsage
-from ..llm.prices import check_dollars, price_from
+from ..llm.prices import check_dollars, price_of
 
 if TYPE_CHECKING:
     from ..llm.meter import Checks
@@ -41,7 +41,7 @@ def check_model(config: RunConfig, checks: Checks | None = None) -> RunConfig:
     """
     from ..llm import check_explainer
     from ..llm.budget import Budget
-    from ..llm.judges import check_judge, check_simulator
+    from ..llm.judges import check_batches, check_judge, check_simulator
     from ..llm.meter import Checks
 
     check_dollars(
@@ -54,6 +54,8 @@ def check_model(config: RunConfig, checks: Checks | None = None) -> RunConfig:
         check_simulator(config.simulator, checks)
     if config.judge.name:
         check_judge(config.judge, checks)
+    if config.batch:
+        check_batches([config.simulator, config.judge])
     if not config.explainer.is_language_model:
         return config
     return replace(config, explainer=check_explainer(config.explainer, checks))
@@ -62,12 +64,14 @@ def check_model(config: RunConfig, checks: Checks | None = None) -> RunConfig:
 def estimated_usd(config: RunConfig) -> float | None:
     """What a run may cost, at the high end; None if none of its models has a known price."""
     usage = (
-        (config.explainer, INVESTIGATION),
-        (config.simulator, SIMULATED_CONTEXT * config.simulator_contexts),
-        (config.judge, DETECTION),
+        (price_of(config.explainer), INVESTIGATION),
+        (
+            price_of(config.simulator, batch=config.batch),
+            SIMULATED_CONTEXT * config.simulator_contexts,
+        ),
+        (price_of(config.judge, batch=config.batch), DETECTION),
     )
-    prices = [(price_from(model.price), tokens) for model, tokens in usage if model.name]
-    usd = [price.of(tokens) or 0.0 for price, tokens in prices if price]
+    usd = [price.of(tokens) or 0.0 for price, tokens in usage if price]
     return len(config.targets) * sum(usd) if usd else None
 
 

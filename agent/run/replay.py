@@ -36,7 +36,7 @@ from ..investigation.split_data import SplitData
 from ..llm.journaled_model import ReplayModel
 from ..runlog.compare_logs import compare_logs, differences
 from ..runlog.config import RunConfig
-from ..runlog.events import LEFT_OUT, LLM_CALL, LLM_REQUEST
+from ..runlog.events import LEFT_OUT, LLM_BATCH, LLM_BATCH_STATE, LLM_CALL, LLM_REQUEST
 from ..runlog.layout import COLLECTED, CONFIG, LEXICON
 from ..runlog.lexicon import stored_lexicon
 from ..runlog.log import RunLog, canonical, read_events
@@ -48,6 +48,7 @@ from .verify_run import verify_run
 JOURNAL = frozenset(
     {"call", "explainer_call", "fit", "grades", "follows", LLM_CALL, LLM_REQUEST, "retry"}
     | {"explainer", "score_failure", "rotated", "subject_check", LEFT_OUT}
+    | {LLM_BATCH, LLM_BATCH_STATE}
 )
 """Events that are copied: what a run was told, as opposed to what it computed."""
 _NOT_COMPUTED = (*COST_KEYS, "error")

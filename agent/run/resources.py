@@ -132,7 +132,7 @@ class RunResources:
         explainer = make_explainer(config.explainer.name, config)
         # The clients come first, so that a missing API key fails before a subject is loaded.
         model = self._journaled_model() if explainer.converses else None
-        judges = make_sentence_judges(config, log, self._patience, self.budget())
+        judges = make_sentence_judges(config, log, self._patience, self.budget(), self._reporter)
         folder = self._folder / COLLECTED
         searches = isinstance(explainer, Compositional) or (
             explainer.converses and config.competitor

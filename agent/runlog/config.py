@@ -63,6 +63,8 @@ class RunConfig(ConfigFile):
     1,100 tokens."""
     judge: ModelConfig = NOBODY
     """Says of held-out windows whether the winner's sentence fits (detection)."""
+    batch: bool = False
+    """Whether simulator and judge are asked in batches: half the price, and hours of delay."""
     logprobs: bool = False
     """Whether simulator and judge are asked for log-probabilities; some models refuse to give them."""
     budget: BudgetConfig = UNLIMITED

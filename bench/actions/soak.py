@@ -71,7 +71,8 @@ def run(args: argparse.Namespace) -> int:
             "--kills, --shard-kills, --malformed, --flips and --forgeries must be at least 0, --jobs "
             "at least 1"
         )
-    size = Size(*counts, jobs=args.jobs, seed=args.seed)
+    batch_every = Size.batch_every if args.kills else 0
+    size = Size(*counts, batch_every=batch_every, jobs=args.jobs, seed=args.seed)
     folder = Path(tempfile.mkdtemp(prefix="hubel-soak-"))
     try:
         with progress(quiet=args.quiet) as reporter:

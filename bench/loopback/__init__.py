@@ -8,6 +8,7 @@
                   replies
     dialects      servers that only stream, or want `max_completion_tokens` or the reasoning back
     rate_limits   rate limits, and the headers that report them
+    batches       batches of both providers, with faults of their own
     ledger        which request came how often, how it was answered, and how many were in flight
     demo_model    a program in place of a language model
     demo_judge    the same in place of a judge, a simulator or a writer

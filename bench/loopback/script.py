@@ -10,6 +10,9 @@ differently.
     counts_only_new = true           # tokens that were read from the cache are not counted
     streams_only = true              # requests that do not ask for a stream are refused with 400
     new_limit_only = true            # so are those with max_tokens, not max_completion_tokens (openai)
+    no_batches = true                # the server has no batch API, as most compatible ones
+    batch_s = 1.0                    # seconds after which a batch has ended
+    batch_faults = ["twice"]         # see `batches`
     reasoning = "reasoning_content"  # where each reply has reasoning, which must be sent back (openai)
 
     [[rule]]                         # the first rule that matches a request applies
@@ -54,6 +57,11 @@ from ...tools.errors import UsageError
 from ...tools.files.settings_file import read_settings_file
 from . import faults
 
+BATCH_FAULTS = (
+    *("refuse_create", "lost_create", "poll_errors", "cut_results", "shuffled", "stranger"),
+    *("twice", "missing", "partial", "expired", "canceled", "failed"),
+)
+"""Of batches; what they do is in `batches`."""
 _STRICT: Any = {"extra": "forbid"}
 
 
@@ -140,7 +148,17 @@ class Script:
     streams_only: bool = False
     new_limit_only: bool = False
     reasoning: str = ""
+    no_batches: bool = False
+    batch_s: float = 0.2
+    batch_faults: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in self.batch_faults:
+            if name not in BATCH_FAULTS:
+                raise UsageError(
+                    f"unknown fault of batches {name!r}; known are {', '.join(BATCH_FAULTS)}"
+                )
 
 
 class Director:

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
@@ -24,10 +24,11 @@ from ...agent.llm.conversation import LanguageModel, Reply
 from ...agent.review.guard import is_loopback
 from ...tools.errors import UsageError
 from . import dialects, faults, wires
+from .batches import BatchCounter
 from .ledger import Ledger
 from .rate_limits import Limiter
 from .script import Director, IncomingRequest, Rule, Script
-from .wires import Provider, TokenCounts
+from .wires import Provider, TokenCounts, WireReply
 
 CHARACTERS_A_TOKEN = 4
 """How tokens are counted here, by a common rule of thumb; each word is at least one token."""
@@ -37,19 +38,6 @@ MAX_BODY = 64 << 20
 IDLE_S = 60.0
 """A connection is closed when nothing has arrived for this long."""
 PATHS: dict[str, Provider] = {"/chat/completions": "openai", "/messages": "anthropic"}
-
-
-@dataclass(frozen=True)
-class WireReply:
-    """What is sent back."""
-
-    status: int
-    body: bytes
-    what: str = "answered"
-    """Outcome for the ledger: "answered", "error", or the name of a fault."""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    fault: str = ""
-    """Name of a connection fault, or ""."""
 
 
 class Loopback:
@@ -79,6 +67,7 @@ class Loopback:
         self._limiter = Limiter(self.script.requests_a_minute, self.script.tokens_a_minute)
         self._cached: set[bytes] = set()
         self._count = 0
+        self.batches = BatchCounter(self.script, self.ledger, self._answer)
         self._lock = threading.Lock()
         self.stopping = threading.Event()
         try:
@@ -111,6 +100,8 @@ class Loopback:
         """The answer to a GET."""
         if path == "/ledger":
             return WireReply(200, _json(self.ledger.to_json()))
+        if (reply := self._about_batches(path)) is not None:
+            return reply
         provider: Provider = "openai" if "/v1/" in path and "anthropic" not in path else "anthropic"
         name = path.partition("/models")[2].strip("/")
         if self.script.models and "/models" in path:
@@ -120,8 +111,28 @@ class Loopback:
                 return WireReply(200, _json(wires.model_of(provider, name)))
         return _error(provider, 404, "not_found_error", f"there is no {path} here")
 
+    def _about_batches(
+        self, path: str, raw: bytes | None = None, key: str = ""
+    ) -> WireReply | None:
+        """The answer about batches to a POST, or to a GET without `raw`; None for another path."""
+        if self.script.no_batches:
+            return None
+        whole, _, query = path.partition("?")
+        room, _, rest = whole.partition("/v1/")
+        room, rest = room.strip("/"), f"/v1/{rest}"
+        shop = self.batches
+        answer = shop.get(room, rest, query) if raw is None else shop.post(room, rest, raw, key)
+        if answer is None:
+            return None
+        if answer.kind:
+            provider: Provider = "anthropic" if "/messages/" in rest else "openai"
+            return _error(provider, answer.status, answer.kind, answer.body.decode())
+        return WireReply(answer.status, answer.body, fault="truncated" if answer.cut else "")
+
     def answer(self, path: str, raw: bytes, key: str) -> WireReply:
         """The answer to a POST, or a fault instead; waits as long as it should take."""
+        if (about := self._about_batches(path, raw, key)) is not None:
+            return about
         room, provider = _parse_path(path)
         entry, repetition = self.ledger.open(hashlib.sha256(raw).hexdigest()[:16], room, key)
         if provider is None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, cast
 
@@ -39,6 +40,19 @@ class TokenCounts:
     output: int
     read: int
     written: int
+
+
+@dataclass(frozen=True)
+class WireReply:
+    """What is sent back."""
+
+    status: int
+    body: bytes
+    what: str = "answered"
+    """Outcome for the ledger: "answered", "error", or the name of a fault."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    fault: str = ""
+    """Name of a connection fault, or ""."""
 
 
 def request_of(provider: Provider, body: dict[str, Any]) -> Request:

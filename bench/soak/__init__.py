@@ -4,6 +4,7 @@ its servers busy.
     kill_runs    runs killed with SIGKILL at random moments and resumed: nothing lost, nothing twice,
                  nothing paid twice
     kill_shards  shards and merges of an index killed likewise: the files of one process
+    batch_kills  the same at every step of a batch of answers
     malformed    answers that are malformed in every way: no crash, and no score from any
     bombs        answers of a server that fill the memory or never end: an error in time, under 1 GB
     flips        one changed bit in any file of a run, an index or the cache: noticed, or harmless
@@ -26,7 +27,18 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from . import bombs, edits, fixtures, flips, kill_runs, kill_shards, malformed, page_load, pressure
+from . import (
+    batch_kills,
+    bombs,
+    edits,
+    fixtures,
+    flips,
+    kill_runs,
+    kill_shards,
+    malformed,
+    page_load,
+    pressure,
+)
 from .fork_server import ForkServer
 
 Report = Callable[[str, int, int, str], None]
@@ -59,6 +71,10 @@ class Size:
     """Targets of the CPU test; 0 skips it."""
     bombs: tuple[str, ...] | None = ()
     """Names of the bombs of a model server; () is all, None skips them."""
+    batch_every: int = 4
+    """Steps of a batch between two at which a run is killed; 0 skips them."""
+    batch_runs: int = 1000
+    """Most such runs for each provider; a batch has about 110 steps."""
     half_open: int = 2000
     """Connections that are held open at the review page; 0 skips it."""
     page_requests: int = 10_000
@@ -109,6 +125,7 @@ def soak(folder: Path, size: Size, report: Report) -> SoakResult:
             size.seed,
             lambda n: report("kills of shards", n, size.shard_kills, "processes"),
         )
+        batches = _kill_batches(folder, index, servers[0], size, report)
         answers = malformed.give_malformed_answers(
             folder,
             index,
@@ -139,7 +156,9 @@ def soak(folder: Path, size: Size, report: Report) -> SoakResult:
     if size.half_open:
         report("page", 0, 1, "")
         page = page_load.load_page(folder, size.half_open, size.page_requests)
-    return _result(killed, shards, answers, flipped, edited, budgets, load, cpu, page, bombed)
+    return _result(
+        killed, shards, batches, answers, flipped, edited, budgets, load, cpu, page, bombed
+    )
 
 
 def _kill_runs(
@@ -164,9 +183,22 @@ def _kill_runs(
     return total
 
 
+def _kill_batches(
+    folder: Path, index: Path, fork_server: ForkServer, size: Size, report: Report
+) -> batch_kills.BatchKillTally:
+    """Kill runs at the steps of their batches, of one provider after the other."""
+    total = batch_kills.BatchKillTally()
+    for number, provider in enumerate(kill_runs.PROVIDERS if size.batch_every else ()):
+        report("batches", number, len(kill_runs.PROVIDERS), "providers")
+        killer = batch_kills.BatchKiller(folder / "batches", index, fork_server, provider)
+        total.add(killer.kill(size.batch_every, size.batch_runs))
+    return total
+
+
 def _result(
     killed: kill_runs.KillTally,
     shards: kill_shards.ShardKillTally,
+    batches: batch_kills.BatchKillTally,
     answers: malformed.MalformedTally,
     flipped: flips.FlipTally,
     edited: edits.EditTally,
@@ -178,7 +210,7 @@ def _result(
 ) -> SoakResult:
     promises = [
         *kill_promises(killed),
-        _none("indexes of killed shards that differ from one process's", shards.differing),
+        *piece_promises(shards, batches),
         *answer_promises(answers),
         _none("flipped bits that changed an output unnoticed", flipped.count("silent")),
         _none("flipped bits that ended in a traceback", flipped.count("traceback")),
@@ -207,6 +239,7 @@ def _result(
     figures = {
         "kills": _without_notes(killed),
         "shard_kills": _without_notes(shards),
+        "batch_kills": _without_notes(batches) | {"broken": batches.broken},
         "malformed": _without_notes(answers),
         "flips": _without_notes(flipped),
         "edits": _without_notes(edited),
@@ -216,8 +249,8 @@ def _result(
         "page": None if page is None else vars(page),
         "bombs": None if bombed is None else _without_notes(bombed),
     }
-    tallies = [killed, shards, answers, flipped, edited, *([bombed] if bombed else [])]
-    notes = [note for tally in tallies for note in tally.notes]
+    all_tallies = (killed, shards, batches, answers, flipped, edited, bombed)
+    notes = [note for tally in all_tallies if tally for note in tally.notes]
     return SoakResult(promises, figures, notes)
 
 
@@ -229,6 +262,16 @@ def kill_promises(killed: kill_runs.KillTally) -> list[Promise]:
         _none("runs that ended otherwise than an undisturbed one", killed.other_rows),
         _none("journaled replies asked for again", killed.asked_again),
         _none("replies journaled twice", killed.journaled_twice),
+    ]
+
+
+def piece_promises(
+    shards: kill_shards.ShardKillTally, batches: batch_kills.BatchKillTally
+) -> list[Promise]:
+    """What holds when shards of an index and batches of answers are killed."""
+    return [
+        _none("indexes of killed shards that differ from one process's", shards.differing),
+        _none("broken by kills at steps of a batch (paid twice, lost, other rows)", batches.broken),
     ]
 
 

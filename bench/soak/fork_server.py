@@ -65,15 +65,22 @@ class ForkServer:
         self._receive()
 
     def start(
-        self, run: Path, *, limits: Mapping[str, float] | None = None, key: str = "none"
+        self,
+        run: Path,
+        *,
+        limits: Mapping[str, float] | None = None,
+        key: str = "none",
+        dies_at: int = 0,
     ) -> int:
         """Fork a child that executes a run; returns its process id.
 
         Args:
             limits: budget of the run, by unit.
             key: API key of the child, by which a server tells the processes of a run apart.
+            dies_at: the step of its batches at which it kills itself (`batch_steps`); 0 for none.
         """
-        self._send({"run": str(run), "limits": dict(limits or {}), "key": key})
+        command = {"run": str(run), "limits": dict(limits or {}), "key": key, "dies_at": dies_at}
+        self._send(command)
         return self._receive()["pid"]
 
     def start_command(self, argv: Sequence[str], output: Path, cache: Path) -> int:
@@ -105,10 +112,15 @@ class ForkServer:
         return ChildExit(**self._receive())
 
     def work(
-        self, run: Path, *, limits: Mapping[str, float] | None = None, key: str = "none"
+        self,
+        run: Path,
+        *,
+        limits: Mapping[str, float] | None = None,
+        key: str = "none",
+        dies_at: int = 0,
     ) -> ChildExit:
         """Fork a child and wait until it ends."""
-        self.start(run, limits=limits, key=key)
+        self.start(run, limits=limits, key=key, dies_at=dies_at)
         return self.wait()
 
     def __enter__(self) -> ForkServer:
@@ -199,10 +211,14 @@ def _prepare() -> Subject:
 
 
 def _run_child(subject: Subject, command: dict[str, Any]) -> None:
+    from . import batch_steps
+
     status = 1
     try:
         os.environ |= {"OPENAI_API_KEY": command["key"], "ANTHROPIC_API_KEY": command["key"]}
         _end_with_parent()
+        if command["dies_at"]:
+            batch_steps.die_at(command["dies_at"])
         status = _execute(subject, Path(command["run"]), command["limits"])
     finally:
         sys.stderr.flush()

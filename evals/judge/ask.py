@@ -22,7 +22,7 @@ from math import exp
 from typing import NamedTuple
 
 from ...prompts import Prompt, load
-from .protocol import Chat, ChatAnswer, ChatRequest, JudgeError
+from .protocol import Chat, ChatAnswer, ChatRequest, JudgeError, answer_each
 from .reasoning import without_reasoning
 
 LINE = re.compile(r"^[\s*>-]*(\d{1,6})\s*[:.)][\s*]*(.*?)[\s*.]*$")
@@ -71,17 +71,15 @@ def ask_examples(
     except _UnreadableAnswer as error:
         first_error = error
     half = max(1, (len(examples) + 1) // 2)
-    answers: list[JudgeChoice] = []
+    parts = [part for part in (examples[:half], examples[half:]) if part]
     try:
-        for part in (examples[:half], examples[half:]):
-            if part:
-                answers += _ask(chat, prompt, part, choices, values)
+        answers = answer_each(lambda part: _ask(chat, prompt, part, choices, values), parts)
     except _UnreadableAnswer as second_error:
         raise JudgeError(
             f"{prompt.name}: the judge's answer cannot be read ({first_error}), "
             f"nor when asked again ({second_error})"
         ) from None
-    return answers
+    return [choice for part in answers for choice in part]
 
 
 def _ask(

@@ -7,16 +7,20 @@ cannot be read twice, is a failure of that score, never a value.
 
     JudgeError        the judge gave no readable answer: a failure row that can be retried
     Unscorable        nothing to score: too little active text, or a resource is missing
+    AnswerPending     the answer will come later, with those of many other requests: score again then
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from ...tools.errors import HubelError
+
+Question = TypeVar("Question")
+Answer = TypeVar("Answer")
 
 
 class JudgeError(HubelError):
@@ -24,13 +28,44 @@ class JudgeError(HubelError):
 
     Attributes:
         usage: what was paid although there is no answer; None if it is not known.
+        unanswered: whether no answer came, so that the same question can be asked again. Else an
+            answer is in a journal, and a new attempt must be another question.
     """
 
     usage: Usage | None = None
+    unanswered: bool = False
 
 
 class Unscorable(HubelError):
     """This scorer has nothing to compute from. That is not the explanation's fault."""
+
+
+class AnswerPending(Exception):
+    """A judge has noted the question, and answers it later, together with many others.
+
+    Whoever scores asks all questions that do not depend on this answer (`answer_each`), waits, and
+    scores again.
+    """
+
+
+def answer_each(
+    answer: Callable[[Question], Answer], questions: Iterable[Question]
+) -> list[Answer]:
+    """The answers to questions that do not depend on each other, in their order.
+
+    Raises:
+        AnswerPending: an answer will come later. All questions have been asked.
+    """
+    answers: list[Answer] = []
+    pending: AnswerPending | None = None
+    for question in questions:
+        try:
+            answers.append(answer(question))
+        except AnswerPending as later:
+            pending = later
+    if pending is not None:
+        raise pending
+    return answers
 
 
 @dataclass(frozen=True)

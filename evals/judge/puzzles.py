@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from .ask import ask_examples
-from .protocol import Chat
+from .protocol import Chat, answer_each
 
 
 def answer_positions(trials: int, options: int, seed: int) -> Int[np.ndarray, " trials"]:
@@ -45,11 +45,11 @@ def ask_puzzles(
     """1 for each puzzle that the judge solves, else 0."""
     per_prompt = len(puzzles) // options
     letters = tuple(ascii_uppercase[:options])
-    choices: list[int] = []
-    for start in range(0, len(puzzles), per_prompt):
-        batch = puzzles[start : start + per_prompt]
-        answers = ask_examples(chat, prompt, batch, letters, options=options, **values)
-        choices += [answer.choice for answer in answers]
+    prompts = [puzzles[start : start + per_prompt] for start in range(0, len(puzzles), per_prompt)]
+    answers = answer_each(
+        lambda part: ask_examples(chat, prompt, part, letters, options=options, **values), prompts
+    )
+    choices = [answer.choice for part in answers for answer in part]
     return (np.array(choices) == positions).astype(np.float64)
 
 

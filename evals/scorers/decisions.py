@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ..judge.ask import JudgeChoice, ask_examples
+from ..judge.protocol import answer_each
 from ..score import Floors, Score
 from ..statistics.bootstrap import Interval
 from .classification import LabelledExamples, auroc, balanced_accuracy
@@ -50,13 +51,15 @@ def make_decisions(task: ScoringTask, question: DecisionQuestion) -> Decisions:
 
 
 def _by_chat(task: ScoringTask, question: DecisionQuestion) -> Decisions:
-    assert task.chat is not None
-    answers: dict[int, JudgeChoice] = {}
-    for batch in question.batches:
+    chat = task.chat
+    assert chat is not None
+
+    def ask(batch: Int[np.ndarray, " batch"]) -> list[JudgeChoice]:
         texts = [question.example_text(int(i)) for i in batch]
-        choices = ask_examples(
-            task.chat, question.prompt, texts, CHOICES, explanation=task.sentence
-        )
+        return ask_examples(chat, question.prompt, texts, CHOICES, explanation=task.sentence)
+
+    answers: dict[int, JudgeChoice] = {}
+    for batch, choices in zip(question.batches, answer_each(ask, question.batches), strict=True):
         answers |= dict(zip(batch.tolist(), choices, strict=True))
     ordered = [answers[i] for i in range(len(question.examples.label))]
     weights = [answer.weights for answer in ordered]

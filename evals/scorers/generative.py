@@ -31,7 +31,7 @@ from jaxtyping import Float
 from ...prompts import load
 from ...tools.subject.token_text import join_tokens
 from ..judge.ask import LINE
-from ..judge.protocol import Chat, ChatRequest, JudgeError, Unscorable
+from ..judge.protocol import Chat, ChatRequest, JudgeError, Unscorable, answer_each
 from ..judge.reasoning import without_reasoning
 from ..score import Score
 from .classification import LabelledExamples
@@ -62,8 +62,10 @@ def generative(task: ScoringTask) -> list[Score]:
     if activations_on is None:
         raise unscorable_without("the subject, to read new text")
     if task.chat is not None:
-        texts = write_passages(task.chat, task.require_sentence())
-        pairs = TextsWithControls(texts, write_passages(task.chat, NEUTRAL))
+        chat, descriptions = task.chat, (task.require_sentence(), NEUTRAL)
+        pairs = TextsWithControls(
+            *answer_each(lambda description: write_passages(chat, description), descriptions)
+        )
     elif task.predicts:
         windows = cut_windows(task.sample, task.text)
         pairs = splice_spans(windows, task.sample.predicted, task.seed)

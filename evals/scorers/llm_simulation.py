@@ -35,7 +35,7 @@ from jaxtyping import Int
 from ...prompts import load
 from ..floors import correlation_floors
 from ..judge.ask import request_for, top_choices_by_offset
-from ..judge.protocol import Chat, ChatAnswer, JudgeError
+from ..judge.protocol import Chat, ChatAnswer, JudgeError, answer_each
 from ..judge.reasoning import without_reasoning
 from ..score import Score, Text
 from ..statistics.bootstrap import bootstrap_r
@@ -116,9 +116,12 @@ def simulate_contexts(task: ScoringTask, contexts: Int[np.ndarray, " chosen"]) -
     two_sided = bool((task.sample.true < 0).any())
     question = _Question(task.simulator, task.sentence, -LARGEST if two_sided else 0)
     predicted = np.zeros_like(restricted.sample.true)
-    for start in range(0, len(contexts), CONTEXTS_PER_PROMPT):
-        rows = range(start, min(start + CONTEXTS_PER_PROMPT, len(contexts)))
-        for (row, position), value in question.ask_with_retry(restricted.text, rows).items():
+    numbers = range(len(contexts))
+    prompts = [
+        numbers[start : start + CONTEXTS_PER_PROMPT] for start in numbers[::CONTEXTS_PER_PROMPT]
+    ]
+    for part in answer_each(lambda rows: question.ask_with_retry(restricted.text, rows), prompts):
+        for (row, position), value in part.items():
             predicted[row, position] = value
     sample = restricted.sample.with_prediction(predicted)
     return replace(restricted, sample=sample, predicts=True)
@@ -164,16 +167,14 @@ class _Question(NamedTuple):
         except _UnreadableSimulation as error:
             first_error = error
         note = "An earlier answer could not be read: give every line. "
-        predictions: dict[tuple[int, int], float] = {}
         try:
-            for row in rows:
-                predictions |= self._ask(text, [row], note)
+            answers = answer_each(lambda row: self._ask(text, [row], note), rows)
         except _UnreadableSimulation as second_error:
             raise JudgeError(
                 f"simulator: the answer cannot be read ({first_error}), "
                 f"nor when asked again ({second_error})"
             ) from None
-        return predictions
+        return {place: value for answer in answers for place, value in answer.items()}
 
     def _ask(self, text: TokenText, rows: Sequence[int], note: str = "") -> Predictions:
         tokens = [

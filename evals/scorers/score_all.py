@@ -27,6 +27,7 @@ from ..judge.protocol import (
     JudgeError,
     Unscorable,
     Usage,
+    answer_each,
 )
 from ..score import Score
 from .registry import Scorer, ScoringTask, get_scorer
@@ -44,6 +45,8 @@ class Outcome:
     skipped: str = ""
     """Why there is nothing to score."""
     cost: Cost = field(default_factory=Cost)
+    unanswered: bool = False
+    """Of a failure: whether an answer never came (`JudgeError`)."""
 
     @property
     def value(self) -> float | None:
@@ -58,6 +61,7 @@ class Outcome:
             "failure": self.failure,
             "skipped": self.skipped,
             "cost": self.cost.to_json(),
+            **({"unanswered": True} if self.unanswered else {}),
         }
 
 
@@ -66,24 +70,26 @@ def score_all(task: ScoringTask, scorers: Sequence[str]) -> list[Outcome]:
 
     Raises:
         UsageError: a scorer is unknown.
+        AnswerPending: a judge answers later; all scorers have asked what they could.
     """
     functions = [(name, get_scorer(name)) for name in scorers]
     chat, simulator = (chat and _CachedChat(chat) for chat in (task.chat, task.simulator))
     task = replace(task, chat=chat, simulator=simulator)
-    return [_outcome(name, function, task) for name, function in functions]
+    return answer_each(lambda named: _outcome(named[0], named[1], task), functions)
 
 
 def _outcome(name: str, function: Scorer, task: ScoringTask) -> Outcome:
     chat = CountingChat(task.chat) if task.chat else None
     simulator = CountingChat(task.simulator) if task.simulator else None
+    unanswered = False
     try:
         scores, failure, skipped = function(replace(task, chat=chat, simulator=simulator)), "", ""
     except JudgeError as error:
-        scores, failure, skipped = [], str(error), ""
+        scores, failure, skipped, unanswered = [], str(error), "", error.unanswered
     except Unscorable as error:
         scores, failure, skipped = [], "", str(error)
     cost = sum((counted.cost for counted in (chat, simulator) if counted), Cost())
-    return Outcome(name, tuple(scores), failure, skipped, cost)
+    return Outcome(name, tuple(scores), failure, skipped, cost, unanswered)
 
 
 def with_explanation(

@@ -24,6 +24,8 @@ SHORT = Size(
     half_open=0,
     jobs=1,
     bombs=None,
+    batch_every=60,
+    batch_runs=1,
 )
 
 
@@ -44,6 +46,9 @@ def test_runs_survive_kills_malformed_answers_and_budgets(
     steps: list[str] = []
     result = soak(tmp_path, SHORT, lambda step, done, total, unit: steps.append(step))
     assert [p for p in result.promises if not p.kept] == [], result.notes
+    batches = result.figures["batch_kills"]
+    assert (batches["runs"], batches["broken"]) == (2, 0)
+    assert batches["kills"] >= 2
     kills, bad = result.figures["kills"], result.figures["malformed"]
     assert (kills["killed_runs"], kills["other_rows"]) == (3, 0)
     assert kills["calls"] >= 3 * 10

@@ -198,6 +198,7 @@ def _plan(args: argparse.Namespace) -> RescoringPlan:
         scorers=tuple(scorer_names()) if scorers == ("all",) else scorers or DEFAULT_SCORERS,
         judge=options.model(args, "judge", args.base_url),
         simulator=options.model(args, "simulator", args.simulator_base_url or args.base_url),
+        batch=args.batch,
         logprobs=args.logprobs,
         patience=args.patience,
         budget=options.budgets(args),

@@ -33,6 +33,10 @@ TOGETHER = 2048
 activations take 250 MB; the next ones need another forward pass over the text."""
 MANY = 1000
 """Targets from which on a run says first what it takes of the disk."""
+CONVERSES = (
+    "--batch is for the judge and the simulator; the explainer waits for each answer and is asked "
+    "directly, and so is the simulator while it waits"
+)
 ROTATED = 6
 """Default of --rotated: the mean of six r is known to about .05."""
 ROUNDS, MODEL_ROUNDS = 2, 4
@@ -161,6 +165,8 @@ def run(args: argparse.Namespace) -> int:
     room = check_room(config, args.runs)
     if len(config.targets) >= MANY and not args.quiet:
         output.note(room)
+    if config.batch and config.explainer.is_language_model and not args.quiet:
+        output.note(CONVERSES)
     confirm_cost(len(config.targets), estimated_usd(config), config.budget, args)
     make_run(folder, config, checks)
     if not args.quiet:
@@ -245,6 +251,7 @@ def _from_options(args: argparse.Namespace) -> RunConfig:
         simulator=options.model(args, "simulator", simulator_url),
         simulator_contexts=args.simulator_contexts,
         judge=options.model(args, "judge", judge_url),
+        batch=args.batch,
         logprobs=args.logprobs,
         budget=options.budgets(args),
         competitor=not args.no_competitor,
