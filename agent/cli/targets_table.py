@@ -63,11 +63,11 @@ def show_targets(folder: Path, *, as_json: bool) -> None:
         output.table(OLD_COLUMNS, [_old_cells(row) for row in targets], right=OLD_COLUMNS[2:6])
     if targets and (reasons := targets[0]["left_out"]):
         output.line(f"left out of the search: {'; '.join(reasons)}")
+    if line := subject_line(RunConfig.load(folder).subject):
+        output.line(line)
     output.line(summary(targets, calls_before_run(folder)))
     if not has_parts(targets) and any(row["explanation"] for row in targets):
         output.line(NOT_RECORDED)
-    if line := subject_line(RunConfig.load(folder).subject):
-        output.line(line)
 
 
 def subject_line(subject: Mapping[str, str]) -> str:
