@@ -43,7 +43,8 @@ def export(args: argparse.Namespace) -> int:
     from ...runlog.config import find_run
 
     exported = export_circuit(find_run(args.run, args.runs), args.to)
-    text = json.dumps(exported.content, ensure_ascii=False, allow_nan=False)
+    # EAP-IG's loader takes an unknown score as NaN only; graphs have none
+    text = json.dumps(exported.content, ensure_ascii=False, allow_nan=args.to == "eap-ig")
     with atomic_file(args.out) as partial_file:
         partial_file.write_text(text + "\n", encoding="utf-8")
     content = exported.content

@@ -295,7 +295,7 @@ def damaged(graph: Graph, **changes: Any) -> bytes:
     ("content", "fault"),
     [
         (b"{", "not JSON, or cut off"),
-        (b"\xff\xfe", "not text in UTF-8"),
+        (b"\xff\xfe", "neither text in UTF-8 nor a .pt file"),
         (b"[1]", "not an object"),
         (b"{}", "hubel reads EAP-IG"),
         (b'{"cfg": {}, "nodes": {}, "nodes": {}, "edges": {}}', "is there twice"),
@@ -306,7 +306,7 @@ def damaged(graph: Graph, **changes: Any) -> bytes:
         (damaged(Graph(1, 1, 1), edges={"input->m0<q>": {"in_graph": True}}), "into heads"),
         (damaged(Graph(1, 1, 1), edges={"input->m0": {"score": 1}}), "in_graph"),
         (
-            damaged(Graph(1, 1, 1), edges={"input->m0": {"score": math.nan, "in_graph": True}}),
+            damaged(Graph(1, 1, 1), edges={"input->m0": {"score": math.inf, "in_graph": True}}),
             "finite number",
         ),
         (damaged(Graph(1, 1, 1), nodes={"h0": {"in_graph": True}}), "'h0' is not a node"),

@@ -1,17 +1,17 @@
-"""A file of a circuit, of whichever kind: its JSON says which."""
+"""A file of a circuit, of whichever kind: its first bytes or its JSON say which."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from ...errors import UsageError
-from . import eap_ig, graph_json
+from . import eap_ig, eap_ig_tensors, graph_json
 from .foreign_circuit import ForeignCircuit
 from .graph_json import AttributionGraph
 from .json_file import FileFault, parse_object, read_bytes
 
 KINDS = (
-    "hubel reads EAP-IG / MIB circuits (cfg, nodes, edges) and attribution graphs of circuit-tracer "
+    "hubel reads EAP-IG / MIB circuits (cfg, nodes, edges, or their .pt) and attribution graphs of circuit-tracer "
     "and Neuronpedia (metadata, qParams, nodes, links)"
 )
 
@@ -28,6 +28,8 @@ def read_circuit_file(path: Path) -> ForeignCircuit | AttributionGraph:
 def parse_circuit(content: bytes, name: str) -> ForeignCircuit | AttributionGraph:
     """The same of its content; `name` is for messages."""
     try:
+        if content.startswith(eap_ig_tensors.MAGIC):
+            return eap_ig.read(eap_ig_tensors.as_json(content))
         data = parse_object(content)
         if "links" in data or "metadata" in data:
             graph = graph_json.read(data)

@@ -4,13 +4,15 @@
      "nodes": {"input": {"in_graph": true}, "a0.h0": {...}, "m0": {...}, "logits": {...}},
      "edges": {"input->a0.h0<q>": {"score": 0.1, "in_graph": true}, "a0.h0->m0": {...}}}
 
-Keys and values are counted by query head, also under grouped-query attention (`foreign_circuit`). A
-file that hubel wrote has an entry `hubel` more, which EAP-IG does not read. Source of the format:
+Keys and values are counted by query head, also under grouped-query attention (`foreign_circuit`). An
+edge without a known score has NaN, which EAP-IG's loader takes; it does not take null. A file that
+hubel wrote has an entry `hubel` more, which EAP-IG does not read. Source of the format:
 github.com/hannamw/EAP-IG, `src/eap/graph.py`.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, cast
 
@@ -42,8 +44,7 @@ def read(data: dict[str, Any]) -> ForeignCircuit:
     for name, row in an_object(data["edges"], "edges").items():
         row = an_object(row, f"edge {name!r:.60}")
         edge = parse_edge(name)
-        score = row.get("score")
-        effect = None if score is None else -a_number(score, f"the score of {name!r:.60}")
+        effect = _effect(row.get("score"), name)
         edges[edge] = ListedEdge(effect, a_flag(row.get("in_graph"), f"in_graph of {name!r:.60}"))
     if not edges:
         refuse("no edges")
@@ -56,6 +57,13 @@ def read(data: dict[str, Any]) -> ForeignCircuit:
         subject=str(own.get("subject", "")),
         notes=_notes(an_object(data["nodes"], "nodes")),
     )
+
+
+def _effect(score: object, edge: str) -> float | None:
+    """The effect behind a score; None where the file has none, or NaN."""
+    if score is None or (isinstance(score, float) and math.isnan(score)):
+        return None
+    return -a_number(score, f"the score of {edge!r:.60}")
 
 
 def _notes(nodes: dict[str, Any]) -> tuple[str, ...]:
@@ -93,9 +101,9 @@ def write(circuit: FittedCircuit, d_model: int | None, own: dict[str, Any]) -> d
     places = (scored & graph.all_edges).nonzero().tolist()
     for edge, (source, target) in zip(graph.edges_of(scored), places, strict=True):
         effect = float(circuit.effects[source, target])
-        known = None if effect != effect else effect
+        known = None if math.isnan(effect) else effect
         for named, part in by_query_heads(edge, known, graph):
-            score = None if part is None else -part
+            score = math.nan if part is None else -part
             edges[edge_name(named)] = {
                 "score": score,
                 "in_graph": bool(circuit.mask[source, target]),

@@ -23,7 +23,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         return read_regular(path, MAX_BYTES)
     except FileNotFoundError:
-        raise UsageError(f"no file {str(path)!r}; give the JSON file of a circuit") from None
+        raise UsageError(f"no file {str(path)!r}; give the file of a circuit") from None
     except IrregularFileError as error:
         raise UsageError(f"{path} is not read: {error.strerror}") from None
 
@@ -33,7 +33,7 @@ def parse_object(content: bytes) -> dict[str, Any]:
     try:
         data = parse_strict_json(content.decode(), allow_nan=True)
     except UnicodeDecodeError:
-        refuse("not text in UTF-8 (a .pt file? export the circuit as JSON)")
+        refuse("neither text in UTF-8 nor a .pt file; export the circuit as JSON")
     except (ValueError, RecursionError) as error:
         refuse(f"not JSON, or cut off: {error}")
     return an_object(data, "the file")
