@@ -33,7 +33,7 @@ class RunTexts:
     """Contexts of explore, as a run collected them."""
 
     def __init__(self, folder: Path) -> None:
-        check_folder(folder, COLLECTED)
+        check_folder(folder, COLLECTED, "explore")  # the other splits stay closed
         self.collected = Collected.open(folder / COLLECTED, "explore")
         self.strings: list[str] = stored_lexicon(folder).strings
         self.seed = int(self.collected.metadata.get("seed", 0))

@@ -144,10 +144,14 @@ def _recorded_hashes(folder: Path, name: str) -> set[str]:
     return {hash for hash in hashes if hash}
 
 
-def check_folder(folder: Path, name: str) -> None:
-    """Compare all files of a folder that the log names; raises as `check_file` does."""
+def check_folder(folder: Path, name: str, begin: str = "") -> None:
+    """Compare all files of a folder that the log names; raises as `check_file` does.
+
+    Args:
+        begin: only those whose names begin like this.
+    """
     for file in check_log(folder).files:
-        if file.startswith(f"{name}/"):
+        if file.startswith(f"{name}/{begin}"):
             check_file(folder, file)
 
 

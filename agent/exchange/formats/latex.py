@@ -29,18 +29,23 @@ _ESCAPES = {
 }  # fmt: skip
 """`-{}` keeps two hyphens two. T1 fonts have all of these."""
 _LATIN = range(0xA1, 0x180)
+_NOT_IN_T1 = frozenset("ĦħĸĿŀŉŦŧſ")
+"""Letters of that range at which pdfLaTeX stops (TeX Live 2022)."""
 
 
 def escape(text: str) -> str:
     """A text as LaTeX prints it, whatever it holds."""
-    return "".join(map(_escaped, show_hidden(" ".join(text.split()))))
+    escaped = "".join(map(_escaped, show_hidden(" ".join(text.split()))))
+    return escaped.replace(",,", ",{},{}")  # which T1 fonts join to one low quotation mark
 
 
 def _escaped(character: str) -> str:
     if character in _ESCAPES:
         return _ESCAPES[character]
     if character.isascii() or (
-        ord(character) in _LATIN and unicodedata.category(character)[0] == "L"
+        ord(character) in _LATIN
+        and character not in _NOT_IN_T1
+        and unicodedata.category(character)[0] == "L"
     ):
         return character
     return rf"\texttt{{U+{ord(character):04X}}}"
@@ -55,7 +60,7 @@ def write_latex(explanations: ExplanationSet, out: Path, _texts: RunTexts | None
     head = " & ".join(heads) + r" \\"
     environment = "longtable" if is_long else "tabular"
     lines = [
-        "% needs \\usepackage[T1]{fontenc}, {textcomp} and {booktabs}"
+        "% for pdfLaTeX; needs \\usepackage[T1]{fontenc}, {textcomp} and {booktabs}"
         + (", {longtable}" if is_long else ""),
         f"\\begin{{{environment}}}{{{columns}}}",
         r"\toprule",

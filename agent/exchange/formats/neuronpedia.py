@@ -2,11 +2,12 @@
 
     MODEL/SOURCE/release.jsonl, model.jsonl, sourceset.jsonl, source.jsonl
     MODEL/SOURCE/{features,explanations,activations,scores}/batch-0.jsonl.gz
-    config/{explanation_type,explanation_score_type}.jsonl
+    config/{explanation_type,explanation_model_type,explanation_score_type,explanation_score_model}.jsonl
 
 A source is a layer's set of units: `10-neurons`, `10-negative-neurons`, `25-heads`, or the name of a
 dictionary. `layer` holds the source and `index` is text. What has no column of its own is JSON in
-`notes` of an explanation and in `jsonDetails` of a score.
+`notes` of an explanation and in `jsonDetails` of a score. Neuronpedia's database refuses rows without
+their creator: here it is the user that an installation has by default.
 
 Read are a folder with such files, one file of explanations, a feature as `GET
 /api/feature/MODEL/SOURCE/INDEX` answers, or a list of those. Of several explanations of a feature the
@@ -37,6 +38,9 @@ from ..run_texts import RunTexts
 from ..source_json import SourceObject, read_json, read_objects
 
 _SUFFIXES = (".jsonl", ".jsonl.gz")
+CREATOR = "clkht01d40000jv08hvalcvly"
+"""DEFAULT_CREATOR_USER_ID of Neuronpedia's webapp (`lib/env.ts`)."""
+_MADE_BY = {"creatorName": OWN, "creatorId": CREATOR}
 
 
 # ---------------------------------------------------------------- writing
@@ -58,11 +62,9 @@ def write_neuronpedia(
         by_source[_source_id(place.module)].append((place, unit))
     if not by_source:
         raise UsageError("Neuronpedia numbers its features, and no unit here has a number")
-    types = {f"{OWN} {score.name}" for unit in explanations for score in unit.scores}
-    _write_lines(
-        out / "config" / "explanation_score_type.jsonl", ({"name": t} for t in sorted(types))
-    )
-    _write_lines(out / "config" / "explanation_type.jsonl", [{"name": f"{OWN}_{origin.explainer}"}])
+    for table, names in _config_names(explanations).items():
+        lines = [_config_row(name, table) for name in sorted(names)]
+        _write_lines(out / "config" / f"{table}.jsonl", lines)
     for source, units in by_source.items():
         _write_source(out / model / source, _BulkSource(explanations, model, source), units)
     long = sum(len(unit.words) > 512 for unit in explanations)
@@ -72,6 +74,23 @@ def write_neuronpedia(
         else []
     )
     return [f"directions, which have no number: {nameless}", *lines] if nameless else lines
+
+
+def _config_names(explanations: ExplanationSet) -> dict[str, set[str]]:
+    """What rows refer to by name, which Neuronpedia wants to know first."""
+    scores = [score for unit in explanations for score in unit.scores]
+    explainers = {unit.explainer for unit in explanations if unit.sentence}
+    return {
+        "explanation_type": {f"{OWN}_{explainer}" for explainer in explainers},
+        "explanation_model_type": {explainer for explainer in explainers if ":" in explainer},
+        "explanation_score_type": {f"{OWN} {score.name}" for score in scores},
+        "explanation_score_model": {score.judge or OWN for score in scores},
+    }
+
+
+def _config_row(name: str, table: str) -> dict[str, Any]:
+    creator = {"creatorName": OWN} if "_model" in table else _MADE_BY
+    return {"name": name, "displayName": name, "description": name, **creator}
 
 
 def _source_id(module: str) -> str:
@@ -103,17 +122,25 @@ def _write_source(
     folder: Path, source: _BulkSource, units: list[tuple[NumberedUnit, ExplainedUnit]]
 ) -> None:
     set_name = source.id.partition("-")[2]
-    made = {"createdAt": source.made}
+    creator, made = {"creatorId": CREATOR}, {"createdAt": source.made}
+    about = {"description": source.set.origin.tool, **_MADE_BY, **made}
+    unknown = {
+        "layers": 0,
+        "neuronsPerLayer": 0,
+        "owner": "",
+    }  # as Neuronpedia's own exports have it
+    source_set = {"modelId": source.model, "name": set_name, "releaseName": source.set.name}
     heads = {
-        "release": {"name": source.set.name, "description": source.set.origin.tool, **made},
-        "model": {"id": source.model, "displayName": source.model, **made},
-        "sourceset": {
+        "release": {"name": source.set.name, **about},
+        "model": {"id": source.model, "displayName": source.model, **unknown, **creator, **made},
+        "sourceset": source_set | about,
+        "source": {
             "modelId": source.model,
-            "name": set_name,
-            "releaseName": source.set.name,
+            "id": source.id,
+            "setName": set_name,
+            **creator,
             **made,
         },
-        "source": {"modelId": source.model, "id": source.id, "setName": set_name, **made},
     }
     for name, row in heads.items():
         _write_lines(folder / f"{name}.jsonl", [row])
@@ -170,7 +197,7 @@ def _explanation(source: _BulkSource, place: NumberedUnit, unit: ExplainedUnit) 
     return {
         "id": source.row_id(place.number, "explanation"),
         **source.key(place.number),
-        "authorId": None,
+        "authorId": CREATOR,
         "description": unit.words,
         "typeName": f"{OWN}_{unit.explainer}",
         "explanationModelName": unit.explainer if ":" in unit.explainer else None,
@@ -195,6 +222,7 @@ def _activations(
             "maxValue": high,
             "minValue": low,
             "maxValueTokenIndex": text.values.index(high),
+            "creatorId": CREATOR,
             "createdAt": source.made,
         }
 
@@ -209,7 +237,8 @@ def _score_rows(
             "value": score.value,
             "explanationId": source.row_id(place.number, "explanation"),
             "explanationScoreTypeName": f"{OWN} {score.name}",
-            "explanationScoreModelName": score.judge or None,
+            "explanationScoreModelName": score.judge or OWN,
+            "initiatedByUserId": CREATOR,
             "jsonDetails": json.dumps(details, ensure_ascii=False),
         }
 

@@ -21,7 +21,7 @@ from hubel.agent.exchange.records import (
 )
 
 EXAMPLES = Path(hubel.__file__).parent / "runs"
-HOSTILE = 'He said "50 % & {more}" of $5_000 #1 ~ \\ ^ <b> ‹x› — “é” 中 \x1b[31m'
+HOSTILE = 'He said "50 % & {more}" of $5_000 #1 ~ \\ ^ <b> ‹x› — “é” 中 Ħ ,, \x1b[31m'
 """An explanation with everything that some format obeys."""
 
 

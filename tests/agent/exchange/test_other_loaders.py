@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,21 @@ def test_latex_sets_the_table(hostile_set: ExplanationSet, tmp_path: Path) -> No
     latex = shutil.which("pdflatex")
     if latex is None:
         pytest.skip("pdflatex is not installed")
+    letters = "".join(map(chr, range(0xA1, 0x180)))  # pdfLaTeX stops at some of them
+    obeyed = (
+        letters,
+        r"\input{/etc/passwd} \\ ^^5c",
+        "[1pt] ,, ?` --",
+        "long words " * 300,
+        "%",
+        "}{ & $$",
+        "",
+    )
+    more = tuple(
+        replace(hostile_set.units[0], unit=f"mlp.0.{n}", sentence=words, gist="")
+        for n, words in enumerate(obeyed)
+    )
+    hostile_set = replace(hostile_set, units=(*hostile_set.units, *more))
     write_set(tmp_path / "runs" / "made", hostile_set, ImportConfig("x", "run"))
     export_run(tmp_path / "runs" / "made", "latex", tmp_path / "x.tex")
     packages = r"\usepackage[T1]{fontenc}\usepackage{textcomp}\usepackage{booktabs}"

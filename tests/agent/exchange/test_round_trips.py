@@ -201,4 +201,4 @@ def test_no_character_of_an_explanation_is_obeyed_by_latex(
         ).replace(r"\}", "").count("}")
         assert "\x1b" not in row
         assert row.endswith(r"\\")
-    assert r"\texttt{U+4E2D}" in text
+    assert r"\texttt{U+4E2D} \texttt{U+0126} ,{},{}" in text
