@@ -48,6 +48,8 @@ class Dictionary:
         input_form: how the place that it reads is given to it, until `fit` folds this into the
             encoder: "plain"; "before_norm_weight", the MLP's input before the norm's weight and bias;
             or "centred", minus its mean over the stream's coordinates.
+        of_modules: whether `mlp_out` and `attn_out` are the modules' own outputs, which Gemma 2 and 3
+            normalise before they add them to the stream; elsewhere both are the same.
         model: the name of the model that its file states; "" if it states none.
         sha256: of the files that it was read from; "" if it was made here.
         source: folder, file or hub name that it was read from.
@@ -67,6 +69,7 @@ class Dictionary:
     skip: Float[Tensor, "d_out d_in"] | None = None
     later_decoders: Float[Tensor, "later latent d_out"] | None = None
     input_form: InputForm = "plain"
+    of_modules: bool = False
     model: str = ""
     sha256: str = ""
     source: str = ""

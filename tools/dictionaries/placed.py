@@ -34,6 +34,8 @@ def placed(subject: Subject, dictionary: Dictionary) -> Dictionary:
     subject.require_decoder("dictionaries")
     for place, width in _widths(dictionary):
         _check_width(subject, dictionary, place, width)
+    if dictionary.of_modules and subject.architecture.normalises_writes:
+        _refuse_before_norm(subject, dictionary)
     if dictionary.input_form == "before_norm_weight":
         layer = subject.parts.layers[dictionary.reads.layer]
         if layer.mlp_norm is None:
@@ -48,6 +50,21 @@ def placed(subject: Subject, dictionary: Dictionary) -> Dictionary:
     if dictionary.input_form == "centred":
         return fold_centring(dictionary)
     return dictionary
+
+
+def _refuse_before_norm(subject: Subject, dictionary: Dictionary) -> None:
+    """Refuse a dictionary of a module's own output where a norm follows it.
+
+    The norm divides by each vector's length, so that neither vector follows from the other by a map
+    that could be folded into the weights.
+    """
+    for place in (dictionary.reads, dictionary.writes):
+        if place.kind in ("mlp_out", "attn_out"):
+            raise UsageError(
+                f"the dictionary {dictionary.name!r} is of that module's own output, and {subject.name} "
+                f"normalises it before it is added to the stream, which is {place} here: not supported; "
+                f"give --at {place} if it was trained on what is added"
+            )
 
 
 def check_dictionary(

@@ -74,6 +74,11 @@ def place_of_hook(name: str) -> NamedPlace:
     )
 
 
+def is_module_output(name: str) -> bool:
+    """Whether a name means what a module puts out, before a norm that may follow it."""
+    return name.endswith("mlp.hook_out") or _MODULE.fullmatch(name) is not None
+
+
 def place_of_module(name: str, *, inside: bool = False) -> Site:
     """The place of a module's output, or with `inside` of its input.
 

@@ -78,7 +78,7 @@ BAD: dict[str, tuple[str, Callable[[Path], object]]] = {
         lambda f: (f / "cfg.json").write_text("[1]"),
     ),
     "unknown architecture": (
-        r"'architecture' .* is 'temporal'; known are standard",
+        r"'architecture' .* is 'temporal' \(its latents depend on earlier .*\); known are standard",
         lambda f: rewrite(f / "cfg.json", lambda c: c.update(architecture="temporal")),
     ),
     "unknown normalisation": (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,9 +19,11 @@ from hubel.tools.dictionaries.placed import (
     require_fit,
     vectors_at,
 )
+from hubel.tools.dictionaries.read import read_dictionary
 from hubel.tools.errors import UsageError
 from hubel.tools.subject.address import Site
 from hubel.tools.subject.subject import Subject
+from tests.support.dictionary_files import FileCase, Numbers, sparsify_case, write_sparsify
 from tests.support.tiny import D_MODEL, tiny_subject
 
 TEXTS = [
@@ -55,6 +58,34 @@ def test_a_dictionary_of_its_place_fits(tiny: Subject) -> None:
     assert report.own.explained == pytest.approx(by_hand, abs=1e-4)
     assert report.own.explained > 0.5 > report.shuffled
     assert report.l0 == pytest.approx(6, abs=0.5)  # one sign of each
+
+
+def test_a_modules_own_output_is_refused_where_a_norm_follows(tmp_path: Path) -> None:
+    """Gemma 2 normalises what its MLP puts out; for it `layers.1.mlp` is not what is added."""
+    case = sparsify_case()
+    wide = FileCase(case.name, case.config | {"d_in": D_MODEL, "num_latents": 12}, tensors_of(12))
+    read = {
+        name: read_dictionary(write_sparsify(tmp_path, wide, name), "a")
+        for name in ("layers.1.mlp", "layers.1.self_attn", "layers.1")
+    }
+    gemma, llama = tiny_subject("gemma2"), tiny_subject("llama")
+    for name in ("layers.1.mlp", "layers.1.self_attn"):
+        with pytest.raises(
+            UsageError, match=r"normalises it before .* give --at (mlp|attn)_out\.1"
+        ):
+            placed(gemma, read[name])
+        placed(llama, read[name])
+    placed(gemma, read["layers.1"])
+    placed(gemma, read_dictionary(tmp_path / "layers.1.mlp", "a", reads=Site("mlp_out", 1)))
+
+
+def tensors_of(n_latents: int) -> dict[str, Tensor]:
+    """sparsify's tensors for the tiny subject's width."""
+    draw = Numbers(1)
+    return {
+        "encoder.weight": draw(n_latents, D_MODEL), "encoder.bias": draw(n_latents),
+        "W_dec": draw(n_latents, D_MODEL), "b_dec": draw(D_MODEL),
+    }  # fmt: skip
 
 
 def test_one_of_another_layer_is_refused_and_the_message_says_which(tiny: Subject) -> None:

@@ -20,7 +20,7 @@ from ...errors import UsageError
 from ..activations import Activation, JumpRelu, Relu, TopKRelu
 from ..dictionary import Dictionary
 from ..files import NamedWeights, digest, read_weights
-from ..places import place_of_hook
+from ..places import is_module_output, place_of_hook
 from .given_places import GivenPlaces
 
 _LAYER = re.compile(r"layer_(\d+)\.safetensors")
@@ -85,6 +85,7 @@ def read(source: Path, name: str, given: GivenPlaces) -> Dictionary:
         skip=weights.take("W_skip", width, width) if "W_skip" in weights else None,
         later_decoders=later,
         input_form=stated.input_form if stated else "plain",
+        of_modules=given.reads is None and is_module_output(output_hook),
         model=settings.get("model_name", ""),
         sha256=digest(files),
         source=str(source),

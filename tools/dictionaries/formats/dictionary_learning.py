@@ -91,6 +91,7 @@ def read(source: Path, name: str, given: GivenPlaces) -> Dictionary:
         decoder_bias=_first(weights, ("b_dec", "bias", "decoder_bias", "decoder.bias"), width),
         activation=_activation(kind, weights, settings, trainer, size),
         subtracts_bias=kind not in ("AutoEncoderNew", "JumpReluAutoEncoder"),
+        of_modules=given.reads is None,
         model=str(trainer.get("lm_name") or ""),
         sha256=digest(files),
         source=str(source),

@@ -21,7 +21,7 @@ from ..activations import Activation, Gated, JumpRelu, Relu, TopKRelu
 from ..dictionary import Dictionary, InputForm
 from ..files import NamedWeights, digest, read_weights, write_files
 from ..fold import unit_rows
-from ..places import NamedPlace, hook_of_place, place_of_hook
+from ..places import NamedPlace, hook_of_place, is_module_output, place_of_hook
 from .given_places import GivenPlaces
 from .saelens_config import NORMALISATIONS, SaeLensConfig, read_saelens_config
 
@@ -79,6 +79,7 @@ def read(
         normalisation=config.normalisation,
         skip=weights.take("W_skip", width_out, width) if "skip" in config.architecture else None,
         input_form=_input_form(config, stated),
+        of_modules=given.reads is None and is_module_output(config.output_hook or config.hook),
         model=config.model,
         sha256=digest([source / CONFIG, source / WEIGHTS]),
         source=str(source),

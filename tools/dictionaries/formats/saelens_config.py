@@ -22,6 +22,11 @@ NORMALISATIONS: dict[str, Normalisation] = {
 }
 FOLDED = ("expected_average_only_in", "covariance_whitening")
 """Normalisations that SAELens folds into the weights when training ends, and does not apply."""
+_WHY_NOT = {
+    "temporal": "its latents depend on earlier tokens, and a latent here is a function of one vector",
+    "matching_pursuit": "its encoder is a search, and a latent here has a linear encoder",
+    "abstopk": "its latents are negative as well, and a latent here never is",
+}
 _RENAMED = {
     "hook_point": "hook_name",
     "hook_point_head_index": "hook_head_index",
@@ -79,8 +84,10 @@ def read_saelens_config(
         metadata = dict(metadata) | dict(overrides)
     architecture = config.get("architecture", "standard")
     if architecture not in architectures:
+        why = f" ({_WHY_NOT[str(architecture)]})" if str(architecture) in _WHY_NOT else ""
         raise UsageError(
-            f"'architecture' in {str(path)!r} is {architecture!r}; known are {', '.join(architectures)}"
+            f"'architecture' in {str(path)!r} is {architecture!r}{why}; known are "
+            f"{', '.join(architectures)}"
         )
     if metadata.get("hook_head_index") is not None:
         raise UsageError(

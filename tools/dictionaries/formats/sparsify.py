@@ -58,6 +58,7 @@ def read(source: Path, name: str, given: GivenPlaces) -> Dictionary:
         activation=_activation(config.get("activation", "topk"), k, size, path),
         subtracts_bias=not transcodes,
         skip=weights.take("W_skip", width, width) if config.get("skip_connection") else None,
+        of_modules=given.reads is None,
         sha256=digest([path, source / WEIGHTS]),
         source=str(source),
     )
