@@ -135,8 +135,12 @@ def index_on_engine(
     out: Path,
     reporter: Reporter,
     warn: Callable[[str], None] = lambda line: None,
+    shards: int = 0,
 ) -> IndexSummary:
     """Build or finish an index on the workers of an engine.
+
+    Args:
+        shards: in how many it is begun; 0 for as many as there are workers.
 
     Raises:
         UsageError: `out` holds something else.
@@ -147,7 +151,7 @@ def index_on_engine(
     folder = shards_folder(out)
     with _alone(out), writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        count = _count_of(folder, order, engine.workers)
+        count = _count_of(folder, order, shards or engine.workers)
         pieces = [ShardPiece(order, folder, number, count) for number in range(1, count + 1)]
         failures: list[str] = []
         for done, outcome in enumerate(engine.run(pieces), start=1):
@@ -177,7 +181,7 @@ def shards_folder(out: Path) -> Path:
     return out.with_name(f"{out.name}.shards")
 
 
-def _count_of(folder: Path, order: IndexOrder, workers: int) -> int:
+def _count_of(folder: Path, order: IndexOrder, wanted: int) -> int:
     """In how many shards the index was begun, or is now."""
     path = folder / PLAN
     try:
@@ -186,8 +190,8 @@ def _count_of(folder: Path, order: IndexOrder, workers: int) -> int:
             return int(plan["count"])
     except (OSError, ValueError, LookupError, TypeError, CorruptError):
         pass  # there is none, or of another index: its shards have other names
-    write_sealed(path, {"key": order.key, "count": workers})
-    return workers
+    write_sealed(path, {"key": order.key, "count": wanted})
+    return wanted
 
 
 @contextmanager

@@ -46,10 +46,13 @@ JOIN_S = 5.0
 """Seconds for threads to end after their workers were killed."""
 
 
-class _Slot(NamedTuple):
+class LivingWorker(NamedTuple):
+    """A worker that is ready or at work."""
+
     actor: Any
     where: str
     node: str
+    pid: int
 
 
 class RayEngine:
@@ -58,6 +61,7 @@ class RayEngine:
     Args:
         ray: the module, connected.
         expected: the versions that workers must have.
+        most_deaths: workers that may die at one piece.
     """
 
     def __init__(
@@ -67,7 +71,9 @@ class RayEngine:
         order: WorkerOrder,
         expected: dict[str, str],
         say: Callable[[str], None],
+        most_deaths: int,
     ) -> None:
+        self._most_deaths = most_deaths
         self._ray, self._size, self._order, self._expected = ray, size, order, expected
         self._say = say
         self._dead = (
@@ -78,8 +84,8 @@ class RayEngine:
             ray.exceptions.OutOfMemoryError,
         )
         self._change = threading.Condition()
-        self._idle: deque[_Slot] = deque()
-        self._alive: dict[str, _Slot] = {}
+        self._idle: deque[LivingWorker] = deque()
+        self._alive: dict[str, LivingWorker] = {}
         self._starting: dict[int, Any] = {}
         self._failed_starts, self._deaths, self._started = 0, 0, 0
         self._last_failure = ""
@@ -89,8 +95,18 @@ class RayEngine:
             self._start_worker()
 
     @classmethod
-    def start(cls, choice: EngineChoice, shared: Path, say: Callable[[str], None]) -> RayEngine:
-        """Connect, and start the workers; returns when the first one is ready. Raises as `connect`."""
+    def start(
+        cls,
+        choice: EngineChoice,
+        shared: Path,
+        say: Callable[[str], None],
+        most_deaths: int = MOST_DEATHS,
+    ) -> RayEngine:
+        """Connect, and start the workers; returns when the first one is ready. Raises as `connect`.
+
+        Args:
+            most_deaths: workers that may die at one piece before it is given up.
+        """
         ray = connect(choice.address, choice.workers)
         probe = shared.absolute() / f".probe-{secrets.token_hex(8)}"
         try:
@@ -99,7 +115,14 @@ class RayEngine:
                 shared.mkdir(parents=True, exist_ok=True)
                 probe.write_bytes(b"seen")
             settings = {name: os.environ[name] for name in SETTINGS if name in os.environ}
-            engine = cls(ray, size, WorkerOrder(probe, settings, Path.cwd()), versions_here(), say)
+            engine = cls(
+                ray,
+                size,
+                WorkerOrder(probe, settings, Path.cwd()),
+                versions_here(),
+                say,
+                most_deaths,
+            )
             try:
                 engine._give_back(engine._take())
             except BaseException:
@@ -150,6 +173,20 @@ class RayEngine:
         """As `Engine.call`."""
         return self._on_a_worker(request, type(request).__name__).value
 
+    @property
+    def deaths(self) -> int:
+        """Workers that died at work."""
+        return self._deaths
+
+    def living(self) -> list[LivingWorker]:
+        """The workers that are ready or at work, of this moment."""
+        with self._change:
+            return list(self._alive.values())
+
+    def kill(self, worker: LivingWorker) -> None:
+        """Let a worker die, as a soak does; it is replaced when that is noticed."""
+        self._ray.kill(worker.actor)
+
     def close(self) -> None:
         """As `Engine.close`."""
         with self._change:
@@ -195,7 +232,7 @@ class RayEngine:
             except self._dead as error:
                 self._bury(slot, one_line(error))
                 deaths += 1
-                if deaths >= MOST_DEATHS:
+                if deaths >= self._most_deaths:
                     raise UnavailableError(
                         f"{title}: {deaths} workers died at work on it, the last one {slot.where}; it "
                         "may need more memory than they have: give more or fewer workers, and start "
@@ -213,7 +250,7 @@ class RayEngine:
                 raise answer.error
             return _Done(answer.value, slot.where, deaths)
 
-    def _take(self) -> _Slot:
+    def _take(self) -> LivingWorker:
         """A free worker, for which this waits."""
         with self._change:
             end = time.monotonic() + START_S
@@ -234,13 +271,13 @@ class RayEngine:
                 raise Stopped
             return self._idle.popleft()
 
-    def _give_back(self, slot: _Slot) -> None:
+    def _give_back(self, slot: LivingWorker) -> None:
         with self._change:
             if slot.where in self._alive:
                 self._idle.append(slot)
             self._change.notify()
 
-    def _bury(self, slot: _Slot, cause: str) -> None:
+    def _bury(self, slot: LivingWorker, cause: str) -> None:
         """Replace a worker that died."""
         with self._change:
             self._alive.pop(slot.where, None)
@@ -251,7 +288,7 @@ class RayEngine:
             self._ray.kill(slot.actor)  # it may only be out of reach
             self._start_worker()
 
-    def _leave_out(self, slot: _Slot, line: str) -> None:
+    def _leave_out(self, slot: LivingWorker, line: str) -> None:
         """Do without a worker that another one of the same node would not be better than."""
         self._say(f"left out: {line}")
         with self._change:
@@ -283,7 +320,7 @@ class RayEngine:
         try:
             report = self._ray.get(actor.report.remote())
             check_report(report, self._expected, self._order.probe.parent)
-            slot = _Slot(actor, report.where, report.node)
+            slot = LivingWorker(actor, report.where, report.node, report.pid)
         except UnfitWorker as error:
             failure = str(error)
         except self._ray.exceptions.RayError as error:

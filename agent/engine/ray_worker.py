@@ -29,6 +29,7 @@ class WorkerReport(NamedTuple):
     Attributes:
         where: node and process, for messages.
         node: its address.
+        pid: of its process.
         versions: of hubel, its code, Python and the packages that decide results.
         sees: whether it sees the probe file in the shared folder.
         writes: why it cannot write there; "" if it can.
@@ -37,6 +38,7 @@ class WorkerReport(NamedTuple):
 
     where: str
     node: str
+    pid: int
     versions: dict[str, str]
     sees: bool = True
     writes: str = ""
@@ -95,7 +97,13 @@ class RayWorker:
         except OSError as error:
             writes = error.strerror or str(error)
         return WorkerReport(
-            self._where, self._node, versions_here(), probe.exists(), writes, str(cache_dir())
+            self._where,
+            self._node,
+            os.getpid(),
+            versions_here(),
+            probe.exists(),
+            writes,
+            str(cache_dir()),
         )
 
     def work(self, request: Any) -> WorkerAnswer:
