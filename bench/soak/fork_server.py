@@ -97,7 +97,7 @@ class ForkServer:
         """Fork a child that makes or merges a part of an index; returns its process id.
 
         Args:
-            step: as `kill_shards.execute` takes it.
+            step: as `shard_steps.execute` takes it.
         """
         self._send({"index": dict(step)})
         return self._receive()["pid"]
@@ -247,7 +247,7 @@ def _run_command(_subject: Subject, command: dict[str, Any]) -> None:
 
 
 def _run_index(subject: Subject, command: dict[str, Any]) -> None:
-    from .kill_shards import execute
+    from .shard_steps import execute
 
     status = 1
     try:

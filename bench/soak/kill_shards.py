@@ -21,13 +21,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from . import fixtures
 from .fork_server import ForkServer
-
-if TYPE_CHECKING:
-    from ...tools.subject import Subject
+from .shard_steps import Step
 
 COUNTS = (1, 2, 3, 4, 7)
 """Numbers of shards; the corpus has fewer than 7 batches in two of its splits."""
@@ -35,8 +31,6 @@ MAX_KILLS = 4
 """Kills of one process, at most; the next one may end."""
 TIMES = ("summary", "shards", "sha256")
 """What `index.json` says of how an index was made."""
-Step = dict[str, Any]
-"""What a process does: its `out`, and a `shard` or the `parts` to merge, or neither for a whole index."""
 
 
 @dataclass
@@ -50,29 +44,6 @@ class ShardKillTally:
     differing: int = 0
     """Indexes with a file that is not that of one process, or that could not be made."""
     notes: list[str] = field(default_factory=list)
-
-
-def execute(subject: Subject, step: Step) -> None:
-    """Do a step in this process."""
-    from ...tools.corpus import corpus_from_documents
-    from ...tools.index import ExemplarCounts, Shard, build_index, index_shard, merge_shards
-
-    out = Path(step["out"])
-    if "parts" in step:
-        merge_shards(step["parts"], out)
-        return
-    corpus = corpus_from_documents("made", fixtures.documents(), "0" * 64)
-    settings: Any = {
-        "context_len": 16,
-        "exemplar_counts": ExemplarCounts(top=(4, 2, 2), pool=(6, 3, 3), sample=(200, 50, 50)),
-        "checkpoint_every": 1,
-        "store": "all",
-        "store_bits": 8,
-    }
-    if "shard" in step:
-        index_shard(subject, corpus, out, Shard.parse(step["shard"]), **settings)
-    else:
-        build_index(subject, corpus, out, **settings)
 
 
 def kill_shards(
