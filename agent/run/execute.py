@@ -62,6 +62,8 @@ if TYPE_CHECKING:
     from ..llm import LanguageModel
     from ..llm.meter import Checks
 
+SHOWN_ONE_BY_ONE = 500
+"""Targets of a run that has a line for each one that ends; of more, the progress has the count."""
 STOP_POLL_S = 0.2
 """Seconds between looks at whether the user has interrupted."""
 
@@ -254,7 +256,8 @@ def _investigate_in_parts(
             if targets and context.judges.is_full:
                 context.wait_for_batch(*targets)
             elif targets and not context.budget_reached:
-                resources.collect(number)
+                if number:  # the driver came with the first part
+                    resources.collect(number)
                 with resources.clock.phase("explain"):
                     record = partial(resources.record_neighbours, part)
                     investigate_all(driver, targets, reporter, ended, record)
@@ -337,7 +340,8 @@ def _show_progress(reporter: Reporter, ended: EndedTargets, steps: str, side_by_
 def _show_result(context: InvestigationContext, target: str) -> None:
     """Say what came of a target, as far as it is known before the run ends."""
     context.enter_step(target, "")
-    if line := provisional_line(context.log, target):
+    line = provisional_line(context.log, target)
+    if line and len(context.config.targets) <= SHOWN_ONE_BY_ONE:
         context.say(line)
 
 
