@@ -10,6 +10,7 @@ from ...tools.errors import UsageError
 from ..runlog.progress import progress
 from . import output
 from .exit_status import DONE
+from .index_summary import describe, describe_store
 
 INTERRUPTED = "stopped; what is merged is kept, and the same command continues"
 
@@ -31,7 +32,6 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--out {str(args.out)!r} is a file; name a folder")
     from ...tools.index import merge_shards
     from ...tools.index.activation_store.layout import store_bytes
-    from .commands.index import describe, describe_store
 
     with progress(quiet=args.quiet) as reporter:
         summary = merge_shards(

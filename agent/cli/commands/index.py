@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from ....tools.dictionaries.named_source import NamedSource
 from ....tools.errors import UsageError
-from ....tools.files.sizes import readable_size
 from ....tools.index.shards.shard import Shard
 from ...runlog.progress import progress
 from .. import merge_index, options, output
 from .. import parser as parsers
 from ..exit_status import DONE
+from ..index_summary import describe, describe_store
 from ..parser import Action
 
 if TYPE_CHECKING:
@@ -205,26 +205,6 @@ def _check_same_text(args: argparse.Namespace, origin: Index, corpus: Corpus) ->
         )
     if args.corpus_tokens is not None:
         raise UsageError(f"--max-tokens: the text is all that of {name}; leave out one of them")
-
-
-def describe_store(index: Path) -> str:
-    """The end of such a line: how large the activation store is."""
-    from ....tools.index.activation_store.layout import store_bytes
-
-    size = store_bytes(index)
-    return f"; activation store {readable_size(size)}" if size else "; no activation store"
-
-
-def describe(summary: IndexSummary) -> str:
-    """One line: what was indexed, how fast, and the share of time in the model's forward pass."""
-    seconds = max(summary.total_seconds, 1e-9)
-    rate, forward = summary.tokens / seconds, summary.forward_seconds / seconds
-    share = f", {forward:.0%} of the time in the model's forward pass" if forward else ""
-    return (
-        f"{summary.units:,} units over {summary.tokens:,} tokens in {seconds:.0f} s "
-        f"({rate:,.0f} tokens/s{share}), "
-        f"{readable_size(summary.bytes)}, peak memory {summary.peak_rss_mb:,.0f} MB"
-    )
 
 
 def _check_options(args: argparse.Namespace, sites: tuple[str, ...]) -> None:
