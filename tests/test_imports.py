@@ -217,7 +217,7 @@ def test_only_verification_and_review_open_the_holdout() -> None:
 
 def test_only_verification_draws_held_out_prompts() -> None:
     readers = {e.source for e in ALL if e.target == "tools/circuits/tasks/heldout"}
-    assert readers == {"agent/circuits/verify"}
+    assert readers == {"agent/circuits/verify", "studies/representation/latent_runs"}
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ COMMANDS: dict[str, str] = {
     "import": "keep another tool's explanations among the runs, to show and to score",
     "eval": "score a run's explanations, or a table of them, with any scorers",
     "bench": "how good are results? planted, null, explanations, reading, circuits, studies; speed, review, soak",
-    "circuit": "the circuit of a task: tasks, run, show, export, import; mediate, paths, attention; abstract",
+    "circuit": "the circuit of a task: tasks, run, latents, show, export, import; mediate, paths, attention; abstract",
     "study": "ask a question about a subject: probes, similarity, bias audits and more, with a verdict",
     "dictionary": "sparse autoencoders and transcoders: train one, check one against a subject, list them",
     "tool": "call any instrument",

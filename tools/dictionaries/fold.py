@@ -130,3 +130,27 @@ def scaled_input(dictionary: Dictionary, factor: float) -> Dictionary:
         decoder_bias=dictionary.decoder_bias / factor,
         notes=(),
     )
+
+
+def rotated(
+    dictionary: Dictionary,
+    centre: Float[Tensor, " d_in"],
+    read: Float[Tensor, "d_in d_in"],
+    written: Float[Tensor, "d_out d_out"],
+) -> Dictionary:
+    """A control: the dictionary, turned into directions that nothing was trained for.
+
+    It encodes what the rotation `read` makes of its (normalised) input around a centre, and its
+    decoder's rows are turned back by `written`. Activations keep about their sizes and their
+    sparsity. Bias and skip connection of the decoder stay.
+    """
+    constant = centre @ read - centre
+    if dictionary.subtracts_bias:
+        constant = constant + dictionary.decoder_bias
+    turned = replace(
+        dictionary,
+        encoder=read @ dictionary.encoder,
+        decoder=dictionary.decoder @ written.T,
+        subtracts_bias=False,
+    )
+    return _shifted(turned, constant @ dictionary.encoder)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import argparse
 
 from .. import parser as parsers
-from ..circuit import abstract, components, exchange, tasks
+from ..circuit import abstract, components, exchange, latents, tasks
 from ..circuit import run as run_command
 from ..exit_status import DONE
 from ..parser import Action
 
 NAME = "circuit"
-HELP = (
-    "the circuit of a task: tasks, run, show, export, import; mediate, paths, attention; abstract"
-)
+HELP = "the circuit of a task: tasks, run, latents, show, export, import; mediate, paths, attention; abstract"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +43,11 @@ ACTIONS: dict[str, Action] = {
         "find the circuit of a task, explain it, and test the explanation on held-out prompts",
         run_command.add_arguments,
         run_command.run,
+    ),
+    "latents": Action(
+        "which latents of a dictionary carry a task, and how much goes through its error nodes?",
+        latents.add_arguments,
+        latents.run,
     ),
     "show": Action("the tables of a finished run", _add_show, _show),
     "export": Action(
