@@ -16,8 +16,8 @@ All are fitted on explore alone, without position 0, and scored exactly as the e
 - *list*: the 24 tokens that explain most of explore, with ridge weights
   (`tools.dissection.baselines`). It names no concept: an explanation that is no better than this is
   a list, whatever it says.
-- *rotated*: the mean score of the same explainer on rotated directions of the layer; a run measures
-  it (`agent.controls.rotated`).
+- *rotated*: the mean score of the same explainer on rotated directions of the layer, or on random
+  latents of the dictionary; a run measures it (`agent.controls.rotated`).
 """
 
 from __future__ import annotations

@@ -41,7 +41,8 @@ class Floors:
     list: float | None = None
     """The 24 best tokens of explore with fitted weights, and no concept."""
     rotated: float | None = None
-    """Mean of the same explainer's scores on rotated directions of the layer, which mean nothing."""
+    """Mean of the same explainer's scores on rotated directions of the layer, or random latents of the
+    dictionary, which mean nothing."""
 
     def to_json(self) -> dict[str, float | None]:
         """All keys, null when unknown."""

@@ -1,11 +1,12 @@
-"""Rotated directions of a run's layers, explained by the run's explainer: what a score is worth.
+"""Directions that mean nothing, explained by the run's explainer: what a score is worth.
 
 A row of a random rotation of a layer's neurons (`tools.subject.nulls`) means nothing to a reader, yet
-a formula predicts it about as well as it predicts a neuron.
+a formula predicts it about as well as it predicts a neuron. A dictionary's latents are compared with
+random latents (`tools.dictionaries.random_latents`).
 
 1. Each layer of the targets is a group; targets of one side have a group of their own. The negative
-   side of a direction is the positive side of its opposite, so that both sides share one. Heads have
-   none: the norm of a head's output has no direction to rotate.
+   side of a direction is the positive side of its opposite, so that both sides share one. Each
+   dictionary is a group. Heads have none: the norm of a head's output has no direction to rotate.
 2. The directions' activations are collected like the targets', from the index's activation store
    where it has them, and each is explained alone (`explain_alone`) and scored on holdout.
 3. Each direction's result is kept in the cache under all that it depends on, so that every run of
@@ -41,6 +42,7 @@ from .explain_alone import explain_alone
 if TYPE_CHECKING:
     from ...tools.dissection import Lexicon
     from ...tools.subject import Subject
+    from ...tools.subject.nulls import ArtificialUnit
     from ..explainers.protocol import Explainer
     from ..runlog.config import RunConfig
     from ..runlog.log import RunLog
@@ -110,7 +112,7 @@ class RotatedControls:
         """
         for group, directions in self._results(planned).items():
             event = {
-                "layer": group.layer,
+                **self._place(group),
                 "side": group.side,
                 "seed": self.config.seed,
                 "explainer": self.explainer.name,
@@ -118,6 +120,12 @@ class RotatedControls:
                 "directions": directions,
             }
             log.write(EVENT, event, id=str(group))
+
+    def _place(self, group: RotatedGroup) -> dict[str, Any]:
+        if not group.dictionary:
+            return {"layer": group.layer}
+        layer = self.subject.shape.dictionaries[group.dictionary].layer
+        return {"layer": layer, "dictionary": group.dictionary}
 
     def _results(self, planned: RotatedPlan) -> dict[RotatedGroup, list[dict[str, Any]]]:
         """For each group the result of each direction, `{direction, predicate, sentence, scores}`."""
@@ -142,6 +150,11 @@ class RotatedControls:
     def _about(self, group: RotatedGroup, number: int) -> dict[str, Any]:
         """All that a direction's result depends on."""
         index, config = self.index, self.config
+        direction: list[Any] = [group.layer, group.side, number]
+        if group.dictionary:
+            from ...tools.dictionaries.random_latents import VERSION  # here: it loads torch
+
+            direction += [self.subject.dictionaries[group.dictionary].sha256, VERSION]
         return {
             "subject": [index.subject_revision, str(self.subject.dtype)],
             "text": [index.corpus_sha256, index.contexts_sha256, index.salt, list(index.shares)],
@@ -150,7 +163,7 @@ class RotatedControls:
             "explainer": [self.explainer.name, self.explainer.version],
             "scorers": list(SCORERS),
             "code": self._code,
-            "direction": [group.layer, group.side, number],
+            "direction": direction,
         }
 
     def _measure(
@@ -175,23 +188,21 @@ class RotatedControls:
         return facts
 
     def _show(self, done: int, total: int) -> None:
-        self.reporter.update("rotated directions, for comparison", done, total)
+        self.reporter.update("directions that mean nothing, for comparison", done, total)
 
     def _address(self, group: RotatedGroup, number: int) -> Unit:
-        """A direction's address: after the layer's last neuron."""
-        count = self.subject.shape.count(Site("mlp", group.layer))
-        return Unit("mlp", group.layer, count + number, side=group.side)
+        """A direction's address: after the last neuron of its layer, or latent of its dictionary."""
+        shape, name = self.subject.shape, group.dictionary
+        site = Site.of_dictionary(name) if name else Site("mlp", group.layer)
+        return Unit(
+            "sae" if name else "mlp", group.layer, shape.count(site) + number, name, group.side
+        )
 
     def _collect(self, missing: Sequence[tuple[RotatedGroup, int]], folder: Path) -> None:
-        from ...tools.subject.nulls import rotated_units
-
-        highest: dict[int, int] = {}
+        highest: dict[RotatedGroup, int] = {}
         for group, number in missing:
-            highest[group.layer] = max(number + 1, highest.get(group.layer, 0))
-        units = []
-        for layer, count in highest.items():
-            addresses = [self._address(RotatedGroup(layer, "both"), i) for i in range(count)]
-            units += rotated_units(self.subject, addresses, seed=self.config.seed)
+            whole = group._replace(side="both")
+            highest[whole] = max(number + 1, highest.get(whole, 0))
         collect(
             self.subject,
             self.index,
@@ -199,8 +210,19 @@ class RotatedControls:
             folder,
             max_contexts=self.config.max_contexts,
             seed=self.config.seed,
-            extra=units,
+            extra=[unit for of in highest.items() for unit in self._directions(*of)],
         )
+
+    def _directions(self, group: RotatedGroup, count: int) -> Sequence[ArtificialUnit]:
+        """The first directions of a group."""
+        from ...tools.dictionaries.random_latents import random_latents
+        from ...tools.subject.nulls import rotated_units
+
+        seed = self.config.seed
+        if group.dictionary:
+            return random_latents(self.subject, self.index, group.dictionary, count, seed)
+        addresses = [self._address(group, number) for number in range(count)]
+        return rotated_units(self.subject, addresses, seed=seed)
 
     def _explained(
         self,

@@ -1,7 +1,7 @@
-"""The floor *rotated*: what the run's explainer scores on rotated directions of a target's layer.
+"""The floor *rotated*: what the run's explainer scores on what means nothing in a target's layer.
 
-`controls.rotated` explains the directions and logs them, one event for each layer; a replay finds the
-events in the log.
+`controls.rotated` explains rotated directions of a layer's neurons, and random latents of a dictionary,
+and logs them, one event for each group; a replay finds the events in the log.
 """
 
 from __future__ import annotations
@@ -22,22 +22,31 @@ EVENT = "rotated"
 
 
 class RotatedGroup(NamedTuple):
-    """A layer, and the sides of its targets: "both", or "+" for either side alone.
+    """A layer or a dictionary, and the sides of its targets: "both", or "+" for either side alone.
 
     The negative side of a direction is the positive side of its opposite, which is as random.
+
+    Attributes:
+        layer: `NO_LAYER` for a dictionary.
+        dictionary: its name; "" for a layer's neurons.
     """
 
     layer: int
     side: Side
+    dictionary: str = ""
 
     @classmethod
     def of(cls, target: Unit) -> RotatedGroup | None:
-        """The group that a target is compared with; None if it is no neuron."""
+        """The group that a target is compared with; None for heads and named directions."""
+        if target.site == "sae":  # never negative, so that its one side is all of it
+            return None if target.side == "-" else cls(target.layer, "both", target.name)
         if target.site != "mlp":
             return None
         return cls(target.layer, "both" if target.side == "both" else "+")
 
     def __str__(self) -> str:
+        if self.dictionary:
+            return f"sae.{self.dictionary}"
         return f"{self.layer}" if self.side == "both" else f"{self.layer}{self.side}"
 
 

@@ -177,18 +177,20 @@ class TaskBuilder:
     def _with_subject(
         self, resources: ScorerResources, target: str, split: Split
     ) -> ScorerResources:
-        """The resources, and the functions that run the subject; only neurons can be steered."""
+        """The resources, and the functions that run the subject; neurons and latents can be steered."""
         from .subject_probe import SubjectProbe, draw_decoys
 
         unit, subject = Unit.parse(target), self._data.subject
-        is_neuron = unit.site == "mlp"
+        is_steerable = unit.site in ("mlp", "sae")
         decoys: list[Unit] = []
-        if is_neuron:  # steering is compared with that of other neurons of the layer
+        if (
+            is_steerable
+        ):  # compared with other neurons of the layer, or decoder rows of other latents
             width = subject.shape.count(unit.place)
             decoys = draw_decoys(unit, width, target_seed(self._source.seed, target))
         probe = SubjectProbe(subject, unit, decoys, self._subject_lock)
         resources = replace(resources, activations_on=probe.activations_on, loss=probe.loss)
-        if not is_neuron:
+        if not is_steerable:
             return resources
         # Steer with the largest activation of the split, so that the subject sees realistic values.
         collected = self._data.split(split)

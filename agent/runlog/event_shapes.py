@@ -97,7 +97,7 @@ SHAPES: Mapping[str, Shape] = {
     },
     "rotated": {
         "layer": WHOLE,
-        **_all(TEXT, "side", "explainer", "version"),
+        **_all(TEXT, "side", "explainer", "version", "dictionary"),
         "directions": [
             {
                 "direction": WHOLE,

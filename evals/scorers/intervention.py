@@ -5,7 +5,8 @@ descriptions" (arXiv 2501.08319), the output-based test; Huang et al. 2023 (arXi
 predicting activations is not enough.
 
 1. A trial is three positions where the unit is active. There the unit is ablated, and steered to
-   its own strength, and so are two decoys, other units of the layer (`resources.effects`). The
+   its own strength, and so are two decoys, other units of the layer (`resources.effects`); a latent's
+   are other latents of its dictionary, so that the same strength is written by other rows. The
    tokens whose log-probability rises and falls most are the unit's effect on the output.
 2. The judge sees the three lists of promoted tokens and picks the one that fits the explanation.
    The predicate picks the list on which it predicts most, promoted minus suppressed tokens: its
@@ -52,7 +53,9 @@ def intervention(task: ScoringTask) -> list[Score]:
     """Accuracy of picking the unit's own effect on the next token."""
     resources = task.resources
     if resources.effects is None:
-        raise unscorable_without("the subject, and a unit that can be steered: a neuron")
+        raise unscorable_without(
+            "the subject, and a unit that can be steered: a neuron or a latent"
+        )
     if task.chat is None and (not task.predicts or resources.predict is None):
         raise Unscorable("needs a judge, or a predicate that can be read on single tokens")
     trials = _draw_trials(cut_windows(task.sample, task.text), task.seed)

@@ -6,6 +6,7 @@ Nulls have nothing to explain; keeping an explanation of one is a false positive
 Controls have something to explain, but are not learned units; they are reported separately:
     rotated     one coordinate of the layer's MLP activations after a random rotation
     redrawn     a real neuron with new random incoming weights, Gaussian with the same norms
+    random      a latent that reads a random direction (`tools.dictionaries.random_latents`)
 
 Each has the address of a further unit (say `mlp.6.1536`) and is computed from what a pass captures
 at its `sources`. On new text, run `text_for(ids)` in place of `ids`; over a whole split, call
@@ -51,7 +52,7 @@ class ArtificialUnit(ABC):
 
     unit: Unit
     seed: int = 0
-    kind: ClassVar[Literal["noise", "shuffled", "rotated", "redrawn"]]
+    kind: ClassVar[Literal["noise", "shuffled", "rotated", "redrawn", "random"]]
     is_control: ClassVar[bool] = False
 
     @property

@@ -82,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=ROTATED,
         metavar="N",
-        help="rotated directions of each layer, which mean nothing, to explain for comparison, once "
+        help="rotated directions of each layer, or random latents, to explain for comparison, once "
         f"for an index; in all at most one for each target (default: {ROTATED}; 0: none)",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of all draws (default: 0)")

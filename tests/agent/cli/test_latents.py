@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from sklearn.svm import LinearSVC
 
 from hubel.agent.cli.main import run_command_line
+from hubel.agent.runlog.log import RunLog
 from tests.support.tiny import D_MODEL, WORDS, tiny_model, tiny_tokenizer
 
 N_LATENTS = 6
@@ -43,6 +44,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     assert run_command_line(argv) == 0
     argv = ["run", "--index", str(folder / "i"), "--targets", "sae.res.0-2,mlp.1.0", "--name", "r"]
+    argv += ["--rotated", "3"]
     assert run_command_line([*argv, "--runs", str(folder / "runs")]) == 0
     return folder
 
@@ -102,6 +104,44 @@ def test_a_latent_is_explained_and_replayed(
     assert by_scorer["simulation"] > 0.95
     replayed = lines(capsys, "replay", "r", *runs)
     assert [{**row, "reviews": []} for row in replayed] == rows
+
+
+def test_latents_are_compared_with_random_ones(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The floor *rotated* of a latent: the mean of random latents; found in the cache by a later run."""
+    (event,) = RunLog(world / "runs" / "r", writable=False).all("rotated").values()
+    assert (event["layer"], event["dictionary"], len(event["directions"])) == (-1, "res", 3)
+    runs = ["--runs", str(world / "runs")]
+    values = [
+        score["value"]
+        for direction in event["directions"]
+        for score in direction["scores"]
+        if (score["scorer"], score["text"]) == ("simulation", "random")
+    ]
+    for row in lines(capsys, "show", "r", *runs)[:3]:
+        (floors,) = (s["floors"] for s in row["scores"] if is_held_out_r(s))
+        assert floors["rotated"] == pytest.approx(np.mean(values))
+    again = lines(capsys, "eval", "r", "--scorers", "simulation", *runs)[0]
+    (score,) = (s for s in again["scores"] if is_held_out_r(s))
+    assert score["floors"]["rotated"] == pytest.approx(np.mean(values))
+    argv = ["run", "--index", str(world / "i"), "--targets", "sae.res.1", "--rotated", "3"]
+    assert run_command_line([*argv, "--name", "later", "--runs", str(tmp_path)]) == 0
+    (later,) = RunLog(tmp_path / "later", writable=False).all("rotated").values()
+    assert later == event
+
+
+def test_what_a_latent_causes_is_compared_with_other_latents(
+    world: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["eval", "r", "--scorers", "intervention", "--runs", str(world / "runs")]
+    row = lines(capsys, *argv)[0]
+    (score,) = (score for score in row["scores"] if score["scorer"] == "intervention")
+    assert (score["split"], score["floors"]["chance"]) == ("holdout", pytest.approx(1 / 3))
+
+
+def is_held_out_r(score: dict[str, Any]) -> bool:
+    return (score["scorer"], score["split"], score["text"]) == ("simulation", "holdout", "random")
 
 
 def test_scores_on_the_index_again(world: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -105,6 +105,8 @@ def test_each_score_has_a_mean_over_directions(run: Path) -> None:
         ("mlp.1.0 mlp.2.1", 1, {"1": 1, "2": 1}),
         ("mlp.1.0- mlp.1.1+ mlp.1.2", 1, {"1+": 1, "1": 1}),  # either side: one group
         ("head.1.0 head.2.1", 6, {}),  # heads have none
+        ("sae.a.1 sae.a.2+ sae.b.1", 2, {"sae.a": 2}),  # latents have one side
+        ("sae.a.1-", 2, {}),
         ("mlp.1.0", 0, {}),
     ],
 )
