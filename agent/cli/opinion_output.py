@@ -24,7 +24,8 @@ def opinion_summaries(evaluations: Sequence[Evaluation]) -> Iterator[dict[str, A
 
     for evaluation in evaluations:
         if evaluation.source.imported is not None:
-            summary = second_opinion(evaluation.rows).summary()
+            opinion = second_opinion(evaluation.rows, evaluation.source.layer_of)
+            summary = opinion.summary()
             yield {"source": evaluation.source.name, "summary": summary}
 
 
@@ -49,7 +50,7 @@ def show_opinion(evaluation: Evaluation) -> None:
     imported = evaluation.source.imported
     if imported is None:
         return
-    opinion = second_opinion(evaluation.rows)
+    opinion = second_opinion(evaluation.rows, evaluation.source.layer_of)
     output.line(f"second opinion on {imported.name} ({imported.origin.format})")
     for line in imported.missing:
         output.line(f"  missing from its files: {line}")

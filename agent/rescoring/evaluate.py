@@ -120,7 +120,7 @@ def evaluate(
         scorer = _SourceScorer(source, plan, log, reporter, subject, budget)
         rows = scorer.score_all(reporter)
         if source.imported is not None:
-            opinion = second_opinion(rows)
+            opinion = second_opinion(rows, source.layer_of)
             rows = [each.row for each in opinion.opinions]
             log.write(OPINION_EVENT, opinion.summary())
         # the log of an unfinished run is sealed when it ends

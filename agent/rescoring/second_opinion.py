@@ -16,7 +16,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import erfc, sqrt
 from typing import Any
@@ -43,17 +43,13 @@ class Opinion:
     row: RescoredTarget
     result: TargetResult
     verdict: Verdict
+    layer: int
+    """That its unit is in, or its dictionary reads."""
 
     @property
     def survives(self) -> bool:
         """Whether it is kept."""
         return self.verdict.verdict == "kept"
-
-    @property
-    def layer(self) -> str:
-        """The layer, or the dictionary of a latent."""
-        unit = Unit.parse(self.row.explanation.target)
-        return str(unit.layer) if unit.layer >= 0 else str(unit.place)
 
 
 @dataclass(frozen=True)
@@ -75,11 +71,10 @@ class SecondOpinion:
 
     def by_layer(self) -> dict[str, tuple[int, int]]:
         """Kept, and all, of each layer, in the order of layers."""
-        layers: dict[str, list[bool]] = defaultdict(list)
+        layers: dict[int, list[bool]] = defaultdict(list)
         for opinion in self.opinions:
             layers[opinion.layer].append(opinion.survives)
-        order = sorted(layers, key=lambda layer: (not layer.isdigit(), layer.zfill(6)))
-        return {layer: (sum(layers[layer]), len(layers[layer])) for layer in order}
+        return {str(layer): (sum(layers[layer]), len(layers[layer])) for layer in sorted(layers)}
 
     def worst(self, count: int = WORST) -> list[Opinion]:
         """Those that were measured and do not survive, the lowest r first."""
@@ -110,12 +105,19 @@ class SecondOpinion:
         }
 
 
-def second_opinion(rows: Sequence[RescoredTarget]) -> SecondOpinion:
-    """The verdicts of a set that has been scored."""
+def second_opinion(
+    rows: Sequence[RescoredTarget], layer_of: Callable[[Unit], int]
+) -> SecondOpinion:
+    """The verdicts of a set that has been scored, whose source knows the layer of each unit."""
     results = [_result(row) for row in rows]
     verdicts = decide_verdicts(results)
     opinions = [
-        Opinion(replace(row, run=_columns(row, result, verdict)), result, verdict)
+        Opinion(
+            replace(row, run=_columns(row, result, verdict)),
+            result,
+            verdict,
+            layer_of(Unit.parse(row.explanation.target)),
+        )
         for row, result, verdict in zip(rows, results, verdicts, strict=True)
     ]
     dealt = [row.dealt for row in rows if row.dealt is not None]

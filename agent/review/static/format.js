@@ -58,4 +58,6 @@ export function time(text) {
 
 export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
 
+/** Whether a unit is never negative: norms of heads, and latents. Its one side goes without saying. */
+export const isOneSided = (target) => /^(head|sae)\./.test(target);
 export const sideName = (side) => ({ both: "both sides", "+": "positive side", "-": "negative side" })[side] ?? side;

@@ -2,7 +2,7 @@
 
 import { REPORT, address, get } from "../api.js";
 import { h, swap, t } from "../dom.js";
-import { count, interval, number, percent, probability, seconds, sideName, usd } from "../format.js";
+import { count, interval, isOneSided, number, percent, probability, seconds, sideName, usd } from "../format.js";
 import { exemplars } from "../sections/exemplars.js";
 import { explanation } from "../sections/explanation.js";
 import { effects, nearest, writes } from "../sections/effects.js";
@@ -102,7 +102,7 @@ function head({ run, target }, page) {
     REPORT ? null : [path(["try"], { run, target }), "try it"],
   ].filter(Boolean);
   return h("header", { class: "target-head" },
-    h("div", { class: "line" }, h("h1", {}, t(target)), h("span", { class: "soft" }, `layer ${row.layer}, ${sideName(row.side)}${page.kind && page.kind !== "unit" ? `, ${page.kind}` : ""}`), tier(row), row.artefact ? artefact(row) : null, verdict(row),
+    h("div", { class: "line" }, h("h1", {}, t(target)), h("span", { class: "soft" }, `layer ${row.layer}${isOneSided(target) ? "" : `, ${sideName(row.side)}`}${page.kind && page.kind !== "unit" ? `, ${page.kind}` : ""}`), tier(row), row.artefact ? artefact(row) : null, verdict(row),
       row.r === null ? null : h("span", { class: "line tight" }, bar(row.r, row.low, row.high, row.verdict, floorsOf(row)), h("span", { class: "num" }, h("b", {}, `r ${number(row.r)}`), ` [${interval(row.low, row.high)}]`)),
       h("span", { class: "space" }), links.map(([to, name]) => h("a", { href: href(to), class: "button" }, name))),
     row.headline ? h("p", { class: "headline" }, t(row.headline)) : null,
