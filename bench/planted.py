@@ -12,7 +12,7 @@ was planted.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,27 +87,28 @@ def planted_index(subject: PlantedSubject, corpus_name: str, reporter: Reporter)
 def make_planted_run(
     folder: Path,
     subject: PlantedSubject,
-    units: Sequence[SuiteUnit],
-    corpus: str,
-    reporter: Reporter,
+    targets: Sequence[str],
+    make_index: Callable[[], Path],
     **settings: Any,
 ) -> None:
-    """Make the bench's run, or check that the existing one has the same suite, units and explainer.
+    """Make the bench's run, or check that the existing one has the same suite, targets and explainer.
+
+    Args:
+        make_index: builds or completes the index over all targets; returns its folder.
 
     Raises:
         UsageError: a run of that name has something else.
     """
     from ..agent.run.execute import make_run, resolve
 
-    targets = [str(subject.address_by_id[unit.id]) for unit in units]
     if (folder / CONFIG).exists():
-        _check_same(folder, subject, targets, settings)
+        _check_same(folder, subject, list(targets), settings)
         return
-    index = str(planted_index(subject, corpus, reporter))
+    index = str(make_index())
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_file(folder / SUITE) as part:
         part.write_text(subject.suite.text, encoding="utf-8")
-    settings |= {"index": index, "targets": targets, "suite": subject.suite.origin}
+    settings |= {"index": index, "targets": list(targets), "suite": subject.suite.origin}
     config = RunConfig.from_settings(settings)
     make_run(folder, resolve(config))
 
@@ -131,22 +132,19 @@ def evaluate(folder: Path, subject: PlantedSubject, units: Sequence[SuiteUnit]) 
     """Compare a finished run's explanations with the truth."""
     check_folder(folder, COLLECTED)
     row_of = {row["target"]: row for row in target_rows(folder)}
-    comparison = _TruthComparison(subject, folder)
-    results = [
-        comparison.result(unit, row_of[str(subject.address_by_id[unit.id])]) for unit in units
-    ]
-    decidable = [subject.address_by_id[row.id] for row in results if row.decidable]
+    comparison = TruthComparison(subject, folder)
+    results = [comparison.result(unit, row_of[target_of(subject, unit)]) for unit in units]
     summary = planted_truth.summary(results)
     summary |= {
-        "auroc": comparison.discrimination(decidable),
+        "auroc": comparison.discrimination(units, results),
         "calibration": planted_truth.calibration(results),
         "scorers": None,
     }
-    _write_truth(folder, results)
+    write_truth(folder, results)
     return PlantedReport(results, summary)
 
 
-def _write_truth(folder: Path, results: Sequence[PlantedResult]) -> None:
+def write_truth(folder: Path, results: Sequence[PlantedResult]) -> None:
     """Log how true each explanation is, for the pages that show the run."""
     with WriterLock(folder), closing(RunLog(folder)) as log:
         for row in results:
@@ -156,7 +154,23 @@ def _write_truth(folder: Path, results: Sequence[PlantedResult]) -> None:
         log.seal()
 
 
-class _TruthComparison:
+def target_of(subject: PlantedSubject, unit: SuiteUnit) -> str:
+    """The target of a run that a unit of the suite is."""
+    return str(subject.address_by_id[unit.id])
+
+
+def outcome(row: TargetRow) -> dict[str, Any]:
+    """What a run says of a target, for a `PlantedResult`."""
+    score = verdict_score(row)
+    return {
+        "target": row["target"],
+        "kept": row["verdict"] == "kept",
+        "explanation": row["explanation"],
+        "r": None if score is None else score["value"],
+    }
+
+
+class TruthComparison:
     """Compares what a run's explanations predict on holdout with what was planted there."""
 
     def __init__(self, subject: PlantedSubject, folder: Path) -> None:
@@ -167,24 +181,20 @@ class _TruthComparison:
         self._text = TextView(self._holdout.tokens, self._holdout.length, self._lexicon)
 
     def result(self, unit: SuiteUnit, row: TargetRow) -> PlantedResult:
-        """The result of one unit, from its row in the run."""
-        score, kept = verdict_score(row), row["verdict"] == "kept"
+        """The result of one unit, from the row of the target that has its activations."""
         return PlantedResult(
             id=unit.id,
-            target=row["target"],
-            kept=kept,
-            explanation=row["explanation"],
             null=unit.null.partition(":")[0] or False,
             control=unit.control.partition(":")[0] or False,
             family=unit.family,
-            r=None if score is None else score["value"],
-            **(self._against_truth(unit, row, kept) if unit.parts else {}),
+            **outcome(row),
+            **(self._against_truth(unit, row) if unit.parts else {}),
         )
 
-    def _against_truth(self, unit: SuiteUnit, row: TargetRow, kept: bool) -> dict[str, Any]:
+    def _against_truth(self, unit: SuiteUnit, row: TargetRow) -> dict[str, Any]:
         """The fields of a `PlantedResult` that need a truth; nulls and controls have none."""
-        target = Unit.parse(row["target"])
-        truth, signal = self._truth_and_signal(target)
+        target, planted = Unit.parse(row["target"]), self._subject.address_by_id[unit.id]
+        truth, signal = self._truth_and_signal(unit, target)
         decidable = planted_truth.is_decidable(self._sample(truth, signal), self._activity(target))
         if row["predicate"] is None:
             return {"decidable": decidable}
@@ -193,27 +203,35 @@ class _TruthComparison:
         sample = self._sample(predicted, truth)
         r = planted_truth.r_truth(sample)
         predicate = Predicate.parse(row["predicate"])
-        by_part = self._subject.truth_by_part(target, holdout.tokens)
+        by_part = self._subject.truth_by_part(planted, holdout.tokens)
         stated = stated_parts(predicate, by_part, self._text, holdout.mask)
         return {
             "decidable": decidable,
             **planted_truth.firing(sample, unit.weakest)._asdict(),
             "r_truth": r,
-            "recovered": planted_truth.is_recovered(kept, r),
+            "recovered": planted_truth.is_recovered(row["verdict"] == "kept", r),
             "states_meaning": states_meaning(stated),
         }
 
-    def discrimination(self, units: Sequence[Unit]) -> float | None:
-        """How well simulation tells a unit's true explanation from another unit's (AUROC)."""
-        if len(units) < 2:
+    def discrimination(
+        self, units: Sequence[SuiteUnit], results: Sequence[PlantedResult]
+    ) -> float | None:
+        """How well simulation tells a decidable unit's true explanation from another's (AUROC)."""
+        pairs = [
+            self._truth_and_signal(unit, Unit.parse(row.target))
+            for unit, row in zip(units, results, strict=True)
+            if row.decidable
+        ]
+        if len(pairs) < 2:
             return None
-        truths, signals = zip(*map(self._truth_and_signal, units), strict=True)
+        truths, signals = zip(*pairs, strict=True)
         scores = planted_truth.cross_scores(truths, signals, self._holdout.mask)
         return planted_truth.discrimination(scores)
 
-    def _truth_and_signal(self, unit: Unit) -> tuple[np.ndarray, np.ndarray]:
-        truth = self._subject.truth(unit, self._holdout.tokens)
-        return truth, self._holdout.activations(unit)
+    def _truth_and_signal(self, unit: SuiteUnit, target: Unit) -> tuple[np.ndarray, np.ndarray]:
+        planted = self._subject.address_by_id[unit.id]
+        truth = self._subject.truth(planted, self._holdout.tokens)
+        return truth, self._holdout.activations(target)
 
     def _activity(self, unit: Unit) -> ActivityLevel | None:
         """What the run's verdict takes for an active token of the unit."""

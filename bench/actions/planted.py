@@ -14,7 +14,12 @@ from ...tools.errors import UsageError
 from . import shared_options
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ...agent.rescoring.plan import RescoringPlan
+    from ...agent.runlog.progress import Reporter
+    from ...tools.subject import PlantedSubject, SuiteUnit
+    from ..planted import PlantedReport
     from ..planted_truth import PlantedResult
 
 UNIT_COLUMNS = (
@@ -29,6 +34,7 @@ UNIT_COLUMNS = (
     "states it",
     "explanation",
 )
+LATENT_COLUMNS = ("latents of", "than those of", "by", "better")
 SCORER_COLUMNS = (
     "scorer",
     "AUROC, other",
@@ -50,6 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which suite, who explains, and which scorers are compared on it."""
     parser.add_argument(
         "--suite", metavar="FILE", help="suite of planted units (default: the project's own)"
+    )
+    parser.add_argument(
+        "--dictionary",
+        action="store_true",
+        help="explain latents of a dictionary that reads the suite's units, next to random latents, "
+        "and measure how many are better than their controls",
     )
     parser.add_argument(
         "--targets",
@@ -82,17 +94,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make or continue the run, then print what it found of what was planted."""
-    from ...agent.run.execute import execute_run
     from ...agent.runlog.progress import progress
     from ...agent.runlog.run_subject import planted
     from ...tools.subject import load_subject, read_suite
-    from ..planted import PROJECT_SUITE, choose_units, evaluate, make_planted_run
+    from ..planted import PROJECT_SUITE, choose_units
+    from ..planted_latents import DICTIONARY_SUITE
 
-    suite = read_suite(args.suite or PROJECT_SUITE)
+    suite = read_suite(args.suite or (DICTIONARY_SUITE if args.dictionary else PROJECT_SUITE))
     if args.targets is not None and args.targets < 1:
         raise UsageError(
             f"--targets {args.targets}: give at least 1, or leave it out for the whole suite"
         )
+    if args.dictionary and args.scorers:
+        raise UsageError("--scorers compares scorers on planted units: leave out --dictionary")
     units = choose_units(suite, args.targets, args.seed)
     plan = _scorer_plan(args)
     folder = args.runs / (args.name or _run_name(args, suite.digest))
@@ -100,9 +114,8 @@ def run(args: argparse.Namespace) -> int:
         subject = planted(
             load_subject(args.subject, device=args.device, dtype=args.dtype), suite, args.corpus
         )
-        make_planted_run(folder, subject, units, args.corpus, reporter, **run_settings(args))
-        result = execute_run(folder, reporter=reporter, subject=subject)
-        report = evaluate(folder, subject, units)
+        bench = _latents_bench if args.dictionary else _units_bench
+        report, failed = bench(args, subject, units, folder, reporter)
         if plan is not None:
             from ..scorers import compare_scorers
 
@@ -114,7 +127,50 @@ def run(args: argparse.Namespace) -> int:
         output.json_line({"summary": report.summary})
     else:
         _show(report.results, report.summary)
-    return SOME_FAILED if result.failed else DONE
+    return SOME_FAILED if failed else DONE
+
+
+def _units_bench(
+    args: argparse.Namespace,
+    subject: PlantedSubject,
+    units: Sequence[SuiteUnit],
+    folder: Path,
+    reporter: Reporter,
+) -> tuple[PlantedReport, int]:
+    """The report on planted units, and how many targets failed."""
+    from ...agent.run.execute import execute_run
+    from ..planted import evaluate, make_planted_run, planted_index, target_of
+
+    targets = [target_of(subject, unit) for unit in units]
+
+    def index() -> Path:
+        return planted_index(subject, args.corpus, reporter)
+
+    make_planted_run(folder, subject, targets, index, **run_settings(args))
+    result = execute_run(folder, reporter=reporter, subject=subject)
+    return evaluate(folder, subject, units), result.failed
+
+
+def _latents_bench(
+    args: argparse.Namespace,
+    subject: PlantedSubject,
+    units: Sequence[SuiteUnit],
+    folder: Path,
+    reporter: Reporter,
+) -> tuple[PlantedReport, int]:
+    """The report on latents that read planted units, and how many targets failed."""
+    from ...agent.run.execute import execute_run
+    from ..planted import make_planted_run
+    from ..planted_latents import evaluate_latents, known_latents, latents_index
+
+    known = known_latents(subject, units, args.corpus, args.seed)
+
+    def index() -> Path:
+        return latents_index(known, args.corpus, reporter)
+
+    make_planted_run(folder, subject, known.all_targets, index, **run_settings(args))
+    result = execute_run(folder, reporter=reporter, subject=subject)
+    return evaluate_latents(folder, known, reporter), result.failed
 
 
 def run_settings(args: argparse.Namespace) -> dict[str, Any]:
@@ -152,7 +208,8 @@ def _scorer_plan(args: argparse.Namespace) -> RescoringPlan | None:
 
 def _run_name(args: argparse.Namespace, digest: str) -> str:
     """Name of a run that the same command finds again."""
-    parts = ("bench-planted", digest[:8], args.corpus, args.explainer, args.targets, args.seed)
+    kind = "bench-latents" if args.dictionary else "bench-planted"
+    parts = (kind, digest[:8], args.corpus, args.explainer, args.targets, args.seed)
     return re.sub(r"[^A-Za-z0-9-]+", "-", "-".join(str(part) for part in parts if part))
 
 
@@ -177,9 +234,26 @@ def _show(results: Sequence[PlantedResult], summary: Mapping[str, Any]) -> None:
         f"AUROC {two_decimals(summary['auroc'])}; rank correlation of score and truth "
         f"{two_decimals(summary['calibration']['spearman'])}"
     )
+    if summary.get("comparisons"):
+        _show_comparisons(summary)
     if summary["scorers"]:
         cells = [_scorer_cells(row) for row in summary["scorers"]]
         output.table(SCORER_COLUMNS, cells, right=SCORER_COLUMNS[1:])
+
+
+def _show_comparisons(summary: Mapping[str, Any]) -> None:
+    output.table(
+        LATENT_COLUMNS,
+        [
+            (row["of"], row["against"], row["by"], f"{row['better']} of {row['latents']}")
+            for row in summary["comparisons"]
+        ],
+        right=("better",),
+    )
+    controls = _share(summary["controls_better"], summary["controls_better_interval"])
+    missed = ", ".join(summary["missed"]) or "none"
+    output.line(f"of random and permuted latents {controls} are called better than their controls")
+    output.line(f"decidable but not recovered: {missed}")
 
 
 def _unit_cells(row: PlantedResult) -> tuple[object, ...]:

@@ -17,7 +17,7 @@ from hubel.agent.runlog.log import read_events
 from hubel.agent.runlog.progress import Reporter
 from hubel.agent.runlog.run_subject import planted
 from hubel.bench.actions.planted import add_arguments, run_settings
-from hubel.bench.planted import evaluate, make_planted_run
+from hubel.bench.planted import evaluate, make_planted_run, planted_index, target_of
 from hubel.bench.scorers import PlantedMeaning, rivals_of
 from hubel.tools.subject import Subject, Unit, read_suite
 from tests.support.suites import NULLS_AND_ROTATED
@@ -186,7 +186,14 @@ def test_a_run_resumes_without_the_bench(
     """`hubel resume` plants the suite again, from the copy in the run's folder."""
     read, folder = read_suite(suite), tmp_path / "run"
     subject = planted(base, read, str(corpus))
-    make_planted_run(folder, subject, read.units, str(corpus), Reporter(), explainer="ten-tokens")
+    targets = [target_of(subject, unit) for unit in read.units]
+    make_planted_run(
+        folder,
+        subject,
+        targets,
+        lambda: planted_index(subject, str(corpus), Reporter()),
+        explainer="ten-tokens",
+    )
     suite.unlink()
     result = execute_run(folder)
     assert (result.done, result.failed, result.pending) == (6, 0, 0)
