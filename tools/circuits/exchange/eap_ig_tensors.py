@@ -86,8 +86,11 @@ def _index(names: object, what: str) -> dict[str, int]:
 
 def _table(value: object, what: str, *shape: int) -> list[Any]:
     """The rows of a tensor of plain numbers."""
-    is_plain = isinstance(value, Tensor) and value.layout is torch.strided
-    if not is_plain or value.dtype not in _NUMBERS or tuple(value.shape) != shape:
-        given = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-        refuse(f"{what} is {given}, where plain numbers of the shape {shape} are expected")
+    if not isinstance(value, Tensor):
+        refuse(f"{what} is a {type(value).__name__}, where a tensor is expected")
+    is_plain = value.layout is torch.strided and value.dtype in _NUMBERS
+    if not is_plain or tuple(value.shape) != shape:
+        refuse(
+            f"{what} is {tuple(value.shape)}, where plain numbers of the shape {shape} are expected"
+        )
     return value.tolist()
