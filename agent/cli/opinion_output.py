@@ -54,13 +54,10 @@ def show_opinion(evaluation: Evaluation) -> None:
     output.line(f"second opinion on {imported.name} ({imported.origin.format})")
     for line in imported.missing:
         output.line(f"  missing from its files: {line}")
-    if (repeated := len(imported.explained) - len(opinion.opinions)) > 0:
-        output.line(
-            f"  {output.count(repeated, 'further explanation')} of the same units: not scored"
-        )
     _show_leaks(opinion)
     _show_layers(opinion)
     _show_worst(opinion)
+    _show_best(opinion)
     null, total = opinion.null_survivors, opinion.null_total
     if total:
         output.line(
@@ -96,14 +93,26 @@ def _show_layers(opinion: SecondOpinion) -> None:
     output.table(("layer", "survive", "of"), rows, right=("survive", "of"))
 
 
+def _show_best(opinion: SecondOpinion) -> None:
+    """The best explanation of each unit that has several, and for how many units one survives."""
+    best = opinion.best_of_several()
+    if not best:
+        return
+    rows = [_opinion_row(each) for each in best.values()]
+    columns = ("target", "r", "verdict", "why", "explanation")
+    output.table(columns, rows, title="best of several explanations of a unit", right=("r",))
+    kept, total = opinion.units()
+    output.line(f"of {output.count(total, 'unit')} {kept} have an explanation that survives")
+
+
 def _show_worst(opinion: SecondOpinion) -> None:
-    rows = [_worst_row(each) for each in opinion.worst()]
+    rows = [_opinion_row(each) for each in opinion.worst()]
     if rows:
         columns = ("target", "r", "verdict", "why", "explanation")
         output.table(columns, rows, title="worst", right=("r",))
 
 
-def _worst_row(opinion: Opinion) -> tuple[object, ...]:
+def _opinion_row(opinion: Opinion) -> tuple[object, ...]:
     value = opinion.result.value
     return (
         opinion.row.explanation.target,

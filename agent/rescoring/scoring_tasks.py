@@ -26,7 +26,7 @@ from .data import SourceData
 from .leaks import HeldoutWords, Leaks, find_leaks
 from .plan import RescoringPlan
 from .second_opinion import deal
-from .sources import ExplanationSource
+from .sources import ExplanationSource, explanation_of
 from .tables import Explanation
 from .transfer import PartScore
 
@@ -100,15 +100,15 @@ class TaskBuilder:
         if self._source.imported is None:
             return None
         with self._lock:
-            unit = self._imported_units[explanation.target]
+            unit = self._imported_units[explanation]
             return find_leaks(unit, self._heldout_words)
 
     @cached_property
-    def _imported_units(self) -> dict[str, ExplainedUnit]:
+    def _imported_units(self) -> dict[Explanation, ExplainedUnit]:
         assert self._source.imported is not None
-        units: dict[str, ExplainedUnit] = {}
+        units: dict[Explanation, ExplainedUnit] = {}
         for unit in self._source.imported.explained:
-            units.setdefault(unit.unit, unit)
+            units.setdefault(explanation_of(unit), unit)
         return units
 
     @cached_property
@@ -117,19 +117,29 @@ class TaskBuilder:
         return HeldoutWords(holdout.tokens, holdout.length, self._data.lexicon.strings)
 
     def deal(self, explanation: Explanation, leaks: Leaks) -> ScoringTask | None:
-        """The null of a set: another unit's predicate on this one; None if no other has one."""
+        """The null of a set: another unit's predicate on this one; None if no other has one.
+
+        A unit has one null, with its first predicate, however many explanations it has.
+        """
         other = self._dealt.get(explanation.target)
-        if other is None or explanation.predicate is None:
+        if other is None or self._first_claims[explanation.target] != explanation:
             return None
-        claims = {each.target: each for each in self._source.explanations}
-        wrong = replace(claims[other], target=explanation.target)
+        wrong = replace(self._first_claims[other], target=explanation.target)
         with self._lock:
             return without_leaks(self._build(wrong, "holdout", None), leaks)
 
     @cached_property
     def _dealt(self) -> dict[str, str]:
-        explained = [each.target for each in self._source.explanations if each.predicate]
-        return deal(explained, self._source.seed)
+        return deal(list(self._first_claims), self._source.seed)
+
+    @cached_property
+    def _first_claims(self) -> dict[str, Explanation]:
+        """The first predicate of each unit that has one."""
+        claims: dict[str, Explanation] = {}
+        for explanation in self._source.explanations:
+            if explanation.predicate is not None:
+                claims.setdefault(explanation.target, explanation)
+        return claims
 
     def _calibration(self, explanation: Explanation, unit: Unit) -> Sample | None:
         """The explanation on explore, if a scorer of the plan calibrates there."""

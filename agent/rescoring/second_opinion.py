@@ -4,11 +4,12 @@
 2. Each explanation gets the verdict that one of our own would get (`evals.verdict`): held-out r at
    least 0.2 with its interval, better than the best trivial prediction, and a discovery at 5 % among
    all of the set (Benjamini-Hochberg). A unit that failed or cannot be scored counts with p = 1.
+   Several explanations of a unit each have their verdict, and all are of that one family.
 3. An explanation in words only has the r of a language model that simulates it (`llm_simulation`).
    If only a judge is there, r is 2 a - 1 of detection's balanced accuracy a, which is 0 by chance and
    1 if all windows are told apart, and p is from its interval.
-4. The null: every predicate is dealt to another unit of its layer and gets its verdict in the same
-   way. What survives there says how easily these verdicts are had.
+4. The null: the first predicate of every unit is dealt to another unit of its layer and gets its
+   verdict in the same way. What survives there says how easily these verdicts are had.
 
 *Survives* means kept.
 """
@@ -81,6 +82,23 @@ class SecondOpinion:
         fallen = [o for o in self.opinions if not o.survives and o.result.value is not None]
         return sorted(fallen, key=lambda o: o.result.value or 0.0)[:count]
 
+    def best_of_several(self) -> dict[str, Opinion]:
+        """The best explanation of each unit that has more than one: kept if one is, then by r."""
+        by_unit: dict[str, list[Opinion]] = defaultdict(list)
+        for opinion in self.opinions:
+            by_unit[opinion.row.explanation.target].append(opinion)
+
+        def rank(opinion: Opinion) -> tuple[bool, float]:
+            value = opinion.result.value
+            return opinion.survives, -1.0 if value is None else value
+
+        return {unit: max(each, key=rank) for unit, each in by_unit.items() if len(each) > 1}
+
+    def units(self) -> tuple[int, int]:
+        """How many units have an explanation that is kept, and how many have one at all."""
+        kept = {o.row.explanation.target for o in self.opinions if o.survives}
+        return len(kept), len({o.row.explanation.target for o in self.opinions})
+
     def leaking(self) -> list[Opinion]:
         """Those with test contexts in their own prompt or exemplars, most first."""
         leaking = [o for o in self.opinions if o.row.leaks and o.row.leaks.contexts]
@@ -91,9 +109,12 @@ class SecondOpinion:
         verdicts = [opinion.verdict.verdict for opinion in self.opinions]
         leaking, by_layer = self.leaking(), self.by_layer()
         contexts = [len(o.row.leaks.contexts) for o in leaking if o.row.leaks]
+        units_kept, n_units = self.units()
         return {
             "survive": self.survivors,
             "of": len(self.opinions),
+            "units": {"survive": units_kept, "of": n_units},
+            "best": {u: o.row.explanation.words for u, o in self.best_of_several().items()},
             "rejected": verdicts.count("rejected"),
             "inconclusive": verdicts.count("inconclusive"),
             "failed": verdicts.count(None),

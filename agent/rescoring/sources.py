@@ -19,7 +19,7 @@ from ...tools.rows import KINDS
 from ...tools.subject.address import Unit, parse_targets
 from ..exchange.config import is_imported
 from ..exchange.imported import read_set
-from ..exchange.records import ExplanationSet
+from ..exchange.records import ExplainedUnit, ExplanationSet
 from ..runlog.config import RunConfig, find_run, is_run, layer_of
 from ..runlog.layout import run_argument
 from ..runlog.views import target_rows
@@ -105,18 +105,18 @@ def _imported(folder: Path, runs: Path, index: Path | None) -> ExplanationSource
             "one that its explainer has not read"
         )
     explanations = read_set(folder)
-    first: dict[str, Explanation] = {}
-    for unit in explanations.explained:
-        claim = " ".join(unit.sentence.split())
-        predicate = unit.predicate or None
-        place = unit.place or unit.unit
-        first.setdefault(
-            unit.unit, Explanation(unit.unit, claim, predicate, place, " ".join(unit.gist.split()))
-        )
-    if not first:
+    # the same words about the same unit count once; a unit may have several explanations
+    distinct = list(dict.fromkeys(map(explanation_of, explanations.explained)))
+    if not distinct:
         raise UsageError(f"{folder.name} has no explanation to score")
-    source = _on_index(folder.name, list(first.values()), runs, index)
+    source = _on_index(folder.name, distinct, runs, index)
     return replace(source, imported=explanations)
+
+
+def explanation_of(unit: ExplainedUnit) -> Explanation:
+    """What an imported unit's explanation claims."""
+    sentence, gist = (" ".join(text.split()) for text in (unit.sentence, unit.gist))
+    return Explanation(unit.unit, sentence, unit.predicate or None, unit.place or unit.unit, gist)
 
 
 def _run(folder: Path) -> ExplanationSource:
@@ -181,7 +181,7 @@ def _on_index(
 
     reject_faulty_rows(name, explanations, fault)
     # the folder keeps the activations for the next time: it is named after what they depend on
-    targets = [explanation.target for explanation in explanations]
+    targets = list(dict.fromkeys(explanation.target for explanation in explanations))
     digest = hashlib.sha256("\n".join([opened.corpus_sha256, *targets]).encode()).hexdigest()
     return ExplanationSource(
         name=name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +26,8 @@ from hubel.agent.rescoring.second_opinion import deal
 from hubel.agent.runlog.layout import COLLECTED
 from hubel.agent.runlog.lexicon import stored_lexicon
 from hubel.agent.runlog.views import target_rows
+from hubel.bench.loopback import Loopback
+from hubel.bench.loopback.demo_model import DemoModel
 from hubel.tools.index import Collected
 from hubel.tools.index.holdout import open_collected_holdout
 from tests.agent.rescoring.conftest import eval_rows
@@ -154,6 +157,55 @@ def test_words_are_judged_where_somebody_reads_them(
     row = next(row for row in rows if row["target"] == WORDS_ONLY)
     assert row["verdict"] != "kept"
     assert any(score["scorer"] == "detection" for score in row["scores"])
+
+
+def test_all_explanations_of_a_unit_are_scored_and_words_are_simulated(
+    explained_run: Path, tiny_index: Path, tmp_path: Path, capsys: Any, loading: Any
+) -> None:
+    """Words are read by a model behind a server on loopback; it grades the words in quotes."""
+    rows = {row["target"]: row for row in target_rows(explained_run) if row["verdict"] == "kept"}
+    (first, true), (second, other) = list(rows.items())[:2]
+    said = {unit: f"Fires on {_quoted(row)}." for unit, row in ((first, true), (second, other))}
+    units = (
+        ExplainedUnit(first, "a", str(other["explanation"]), str(other["predicate"])),
+        ExplainedUnit(first, "b", str(true["explanation"]), str(true["predicate"])),
+        ExplainedUnit(first, "c", str(true["explanation"]), str(true["predicate"])),  # again
+        ExplainedUnit(second, "d", said[second]),
+        ExplainedUnit(second, "e", said[first]),
+    )
+    write_set(
+        tmp_path / "several",
+        ExplanationSet("several", SetOrigin("openai"), units),
+        ImportConfig("x", "openai"),
+    )
+    options = ["several", "--index", str(tiny_index), "--runs", str(tmp_path)]
+    with Loopback(DemoModel()) as server:
+        read_by = ["--simulator", "openai:beginner", "--simulator-base-url", server.url("openai")]
+        scorers = ["--scorers", "simulation,llm_simulation"]
+        *scored, last = eval_rows(capsys, *options, *read_by, *scorers)
+        asked = len(server.bodies)
+        assert eval_rows(capsys, *options, *read_by, *scorers)[-1] == last
+        assert len(server.bodies) == asked + 1, "only the connection is tested again"
+    verdicts = {(row["target"], row["explanation"]): row["verdict"] for row in scored}
+    assert len(verdicts) == len(scored) == 4
+    assert verdicts[first, true["explanation"]] == "kept"
+    assert verdicts[first, other["explanation"]] == "rejected"
+    # 30 contexts leave wide intervals: what is true need not be kept, but is not rejected
+    assert verdicts[second, said[second]] != "rejected"
+    assert verdicts[second, said[first]] != "kept"
+    summary, kept = last["summary"], list(verdicts.values()).count("kept")
+    assert summary["units"] == {"survive": kept, "of": 2}
+    assert summary["best"] == {first: true["gist"] or true["explanation"], second: said[second]}
+    assert (summary["survive"], summary["of"], summary["null"]["of"]) == (kept, 4, 0)
+    simulated = [row for row in scored if row["target"] == second]
+    assert all({s["scorer"] for s in row["scores"]} == {"llm_simulation"} for row in simulated)
+
+
+def _quoted(row: Any) -> str:
+    """The words of a formula, in quotes."""
+    words = re.findall(r'"([^"]+)"', str(row["predicate"]))
+    assert words, row["predicate"]
+    return ", ".join(f'"{word}"' for word in words)
 
 
 def test_a_set_needs_an_index(world: World, capsys: pytest.CaptureFixture[str]) -> None:
