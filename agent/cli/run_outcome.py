@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..runlog.layout import run_argument
+from ..engine import EngineChoice, open_engine
+from ..runlog.layout import PIECES, run_argument
+from ..runlog.log import WriterLock
 from ..runlog.model_config import BudgetConfig
-from ..runlog.progress import progress
+from ..runlog.progress import Reporter, progress
 from . import output
 from .exit_status import BUDGET, DONE, SOME_FAILED
 from .layers_table import show_layers
@@ -18,6 +20,7 @@ from .targets_table import show_targets
 
 if TYPE_CHECKING:
     from ...tools.subject import Subject
+    from ..engine import Engine
     from ..run.execute import RunResult
 
 LISTED = 1000
@@ -29,16 +32,24 @@ def finish(
     args: argparse.Namespace,
     subject: Subject | None = None,
     limits: BudgetConfig | None = None,
+    choice: EngineChoice | None = None,
 ) -> int:
     """Execute a run to its end, print its table, and return the exit status.
 
     Args:
         limits: budget that takes precedence over the one in the run's configuration.
+        choice: where targets are collected and investigated; None for this process.
     """
     from ..run.execute import execute_run
 
-    with continuable(folder), progress(quiet=args.quiet) as reporter:
-        result = execute_run(folder, reporter=reporter, subject=subject, limits=limits)
+    with (
+        continuable(folder),
+        progress(quiet=args.quiet) as reporter,
+        _engine(choice, folder, reporter) as engine,
+    ):
+        result = execute_run(
+            folder, reporter=reporter, subject=subject, limits=limits, engine=engine
+        )
     _show(folder, result, args)
     resume = f"`hubel resume {run_argument(folder)}`"
     if result.budget:
@@ -73,6 +84,21 @@ def _show(folder: Path, result: RunResult, args: argparse.Namespace) -> None:
         return
     show_layers(folder, as_json=False)
     output.note(f"`hubel show {run_argument(folder)}` lists all targets")
+
+
+@contextmanager
+def _engine(
+    choice: EngineChoice | None, folder: Path, reporter: Reporter
+) -> Iterator[Engine | None]:
+    """The engine of a run; None for threads of this process."""
+    if choice is None or choice.name == "local":
+        yield None
+        return
+    with WriterLock(folder):  # a second process is refused before it starts workers
+        pass
+    with open_engine(choice, folder / PIECES, reporter.say) as engine:
+        reporter.say(f"engine: {engine.note}")
+        yield engine
 
 
 @contextmanager

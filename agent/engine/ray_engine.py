@@ -218,6 +218,10 @@ class RayEngine:
             done = self._on_a_worker(piece, piece.title)
         except _NoWorker:
             raise
+        except _DeadlyRequest as error:
+            return PieceOutcome(
+                piece, str(error), time.monotonic() - started, "", self._most_deaths
+            )
         except HubelError as error:
             return PieceOutcome(piece, str(error), time.monotonic() - started)
         return PieceOutcome(piece, "", time.monotonic() - started, done.where, done.deaths)
@@ -233,7 +237,7 @@ class RayEngine:
                 self._bury(slot, one_line(error))
                 deaths += 1
                 if deaths >= self._most_deaths:
-                    raise UnavailableError(
+                    raise _DeadlyRequest(
                         f"{title}: {deaths} workers died at work on it, the last one {slot.where}; it "
                         "may need more memory than they have: give more or fewer workers, and start "
                         "the command again"
@@ -356,6 +360,10 @@ class RayEngine:
 
 class _NoWorker(UnavailableError):
     """No worker is left, so nothing more can be done: this ends the whole run of pieces."""
+
+
+class _DeadlyRequest(UnavailableError):
+    """Too many workers died at it: it is given up, and the others go on."""
 
 
 class _Done(NamedTuple):

@@ -1,7 +1,8 @@
 """Where an investigation calls instruments: every result is journaled, and calls wait for their turn.
 
 The subject runs one call at a time. Each call holds only the locks that its instrument needs, so
-that looking something up in the index never waits for the subject.
+that looking something up in the index never waits for the subject. With an engine, calls that need
+the subject go to its workers (`elsewhere`) and run side by side.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ...tools import instruments
 from ...tools.errors import ArgumentError, CorruptError
@@ -27,6 +28,19 @@ if TYPE_CHECKING:
 EVENT = "call"
 MOST_AT_ONCE = 8
 """Calls of one reply that run side by side."""
+
+
+class Elsewhere(Protocol):
+    """Instruments in other processes."""
+
+    @property
+    def side_by_side(self) -> int:
+        """How many calls run at once."""
+        ...
+
+    def call(self, unit: Unit, name: str, arguments: Data) -> instruments.Result:
+        """An instrument's result; raises ArgumentError when the call is invalid."""
+        ...
 
 
 class InstrumentDesk:
@@ -48,12 +62,14 @@ class InstrumentDesk:
     ) -> None:
         self._journal, self._context, self._nulls, self._waits = journal, context, nulls, waits
         self._subject_lock, self._index_lock = threading.Lock(), threading.Lock()
+        self.elsewhere: Elsewhere | None = None
+        """Where calls that run the subject are sent, if not made here."""
 
     def call(self, unit: Unit, name: str, arguments: Data) -> Data:
         """An instrument's result as JSON; raises ArgumentError when the call is invalid."""
         request = {"instrument": name, "arguments": arguments}
         return self._journal.answer(
-            EVENT, str(unit), request, lambda: self._run(unit, name, arguments).to_json()
+            EVENT, str(unit), request, lambda: self.run(unit, name, arguments).to_json()
         )
 
     def call_for_model(self, unit: Unit, name: str, arguments: Data) -> Data:
@@ -64,7 +80,7 @@ class InstrumentDesk:
 
         def run() -> Data:
             try:
-                result = self._run(unit, name, arguments)
+                result = self.run(unit, name, arguments)
             except ArgumentError as error:
                 return {"result": None, "text": str(error), "error": True}
             return {"result": result.to_json(), "text": result.render(), "error": False}
@@ -84,16 +100,22 @@ class InstrumentDesk:
         with ThreadPoolExecutor(max_workers=min(MOST_AT_ONCE, fresh)) as pool:
             return list(pool.map(answer, calls))
 
-    def _run(self, unit: Unit, name: str, arguments: Data) -> instruments.Result:
+    def run(self, unit: Unit, name: str, arguments: Data) -> instruments.Result:
+        """An instrument's result, which is not journaled; raises ArgumentError as `call` does."""
         if self._context is None:
             raise CorruptError(
                 f"the journal holds no result of {name} {canonical(arguments)[:200]}: "
                 "this log was changed or cut short"
             )
-        if self._nulls is not None and self._nulls.has(unit):
-            with self._locked(("subject", "index")):
+        is_null = self._nulls is not None and self._nulls.has(unit)
+        needs = ("subject", "index") if is_null else instruments.get(name).needs
+        if self.elsewhere is not None and "subject" in needs:
+            with self._waits.measure("subject", self.elsewhere.side_by_side):
+                return self.elsewhere.call(unit, name, arguments)
+        if self._nulls is not None and is_null:
+            with self._locked(needs):
                 return self._nulls.call(unit, name, arguments)
-        with self._locked(instruments.get(name).needs):
+        with self._locked(needs):
             return instruments.call(name, arguments, self._context)
 
     @contextmanager

@@ -46,7 +46,7 @@ from ..llm.journaled_judge import JournaledJudge, Role
 from ..llm.judges import check_batches, check_judge, check_simulator, make_judge
 from ..llm.meter import Checks
 from ..llm.prices import check_dollars
-from ..run.execute import failure_of
+from ..run.investigate import failure_of
 from ..runlog.log import RunLog, WriterLock
 from ..runlog.model_config import ModelConfig
 from ..runlog.progress import Reporter

@@ -10,26 +10,24 @@
             one event
 6. seal     finished segments of the log become Parquet
 
-`_investigate` is the boundary of an investigation: whatever is raised inside becomes a failure of
-its target.
+With an engine (`engine`), workers collect and investigate; this process alone writes the log
+(`investigate_on_engine`).
 """
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+import shutil
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...evals.judge.protocol import AnswerPending
 from ...evals.score import DEFINITIONS
 from ...evals.statistics.resampling import CURRENT
-from ...tools.errors import BudgetReached, HubelError, UsageError
-from ...tools.files.secrets import mask_message
+from ...tools.errors import BudgetReached, UsageError
 from ...tools.index import Collected, Index
 from ...tools.subject.address import Unit, parse_targets
 from ..explainers import make_explainer
@@ -39,33 +37,28 @@ from ..investigation.sentence_scores import count_failed_scores
 from ..investigation.verify import collected_texts, rescore_sentence
 from ..runlog.config import RunConfig, versions
 from ..runlog.data_files import check_folder, record_inputs
-from ..runlog.layout import COLLECTED, CONFIG, LEXICON, run_argument
+from ..runlog.layout import COLLECTED, CONFIG, LEXICON, PIECES, run_argument
 from ..runlog.lexicon import freeze_lexicon
 from ..runlog.log import RunLog, WriterLock
 from ..runlog.model_config import BudgetConfig
 from ..runlog.progress import Reporter
-from ..runlog.stopping import Stopped
 from ..runlog.target_counts import EndedTargets, count_targets
-from .checkpoints import open_checkpoints
-from .provisional import EXPLANATION, provisional_line
+from .collect_piece import collect_on_engine
+from .investigate import investigate_all
+from .investigate_on_engine import investigate_on_engine
+from .provisional import EXPLANATION
+from .remote_instruments import RemoteInstruments
 from .resources import RunResources
-from .shared_cores import shared_cores
 from .similar_units import record_neighbours
 
 if TYPE_CHECKING:
-    from langgraph.graph.state import CompiledStateGraph
-
     from ...tools.dissection import Lexicon
     from ...tools.subject import Subject
+    from ..engine import Engine
     from ..investigation.context import InvestigationContext
     from ..investigation.drivers import ExplainerDriver
     from ..llm import LanguageModel
     from ..llm.meter import Checks
-
-SHOWN_ONE_BY_ONE = 500
-"""Targets of a run that has a line for each one that ends; of more, the progress has the count."""
-STOP_POLL_S = 0.2
-"""Seconds between looks at whether the user has interrupted."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +141,7 @@ def execute_run(
     subject: Subject | None = None,
     model: LanguageModel | None = None,
     limits: BudgetConfig | None = None,
+    engine: Engine | None = None,
 ) -> RunResult:
     """Take a run from wherever it is to its end. It may be interrupted at any point and called again.
 
@@ -157,14 +151,15 @@ def execute_run(
         subject: the loaded subject, if the caller has it; otherwise it is loaded when needed.
         model: the language model that explains, if the caller has it; otherwise made by its name.
         limits: of what the run may cost, instead of those in the configuration.
+        engine: whose workers collect and investigate, instead of threads of this process. Results do
+            not depend on it.
     """
     reporter = reporter or Reporter()
     config = RunConfig.load(folder)
-    with (
-        WriterLock(folder),
-        closing(RunLog(folder)) as log,
-        closing(RunResources(folder, config, log, reporter, subject, model, limits)) as resources,
-    ):
+    with WriterLock(folder), closing(RunLog(folder)) as log, ExitStack() as stack:
+        chunks = None if engine is None else partial(collect_on_engine, engine, log, reporter)
+        resources = RunResources(folder, config, log, reporter, subject, model, limits, chunks)
+        stack.callback(resources.close)
         record_inputs(log)
         pending = [t for t in config.targets if log.get("conclusion", t) is None]
         unscored = [t for t in config.targets if _failed_scores(log, t)]
@@ -172,9 +167,11 @@ def execute_run(
         if pending or unscored:
             with resources.clock.recorded(log):
                 driver = resources.driver()
+                if engine is not None:
+                    driver.context.instruments.elsewhere = RemoteInstruments(engine, log)
                 retry_failed_scores(driver.context, unscored, reporter)
                 if pending:
-                    _investigate_in_parts(driver, resources, pending, reporter)
+                    _investigate_in_parts(driver, resources, pending, reporter, engine)
                     resources.record_late_failures()
                 budget = driver.context.budget_reached
                 if not count_targets(log, config.targets).pending:
@@ -192,6 +189,7 @@ def execute_run(
             resources.record_rotated()
             _decide(folder, config, log, resources.lexicon())
         if not counts.pending and (pending or unscored or not is_decided):
+            shutil.rmtree(folder / PIECES, ignore_errors=True)  # what an engine's workers left
             log.seal()
         failed_scores = sum(_failed_scores(log, t) for t in config.targets)
     return RunResult(folder, *counts, budget, failed_scores)
@@ -240,7 +238,11 @@ def _failed_scores(log: RunLog, target: str) -> int:
 
 
 def _investigate_in_parts(
-    driver: ExplainerDriver, resources: RunResources, pending: Collection[str], reporter: Reporter
+    driver: ExplainerDriver,
+    resources: RunResources,
+    pending: Collection[str],
+    reporter: Reporter,
+    engine: Engine | None,
 ) -> None:
     """Collect and investigate the pending targets of one part after another.
 
@@ -260,56 +262,14 @@ def _investigate_in_parts(
                     resources.collect(number)
                 with resources.clock.phase("explain"):
                     record = partial(resources.record_neighbours, part)
-                    investigate_all(driver, targets, reporter, ended, record)
+                    if engine is None or context.config.asks_language_models:
+                        investigate_all(driver, targets, reporter, ended, record)
+                        continue
+                    left_out = resources.left_out()
+                    investigate_on_engine(
+                        engine, context, targets, reporter, ended, left_out, record
+                    )
         wanted = _settle_batches(context)
-
-
-def investigate_all(
-    driver: ExplainerDriver,
-    targets: Sequence[str],
-    reporter: Reporter,
-    ended: EndedTargets | None = None,
-    meanwhile: Callable[[], None] = lambda: None,
-) -> None:
-    """Investigate targets side by side; returns when all have ended.
-
-    Args:
-        ended: counts the targets of this and other parts.
-        meanwhile: called when all are at work.
-
-    Raises:
-        KeyboardInterrupt: the user asked to stop; what is in flight has ended.
-    """
-    from ..investigation.loop import build_graph  # here: importing LangGraph takes a second
-
-    context = driver.context
-    ended = ended or EndedTargets(context.log, len(targets))
-    threads = max(1, context.config.concurrency)
-    side_by_side = min(len(targets), context.config.concurrency)
-    with ExitStack() as stack:
-        stack.enter_context(shared_cores(threads))
-        saver = stack.enter_context(open_checkpoints(context.folder, reporter.say))
-        graph = build_graph(driver, saver)
-        stack.callback(lambda: context.log.write("load", context.waits.summary(side_by_side)))
-        pool = ThreadPoolExecutor(max_workers=threads)
-        running = {pool.submit(_investigate, graph, driver, target): target for target in targets}
-        try:
-            meanwhile()
-            while running:
-                _show_progress(reporter, ended, context.steps(), side_by_side)
-                done, _ = wait(running, timeout=STOP_POLL_S, return_when=FIRST_COMPLETED)
-                for future in done:
-                    target = running.pop(future)
-                    _show_result(context, target)
-                    ended.add(target)
-                    future.result()  # raises defects of this program: failures are in the log
-            _show_progress(reporter, ended, "", side_by_side)
-        except BaseException:  # Ctrl-C, or a defect: raised again when no thread is at work
-            context.stopped.set()
-            reporter.say("stopping when what is in flight is done; interrupt again to stop now")
-            pool.shutdown(cancel_futures=True)
-            raise
-        pool.shutdown()
 
 
 def _settle_batches(context: InvestigationContext) -> set[str]:
@@ -327,22 +287,6 @@ def _settle_batches(context: InvestigationContext) -> set[str]:
         context.budget_reached = str(reached)
         return set()
     return waiting
-
-
-def _show_progress(reporter: Reporter, ended: EndedTargets, steps: str, side_by_side: int) -> None:
-    """How many targets have ended, and what is being waited for."""
-    failed = f"{ended.failed} failed" if ended.failed else ""
-    note = ", ".join(filter(None, (failed, steps and f"now {steps}")))
-    done = ended.done + ended.failed
-    reporter.update("explain", done, ended.total, unit="targets", note=note, at_once=side_by_side)
-
-
-def _show_result(context: InvestigationContext, target: str) -> None:
-    """Say what came of a target, as far as it is known before the run ends."""
-    context.enter_step(target, "")
-    line = provisional_line(context.log, target)
-    if line and len(context.config.targets) <= SHOWN_ONE_BY_ONE:
-        context.say(line)
 
 
 def retry_failed_scores(
@@ -368,37 +312,3 @@ def retry_failed_scores(
             retry_failed_scores(context, waiting, reporter)
     except BudgetReached as reached:
         context.budget_reached = str(reached)
-
-
-def _investigate(
-    graph: CompiledStateGraph[Any, Any, Any, Any], driver: ExplainerDriver, target: str
-) -> None:
-    """One investigation, from where its checkpoint left it. Any error is a failure of this target."""
-    context = driver.context
-    thread: Any = {"configurable": {"thread_id": target}, "recursion_limit": 1000}
-    try:
-        if target not in context.started:  # else it goes on after a batch of answers
-            context.started.add(target)
-            driver.start(context.units[target])
-        if context.judges.is_full:
-            raise AnswerPending
-        started = graph.get_state(thread).next
-        graph.invoke(None if started else {"target": target}, thread, durability="sync")
-    except Stopped:
-        return
-    except AnswerPending:
-        context.wait_for_batch(target)
-    except BudgetReached as reached:  # the target stays pending
-        context.budget_reached = str(reached)
-    except Exception as error:  # noqa: BLE001 - logged with its traceback; the other targets go on
-        context.log.write("failure", failure_of(error), target=target)
-
-
-def failure_of(error: Exception) -> dict[str, str]:
-    """A failure as it is logged: one readable line, its kind, and the traceback for debugging."""
-    line = str(error) if isinstance(error, HubelError) else f"{type(error).__name__}: {error}"
-    return {
-        "error": mask_message(" ".join(line.split())),
-        "kind": type(error).__name__,
-        "traceback": mask_message(traceback.format_exc()),
-    }

@@ -42,7 +42,7 @@ from ..runlog.lexicon import stored_lexicon
 from ..runlog.log import RunLog, canonical, read_events
 from ..runlog.progress import Reporter
 from ..runlog.views import COST_KEYS, TargetRow, target_rows
-from .execute import investigate_all
+from .investigate import investigate_all
 from .verify_run import verify_run
 
 JOURNAL = frozenset(

@@ -8,13 +8,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...tools.corpus import Split
 from ...tools.dissection import TextView
 from ...tools.dissection.search import shared_candidates
 from ...tools.errors import HubelError, UsageError
 from ...tools.index import Collected, Index, collect
+from ...tools.index.collect_pass import CollectedChunk, collect_chunk
 from ...tools.instruments import InstrumentContext
 from ...tools.subject.address import Unit
 from ..controls.rotated import RotatedControls, missing_groups
@@ -29,7 +32,7 @@ from ..llm.budget import Budget
 from ..llm.journaled_model import JournaledModel
 from ..llm.prices import price_from
 from ..llm.retry import Patience
-from ..llm.sentence_judges import make_sentence_judges
+from ..llm.sentence_judges import SentenceJudges, make_sentence_judges
 from ..runlog import subject_warning
 from ..runlog.config import RunConfig
 from ..runlog.data_files import keep_recorded_files, record_file
@@ -48,10 +51,13 @@ from .similar_units import record_neighbours
 if TYPE_CHECKING:
     from ...tools.dissection import Lexicon
     from ...tools.subject import Subject
+    from ...tools.subject.nulls import ArtificialUnit
     from ..explainers.protocol import Explainer
     from ..llm import Client, LanguageModel
 
 
+MakeChunks = Callable[[int, Split], list[CollectedChunk]]
+"""Has the chunks of a part and a split collected."""
 WITHOUT_TAGGER = "without concepts of lemmas, grammar and names"
 
 
@@ -62,6 +68,7 @@ class RunResources:
         subject: the loaded subject, if the caller has it.
         model: the language model that explains, if the caller has it.
         limits: override the configuration's.
+        chunks: has other processes collect; None to collect here.
     """
 
     def __init__(
@@ -73,10 +80,11 @@ class RunResources:
         subject: Subject | None,
         model: LanguageModel | None,
         limits: BudgetConfig | None,
+        chunks: MakeChunks | None = None,
     ) -> None:
         self._folder, self._config, self._log, self._reporter = folder, config, log, reporter
         self._subject, self._model = subject, model
-        self._limits = limits
+        self._limits, self._chunks = limits, chunks
         self.clock = RunClock()
         self._patience = Patience(config.patience)
         self._client: Client | None = None
@@ -133,7 +141,6 @@ class RunResources:
         # The clients come first, so that a missing API key fails before a subject is loaded.
         model = self._journaled_model() if explainer.converses else None
         judges = make_sentence_judges(config, log, self._patience, self.budget(), self._reporter)
-        folder = self._folder / COLLECTED
         searches = isinstance(explainer, Compositional) or (
             explainer.converses and config.competitor
         )
@@ -141,13 +148,28 @@ class RunResources:
             self.check_subject()
         keep_recorded_files(log, COLLECTED, self._reporter.say)
         self.collect(0, self._prepare_search if searches else lambda: None)
-        explore, select = (Collected.open(folder, split) for split in ("explore", "select"))
         log.write("explainer", identity_of(explainer))
-        self._say_what_is_left_out(explore)
-        context = InvestigationContext(
+        context = self.context(judges)
+        self._say_what_is_left_out(context.data.collected("explore"))
+        if model is None:
+            return ExplainerDriver(context, explainer)
+        return DialogueDriver(context, explainer, model)
+
+    def worker_driver(self) -> ExplainerDriver:
+        """The driver of an engine's worker, which finds everything collected and asks no language model."""
+        explainer = make_explainer(self._config.explainer.name, self._config)
+        if isinstance(explainer, Compositional):
+            self._build_candidates()
+        return ExplainerDriver(self.context(), explainer)
+
+    def context(self, judges: SentenceJudges | None = None) -> InvestigationContext:
+        """What the steps of the investigations work with; the first part is collected."""
+        folder = self._folder / COLLECTED
+        explore, select = (Collected.open(folder, split) for split in ("explore", "select"))
+        return InvestigationContext(
             self._folder,
-            config,
-            log,
+            self._config,
+            self._log,
             data=SplitData(explore, select, self.lexicon(), self._search_cache),
             instrument_context=InstrumentContext(subject=self.subject, index=self.index()),
             judges=judges,
@@ -155,27 +177,34 @@ class RunResources:
             clock=self.clock,
             say=self._reporter.say,
         )
-        if model is None:
-            return ExplainerDriver(context, explainer)
-        return DialogueDriver(context, explainer, model)
 
     def _say_what_is_left_out(self, explore: Collected) -> None:
         """Say which families of concepts mean nothing on this text or cannot be had here, and log it."""
-        lexicon = self.lexicon()
-        problem = TextView(explore.tokens, explore.length, lexicon).annotation_problem
-        reasons = [f"{WITHOUT_TAGGER}: {problem}"] if problem else []
-        for line in reasons:
+        tagger_problem = self._tagger_problem(explore)
+        for line in tagger_problem:
             self._reporter.say(line)
         if self._head_start is not None:
             self._head_start.join()  # it loads the lexica, and the first search waits for it anyway
-        if lexicon.lexica is not None:  # each says itself what is missing
-            reasons += lexicon.lexica.missing
-        self._log_left_out(reasons)
+        self._log_left_out(
+            tagger_problem + self._missing_lexica()
+        )  # each says itself what is missing
+
+    def left_out(self) -> list[str]:
+        """The families of concepts that cannot be had in this process, as far as is known, and why."""
+        explore = Collected.open(self._folder / COLLECTED, "explore")
+        return self._tagger_problem(explore) + self._missing_lexica()
+
+    def _tagger_problem(self, explore: Collected) -> list[str]:
+        text = TextView(explore.tokens, explore.length, self.lexicon())
+        return [f"{WITHOUT_TAGGER}: {text.annotation_problem}"] if text.annotation_problem else []
+
+    def _missing_lexica(self) -> list[str]:
+        lexica = self.lexicon().lexica
+        return [] if lexica is None else list(lexica.missing)
 
     def record_late_failures(self) -> None:
         """Log the lexica that could not be loaded when something first asked for them in the end."""
-        lexica = self.lexicon().lexica
-        self._log_left_out([] if lexica is None else lexica.missing)
+        self._log_left_out(self._missing_lexica())
 
     def _log_left_out(self, reasons: Sequence[str]) -> None:
         # what an earlier start of this run had to leave out is still missing in what it explained
@@ -245,9 +274,8 @@ class RunResources:
         Raises:
             CorruptError: a file that was collected before has changed since.
         """
-        config, subject = self._config, self.subject()
-        targets = config.parts[part]
-        nulls = {target: config.nulls[target] for target in targets if target in config.nulls}
+        subject, config, chunks = self.subject(), self._config, self._chunks
+        units, extra = self._columns(part)
 
         def written(path: Path) -> None:
             record_file(self._log, f"{COLLECTED}/{path.name}")
@@ -258,17 +286,40 @@ class RunResources:
             collect(
                 subject,
                 self.index(),
-                [Unit.parse(target) for target in targets if target not in nulls],
+                units,
                 self._folder / COLLECTED,
                 max_contexts=config.max_contexts,
                 seed=config.seed,
-                extra=artificial_units(nulls, subject, config.seed),
+                extra=extra,
                 part=part,
+                chunks=partial(chunks, part) if chunks else None,
                 progress=self._reporter,
                 written=written,
                 say=self._reporter.say,
             )
         explore_is_there()  # perhaps from an earlier process
+
+    def collect_chunk(self, part: int, split: Split, chunk: CollectedChunk) -> None:
+        """Write one file of `collect`, which another process puts together."""
+        subject, config = self.subject(), self._config
+        units, extra = self._columns(part)
+        collect_chunk(
+            subject,
+            self.index(),
+            units,
+            split,
+            chunk,
+            max_contexts=config.max_contexts,
+            seed=config.seed,
+            extra=extra,
+        )
+
+    def _columns(self, part: int) -> tuple[list[Unit], list[ArtificialUnit]]:
+        """The real targets of a part, and the artificial ones."""
+        targets, nulls = self._config.parts[part], self._config.nulls
+        real = [Unit.parse(target) for target in targets if target not in nulls]
+        made = {target: nulls[target] for target in targets if target in nulls}
+        return real, artificial_units(made, self.subject(), self._config.seed)
 
     def _prepare_search(self) -> None:
         """Build what all formula searches share on a thread, while the rest is collected and loaded.

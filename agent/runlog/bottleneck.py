@@ -28,14 +28,18 @@ class WaitTimes:
         self._started = time.monotonic()
 
     @contextmanager
-    def measure(self, what: What) -> Iterator[None]:
-        """Count the time that the block takes."""
+    def measure(self, what: What, side_by_side: int = 1) -> Iterator[None]:
+        """Count the time that the block takes.
+
+        Args:
+            side_by_side: how many subjects share the work; each is counted for its share.
+        """
         started = time.monotonic()
         try:
             yield
         finally:
             with self._lock:
-                self._seconds[what] += time.monotonic() - started
+                self._seconds[what] += (time.monotonic() - started) / side_by_side
 
     @contextmanager
     def turn(self, subject: threading.Lock) -> Iterator[None]:

@@ -117,6 +117,12 @@ class RunConfig(ConfigFile):
         return Resampling.from_settings(self.intervals)
 
     @property
+    def asks_language_models(self) -> bool:
+        """Whether investigations ask a model, or its stand-in, whose replies must be journaled at once."""
+        named = self.simulator.name or self.judge.name
+        return bool(named) or self.explainer.is_language_model
+
+    @property
     def parts(self) -> list[list[str]]:
         """The targets in parts that are collected and investigated one after the other."""
         size = self.collected_together or len(self.targets) or 1

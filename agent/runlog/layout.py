@@ -9,6 +9,7 @@
     transfer/             activations on other corpora, collected for the review page
     lexicon/              the vocabulary that its predicates look up, written when the run ends
     checkpoints.sqlite    LangGraph's checkpoints
+    pieces/               what workers of an engine have finished and the log does not have yet
     lock                  held by the process that writes the run
 
 A circuit run has its configuration, its log, its lock, and:
@@ -46,6 +47,7 @@ COLLECTED = "collected"
 TRANSFER = "transfer"
 LEXICON = "lexicon"
 CHECKPOINTS = "checkpoints.sqlite"
+PIECES = "pieces"
 LOCK = "lock"
 
 CIRCUIT = "circuit.json"

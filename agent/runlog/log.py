@@ -21,7 +21,7 @@ import json
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -63,14 +63,22 @@ class EventName(NamedTuple):
         return " ".join(filter(None, (self.target, self.event, self.id)))
 
 
+Entry = tuple[EventName, Data]
+"""An event to be written: its name and its data."""
+
+
 class RunLog:
     """The events of one run: append, and look up by name.
 
     The whole log is read on opening, so open one per process, not one per target. Safe to use from many
     threads.
+
+    Args:
+        writable: whether events are written to the folder; otherwise they are only kept in memory.
+        read: whether the events in the folder are read.
     """
 
-    def __init__(self, folder: Path, *, writable: bool = True) -> None:
+    def __init__(self, folder: Path, *, writable: bool = True, read: bool = True) -> None:
         self.folder = folder
         self._lock = threading.Lock()
         self._events: dict[tuple[str, str | None], dict[str | None, Data]] = defaultdict(dict)
@@ -80,7 +88,7 @@ class RunLog:
         self._seq = 0
         self._writable = writable
         reader = ChainReader(folder)
-        for envelope in reader:
+        for envelope in reader if read else ():
             event = _event(envelope)
             self._keep(event.event, event.target, event.id, event.data)
         state = reader.state()
@@ -98,17 +106,34 @@ class RunLog:
         stored = json.loads(text)  # what a process that reads the log would see
         with self._lock:
             if self._writable:
-                self._append(text, {"event": event, "id": id, "target": target})
+                self._append((text, {"event": event, "id": id, "target": target}))
             self._keep(event, target, id, stored)
 
-    def _append(self, data: str, name: dict[str, Any]) -> None:
-        """Write the line of an event, and remember its hash for the next."""
-        descriptor = self._descriptor()
+    def write_all(self, entries: Sequence[Entry]) -> None:
+        """Append several events in one go: after a crash the log has all of them or none that count.
+
+        Args:
+            entries: the one that makes the others count, such as a conclusion, comes last.
+        """
+        texts = [(storable(data), name) for name, data in entries]
+        with self._lock:
+            if self._writable:
+                self._append(*((text, name._asdict()) for text, name in texts))
+            for text, name in texts:
+                self._keep(name.event, name.target, name.id, json.loads(text))
+
+    def _append(self, *events: tuple[str, dict[str, Any]]) -> None:
+        """Write the lines of events, data and name of each, and remember the last one's hash."""
+        descriptor, lines = self._descriptor(), bytearray()
+        head, seq = self._head, self._seq
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        name |= {"previous": self._head, "seq": self._seq + 1, "time": now}
-        line, hash = event_line(data, name)
-        append_line(descriptor, line)
-        self._head, self._seq, self._count = hash, self._seq + 1, self._count + 1
+        for data, name in events:
+            named = name | {"previous": head, "seq": seq + 1, "time": now}
+            line, head = event_line(data, named)
+            lines, seq = lines + line, seq + 1
+        append_line(descriptor, bytes(lines))
+        self._count += seq - self._seq
+        self._head, self._seq = head, seq
 
     def _keep(self, event: str, target: str | None, id: str | None, data: Data) -> None:
         self._events[event, target][id] = data

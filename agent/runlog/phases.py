@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -69,6 +69,20 @@ class RunClock:
                 spent = self._steps.setdefault(name, _Spent())
                 spent.seconds += time.monotonic() - wall
                 spent.cpu_seconds += time.thread_time() - cpu
+
+    def take_steps(self) -> dict[str, tuple[float, float]]:
+        """Step to its seconds and CPU seconds, which are forgotten: for another process's clock."""
+        with self._lock:
+            steps, self._steps = self._steps, {}
+        return {name: (spent.seconds, spent.cpu_seconds) for name, spent in steps.items()}
+
+    def add_steps(self, steps: Mapping[str, Sequence[float]]) -> None:
+        """Add what another process's clock counted."""
+        with self._lock:
+            for name, (seconds, cpu_seconds) in steps.items():
+                spent = self._steps.setdefault(name, _Spent())
+                spent.seconds += seconds
+                spent.cpu_seconds += cpu_seconds
 
     def summary(self) -> dict[str, Any]:
         """The event: phases and steps in the order in which they began."""

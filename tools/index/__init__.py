@@ -22,7 +22,8 @@ from .split_reader import Exemplar, SiteStatistics, UnitStatisticsRow
 
 if TYPE_CHECKING:
     from .build import ExemplarCounts, build_index
-    from .collect_pass import Column, collect
+    from .collect_inputs import Column
+    from .collect_pass import collect
     from .derived_index import index_derived_units
     from .derived_units import DerivedUnits, direction_units
     from .pass_progress import Progress

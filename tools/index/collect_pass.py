@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -34,37 +34,12 @@ from ..subject.non_finite import refuse
 from ..subject.subject import Subject
 from .activation_store.source import ContextBatch, SourceRequests, choose_sources
 from .batch_plan import batch_rows
+from .collect_inputs import CollectedRows, CollectedText, Column, collected_rows
 from .collected import Collected, part_name
 from .float16 import to_float16
 from .float16_range import LARGEST
 from .index import Index, reader_of
 from .pass_progress import Progress
-
-
-class Column(Protocol):
-    """A null or control to collect; see `tools.subject.nulls.ArtificialUnit`.
-
-    `values` are raw activations of a batch, from what was captured at `sources`; `arrange` may
-    reorder those of all contexts of a split.
-    """
-
-    @property
-    def unit(self) -> Unit: ...
-    @property
-    def sources(self) -> tuple[Site, ...]: ...
-    def values(
-        self,
-        captured: Mapping[Site, Float[Tensor, "batch seq column"]],
-        ids: Int[Tensor, "batch seq"],
-        /,
-    ) -> Float[Tensor, "batch seq"]: ...
-    def arrange(
-        self,
-        values: Float[np.ndarray, "context seq"],
-        length: Int[np.ndarray, " context"],
-        split: str,
-        /,
-    ) -> Float[np.ndarray, "context seq"]: ...
 
 
 def collect(
@@ -77,6 +52,7 @@ def collect(
     seed: int = 0,
     extra: Sequence[Column] = (),
     part: int = 0,
+    chunks: Callable[[Split], Iterable[CollectedChunk]] | None = None,
     progress: Callable[[Progress], None] | None = None,
     written: Callable[[Path], None] = lambda path: None,
     say: Callable[[str], None] = lambda line: None,
@@ -87,6 +63,8 @@ def collect(
         targets: units; their sides are ignored, and duplicates dropped.
         extra: nulls and controls, collected under the address of their `unit`.
         part: the number of this part of a run's targets, which gives the files their names.
+        chunks: for a split, files of `collect_chunk` that have all its contexts together; the same
+            bytes come out as without them.
         progress: called after each batch.
         written: called with each file when it is complete.
         say: called with a line where the index's activation store has not all that is needed.
@@ -99,9 +77,9 @@ def collect(
     subject.require_revision(index.subject_revision, "the index")
     if max_contexts < 1:
         raise UsageError(f"max_contexts={max_contexts} given; give 1 or more")
-    rows = _rows(subject, targets, extra)
+    rows = collected_rows(subject, targets, extra)
     out = Path(out)
-    texts: dict[Split, _Text] = {
+    texts: dict[Split, CollectedText] = {
         split: _sample_contexts(index, split, max_contexts, seed) for split in SPLITS
     }
     say = _once(say)  # each split has the same to say
@@ -114,14 +92,40 @@ def collect(
         metadata = _content(subject, index, rows, text) | drawn
         if not _is_complete(path, metadata):
             sources = choose_sources(subject, index, split, rows.requests, say)
-            _Pass(subject, sources, rows, split, text, metadata, done, total, progress).write(path)
+            one = _Pass(subject, sources, rows, split, text, metadata, done, total, progress)
+            one.write(path, chunks)
             written(path)
         done += int(text.contexts.length.sum())
         if progress:
             progress(Progress(done, total, None, step="collect"))
 
 
-def _content(subject: Subject, index: Index, rows: _Rows, text: _Text) -> dict[str, Any]:
+def collect_chunk(
+    subject: Subject,
+    index: Index,
+    targets: Sequence[Unit],
+    split: Split,
+    chunk: CollectedChunk,
+    *,
+    max_contexts: int = 2000,
+    seed: int = 0,
+    extra: Sequence[Column] = (),
+) -> None:
+    """Write the activations of the batches of one chunk into its file, for `collect`. Raises as it does."""
+    subject.require_revision(index.subject_revision, "the index")
+    rows, text = (
+        collected_rows(subject, targets, extra),
+        _sample_contexts(index, split, max_contexts, seed),
+    )
+    sources = choose_sources(subject, index, split, rows.requests, lambda line: None)
+    one = _Pass(subject, sources, rows, split, text, {}, 0, 0, None)
+    with atomic_file(chunk.path) as path, path.open("wb") as file:
+        np.save(file, one.read_chunk(chunk))
+
+
+def _content(
+    subject: Subject, index: Index, rows: CollectedRows, text: CollectedText
+) -> dict[str, Any]:
     """What determines a file's content, besides the draw of its contexts."""
     return {
         "targets": list(rows.names),
@@ -143,68 +147,7 @@ def _once(say: Callable[[str], None]) -> Callable[[str], None]:
     return say_once
 
 
-class _SiteRows(NamedTuple):
-    """Rows of the activations that come from one site, and the site's column of each."""
-
-    rows: list[int]
-    columns: list[int]
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """The rows of the activations: first real units, by site, then nulls and controls."""
-
-    names: tuple[str, ...]
-    by_site: Mapping[Site, _SiteRows]
-    extra: Mapping[int, Column]
-
-    @property
-    def sources(self) -> list[Site]:
-        """Sites that nulls and controls need."""
-        return [site for column in self.extra.values() for site in column.sources]
-
-    @property
-    def requests(self) -> dict[Site, Sequence[int] | None]:
-        """The columns needed of each site; nulls and controls need all."""
-        requests: dict[Site, Sequence[int] | None] = {
-            site: columns for site, (_, columns) in self.by_site.items()
-        }
-        return requests | dict.fromkeys(self.sources)
-
-
-class _Text(NamedTuple):
-    """A split's contexts to collect, their numbers in the index, and those of their documents."""
-
-    contexts: Contexts
-    numbers: Int[np.ndarray, " context"]
-    document: Int[np.ndarray, " context"]
-    group: Int[np.ndarray, " context"]
-
-
-def _rows(subject: Subject, targets: Sequence[Unit], extra: Sequence[Column]) -> _Rows:
-    """Assign a row to each target, once for both sides, and to each null or control.
-
-    Raises:
-        UsageError: nothing to collect, or one address would be collected twice.
-    """
-    units = list(dict.fromkeys(unit.unsided for unit in targets))
-    by_site: dict[Site, _SiteRows] = {}
-    for row, unit in enumerate(units):
-        site_rows = by_site.setdefault(unit.place, _SiteRows([], []))
-        site_rows.rows.append(row)
-        site_rows.columns.append(subject.shape.column(unit))
-    names = tuple(str(unit) for unit in (*units, *(column.unit.unsided for column in extra)))
-    if not names:
-        raise UsageError("no targets to collect; give at least one")
-    if len(set(names)) < len(names):
-        duplicate = next(name for name in names if names.count(name) > 1)
-        raise UsageError(
-            f"{duplicate!r} would be collected twice; give nulls and controls unused addresses"
-        )
-    return _Rows(names, by_site, dict(enumerate(extra, start=len(units))))
-
-
-def _sample_contexts(index: Index, split: Split, max_contexts: int, seed: int) -> _Text:
+def _sample_contexts(index: Index, split: Split, max_contexts: int, seed: int) -> CollectedText:
     reader = reader_of(index, split)
     contexts, documents = reader.contexts(), reader.document_numbers()
     numbers = np.arange(len(contexts), dtype=np.int32)
@@ -219,7 +162,7 @@ def _sample_contexts(index: Index, split: Split, max_contexts: int, seed: int) -
         contexts.documents,
     )
     groups = np.array([row.group for row in contexts.documents], np.int32)
-    return _Text(sample, numbers, documents[sample.document], groups[sample.document])
+    return CollectedText(sample, numbers, documents[sample.document], groups[sample.document])
 
 
 def _is_complete(path: Path, metadata: dict[str, Any]) -> bool:
@@ -238,6 +181,15 @@ def _is_complete(path: Path, metadata: dict[str, Any]) -> bool:
     return True
 
 
+@dataclass(frozen=True)
+class CollectedChunk:
+    """A file with the activations of each `count`-th batch of a split, beginning with `number`, from 0."""
+
+    path: Path
+    number: int
+    count: int
+
+
 class _Array(NamedTuple):
     """An array of the file: its safetensors type, its numpy type and its shape."""
 
@@ -252,16 +204,18 @@ class _Pass:
 
     subject: Subject
     sources: Sequence[SourceRequests]
-    rows: _Rows
+    rows: CollectedRows
     split: Split
-    text: _Text
+    text: CollectedText
     metadata: dict[str, Any]
     done: int
     total: int
     progress: Callable[[Progress], None] | None
 
-    def write(self, path: Path) -> None:
-        """Fill the split's file and put it in its place."""
+    def write(
+        self, path: Path, chunks: Callable[[Split], Iterable[CollectedChunk]] | None = None
+    ) -> None:
+        """Fill the split's file, from chunks if they are given, and put it in its place."""
         contexts = self.text.contexts
         per_context = _Array("I32", np.int32, contexts.length.shape)
         arrays = {
@@ -286,30 +240,50 @@ class _Pass:
             mapped["tokens"][:], mapped["length"][:] = contexts.tokens, contexts.length
             mapped["document"][:], mapped["context"][:] = self.text.document, self.text.numbers
             mapped["group"][:] = self.text.group
-            self._fill(mapped["activations"])
+            if chunks is None:
+                self._fill(mapped["activations"])
+            for chunk in chunks(self.split) if chunks else ():
+                places = np.concatenate([*self._batches(chunk), np.zeros(0, np.int64)])
+                mapped["activations"][:, places] = np.load(chunk.path, mmap_mode="r")
+                chunk.path.unlink()
             self._arrange(mapped["activations"])
             for array in mapped.values():
                 array.flush()
 
+    def _batches(self, chunk: CollectedChunk | None = None) -> Iterator[Int[np.ndarray, " batch"]]:
+        """The contexts of each batch of a chunk, or of all."""
+        order = np.argsort(-self.text.contexts.length.astype(np.int64), kind="stable")
+        size = batch_rows(self.text.contexts)
+        first, step = (chunk.number, chunk.count) if chunk else (0, 1)
+        for start in range(first * size, len(order), step * size):
+            yield order[start : start + size]
+
     def _fill(self, activations: Float[np.ndarray, "row context seq"]) -> None:  # 2.
-        contexts = self.text.contexts
-        order = np.argsort(-contexts.length.astype(np.int64), kind="stable")
-        step = batch_rows(contexts)
-        for start in range(0, len(order), step):
-            batch = order[start : start + step]
-            length = contexts.length[batch].astype(np.int64)
-            self._read(activations, batch, contexts.tokens[batch, : length[0]], length)
-            self.done += int(length.sum())
+        for batch in self._batches():
+            self._read(activations, batch, batch)
+            self.done += int(self.text.contexts.length[batch].sum())
             if self.progress:
                 self.progress(Progress(self.done, self.total, None, step="collect"))
+
+    def read_chunk(self, chunk: CollectedChunk) -> Float[np.ndarray, "row context seq"]:
+        """The activations of a chunk's contexts, batch after batch, before anything is arranged."""
+        batches = list(self._batches(chunk))
+        shape = len(self.rows.names), sum(map(len, batches)), self.text.contexts.tokens.shape[1]
+        activations, start = np.zeros(shape, np.float16), 0
+        for batch in batches:
+            self._read(activations, batch, np.arange(start, start + len(batch)))
+            start += len(batch)
+        return activations
 
     def _read(
         self,
         activations: Float[np.ndarray, "row context seq"],
         batch: Int[np.ndarray, " batch"],
-        tokens: Int[np.ndarray, "batch seq"],
-        length: Int[np.ndarray, " batch"],
+        places: Int[np.ndarray, " batch"],
     ) -> None:
+        """Write the activations of one batch of contexts into these places of the array."""
+        length = self.text.contexts.length[batch].astype(np.int64)
+        tokens = self.text.contexts.tokens[batch, : length[0]]
         ids = torch.from_numpy(tokens.astype(np.int64)).to(self.subject.device)
         text = ContextBatch(self.text.numbers[batch], length, ids)
         real = np.arange(tokens.shape[1]) < length[:, None]
@@ -322,7 +296,7 @@ class _Pass:
             # Position 0 does not count, and is often far beyond float16 (an attention sink).
             array[:, 0] = np.clip(array[:, 0], -LARGEST, LARGEST)
             signal = to_float16(array)
-            index = np.array(rows)[:, None], batch, slice(tokens.shape[1])
+            index = np.array(rows)[:, None], places, slice(tokens.shape[1])
             activations[index] = signal.transpose(2, 0, 1)
 
         def consume(site: Site, values: Float[Tensor, "batch seq column"]) -> None:

@@ -30,12 +30,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also record nearest units, for runs made before this was recorded (loads the subject)",
     )
     options.add_budget(parser)
+    options.add_engine(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Execute the run to its end; a finished one is only printed again, at no cost."""
     folder = find_run(args.run, args.runs)
     refuse_imported(folder, NAME)
+    choice = options.engine(args)
+    if choice.name != "local" and (is_circuit(folder) or is_study(folder)):
+        raise UsageError(
+            f"--engine {choice.name}: {args.run!r} is a circuit or a study, which is measured in one "
+            "process: leave the option out"
+        )
     if is_circuit(folder):
         return finish_circuit(folder, args)
     if is_study(folder):
@@ -50,4 +57,4 @@ def run(args: argparse.Namespace) -> int:
 
         with progress(quiet=args.quiet) as reporter:
             add_neighbours(folder, reporter)
-    return finish(folder, args, limits=options.budgets(args))
+    return finish(folder, args, limits=options.budgets(args), choice=choice)

@@ -100,6 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_models(parser)
     options.add_budget(parser)
     options.add_device(parser)
+    options.add_engine(parser)
 
 
 def _add_text(parser: argparse.ArgumentParser) -> None:
@@ -156,7 +157,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             f"--name {args.name!r}: give a plain name; --runs DIR sets the folder of the runs"
         )
-    checks = Checks()
+    checks, choice = Checks(), options.engine(args)
     subject, config = None, checked_configuration(args, checks)
     if args.subject:
         check_new_run(folder, config)
@@ -173,7 +174,7 @@ def run(args: argparse.Namespace) -> int:
         output.note(
             f"run {folder.name}: if it is stopped, `hubel resume {run_argument(folder)}` continues it"
         )
-    return finish(folder, args, subject)
+    return finish(folder, args, subject, choice=choice)
 
 
 def _index_on_the_way(args: argparse.Namespace, config: RunConfig) -> tuple[Subject, RunConfig]:

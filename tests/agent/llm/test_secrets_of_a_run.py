@@ -108,7 +108,7 @@ def test_old_runs_with_a_login_are_still_read(tmp_path: Path) -> None:
 def test_failures_are_stored_without_secrets(
     monkeypatch: pytest.MonkeyPatch, raising: Callable[[str], Exception]
 ) -> None:
-    from hubel.agent.run.execute import failure_of
+    from hubel.agent.run.investigate import failure_of
 
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     try:
