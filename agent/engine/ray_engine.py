@@ -37,7 +37,10 @@ MOST_DEATHS = 5
 """Workers that may die at one piece. A piece that kills its worker is found out after five loads of
 the subject; nodes that die by chance hit one piece five times in a row hardly ever."""
 MOST_FAILED_STARTS = 5
-"""Starts in a row that may fail before no more are made, such as where hubel is not installed."""
+"""Starts in a row that may fail before no more are made, such as where hubel is not installed. One
+whose process or node died does not count."""
+IN_CONSTRUCTOR = "creation task"
+"""What Ray says of an actor whose constructor raised, and not of one that died."""
 START_S = 180.0
 """Seconds to wait for a worker where none is left: a node restarts, or is replaced by another."""
 SETTINGS = ("HUBEL_CACHE", "XDG_CACHE_HOME", "HF_HOME", "HF_HUB_OFFLINE")
@@ -172,6 +175,18 @@ class RayEngine:
     def call(self, request: SmallCall) -> Any:
         """As `Engine.call`."""
         return self._on_a_worker(request, type(request).__name__).value
+
+    def await_all(self) -> None:
+        """Wait until no worker is starting any more, at most `START_S` seconds."""
+        end = time.monotonic() + START_S
+        with self._change:
+            while self._starting and time.monotonic() < end:
+                self._change.wait(1.0)
+
+    def call_each(self, request: SmallCall) -> dict[str, Any]:
+        """The answer of each worker that is there, by where it is; for a cluster without work."""
+        asked = {slot.where: slot.actor.work.remote(request) for slot in self.living()}
+        return {where: self._ray.get(answer).value for where, answer in asked.items()}
 
     @property
     def deaths(self) -> int:
@@ -320,7 +335,7 @@ class RayEngine:
     def _await_start(self, number: int) -> None:
         """Check a worker as soon as it is there, and give it work or leave it out."""
         actor = self._starting[number]
-        again, failure, slot = False, "", None
+        again, failed, failure, slot = False, False, "", None
         try:
             report = self._ray.get(actor.report.remote())
             check_report(report, self._expected, self._order.probe.parent)
@@ -329,7 +344,8 @@ class RayEngine:
             failure = str(error)
         except self._ray.exceptions.RayError as error:
             failure = f"a worker of the cluster did not start: {one_line(error)}"
-            again = True
+            died = isinstance(error, self._dead) and IN_CONSTRUCTOR not in str(error)
+            failed, again = not died, True
         with self._change:
             del self._starting[number]
             if slot is not None:
@@ -337,7 +353,7 @@ class RayEngine:
                 self._alive[slot.where] = slot
                 self._idle.append(slot)
             elif not self._closed:
-                self._failed_starts += again
+                self._failed_starts += failed
                 self._last_failure = failure
                 again = again and self._failed_starts < MOST_FAILED_STARTS
             if again and not self._closed:

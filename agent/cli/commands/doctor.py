@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from itertools import chain
 
 from ....tools.files.untrusted_text import escape_control
-from .. import output
+from .. import options, output
 from ..exit_status import DONE, FAILED
 
 NAME = "doctor"
@@ -24,16 +25,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--subject",
         default="smollm2-135m",
         metavar="S",
-        help="the subject that released dictionaries are looked up for (default: smollm2-135m)",
+        help="the subject that released dictionaries are looked up for, and that workers should have "
+        "(default: smollm2-135m)",
     )
+    options.add_engine(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print each check as soon as it is done; status 1 if something is missing."""
+    from ..cluster_checks import cluster
     from ..doctor_checks import checks
 
-    missing = 0
-    for check in checks(args.runs, online=args.online, subject=args.subject):
+    choice, missing = options.engine(args), 0
+    found = checks(args.runs, online=args.online, subject=args.subject)
+    of_cluster = () if choice.name == "local" else cluster(choice, args.runs, args.subject)
+    for check in chain(found, of_cluster):
         missing += check.status == "missing"
         if args.json:
             output.json_line(

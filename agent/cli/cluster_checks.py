@@ -1,0 +1,40 @@
+"""`hubel doctor --engine ray`: what a cluster lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ...tools.errors import HubelError
+from ..engine import EngineChoice
+from .doctor_checks import Check
+
+
+def cluster(choice: EngineChoice, shared: Path, subject: str) -> Iterator[Check]:
+    """Whether Ray is here and the cluster answers, and what each worker has.
+
+    Args:
+        shared: a folder that all nodes should see.
+        subject: which all workers should have.
+    """
+    from ...tools.subject.load import subject_revision
+    from ..engine.look_around import look_around
+
+    at = choice.address or "this machine"
+    try:
+        findings = look_around(choice, shared, subject)
+        expected = subject_revision(subject)
+    except HubelError as error:
+        yield Check("cluster", "missing", str(error), "see docs/cluster.md")
+        return
+    yield Check("cluster", "ok", f"{at}: {findings.note}; all see {shared.absolute()}")
+    for line in findings.left_out:
+        yield Check("worker", "missing", line, "see docs/cluster.md")
+    for where, revision in findings.revisions.items():
+        if revision == expected:
+            yield Check("worker", "ok", f"{where}: {subject} {revision}, same versions as here")
+        else:
+            detail = f"{where}: {subject} is {revision}, here {expected}"
+            yield Check(
+                "worker", "missing", detail, "put the same subject into its cache or folder"
+            )
