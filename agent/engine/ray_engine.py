@@ -30,6 +30,7 @@ from ..runlog.stopping import Stopped
 from .cluster import WorkerSize, cluster_size, connect, one_line, worker_size
 from .engine import EngineChoice
 from .piece import Piece, PieceOutcome, SmallCall
+from .piece_feed import PieceFeed
 from .ray_worker import RayWorker, WorkerOrder, check_report, versions_here
 from .worker import UnfitWorker
 
@@ -155,7 +156,7 @@ class RayEngine:
 
     def run(self, pieces: Iterable[Piece]) -> Iterator[PieceOutcome]:
         """As `Engine.run`."""
-        feed = _Feed(pieces)
+        feed = PieceFeed(pieces)
         ended: queue.Queue[PieceOutcome | BaseException | None] = queue.Queue()
         for _ in range(self._size.workers):
             self._thread(self._work_off, feed, ended)
@@ -216,7 +217,7 @@ class RayEngine:
         self._order.probe.unlink(missing_ok=True)
         self._ray.shutdown()
 
-    def _work_off(self, feed: _Feed, ended: queue.Queue[Any]) -> None:
+    def _work_off(self, feed: PieceFeed, ended: queue.Queue[Any]) -> None:
         """Draw pieces and do them, until there are none."""
         try:
             while (piece := feed.draw()) is not None:
@@ -386,22 +387,6 @@ class _Done(NamedTuple):
     value: Any
     where: str
     deaths: int
-
-
-class _Feed:
-    """Pieces, drawn by many threads."""
-
-    def __init__(self, pieces: Iterable[Piece]) -> None:
-        self._pieces, self._lock, self._stopped = iter(pieces), threading.Lock(), False
-
-    def draw(self) -> Piece | None:
-        """The next piece; None when there is none, or the feed was stopped."""
-        with self._lock:
-            return None if self._stopped else next(self._pieces, None)
-
-    def stop(self) -> None:
-        """Hand out no more."""
-        self._stopped = True
 
 
 def _count(number: int, noun: str) -> str:

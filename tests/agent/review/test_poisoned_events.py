@@ -99,7 +99,8 @@ def test_one_value_of_another_type_breaks_nothing(folder: Path, kind: str, value
 def test_terminal_has_a_line_for_it(
     folder: Path, kind: str, command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    poison(folder, kind, *(dict.fromkeys(FIELDS, value) for value in POISONS))
+    data: list[dict[str, Any]] = [dict.fromkeys(FIELDS, value) for value in POISONS]
+    poison(folder, kind, *data)
     status = run_command_line([*command, "--runs", str(folder.parent)])
     error = capsys.readouterr().err
     assert status == 0 or (error.startswith("hubel: ") and error.count("\n") == 1), error
