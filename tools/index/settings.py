@@ -16,6 +16,7 @@ from ..corpus import SALT, SHARES, Contexts, Corpus
 from ..errors import CorruptError, UsageError
 from ..files.sealed_json import read_sealed, write_sealed
 from ..subject.address import Shape, Site
+from .batch_plan import BATCH, batch_rows
 from .index import FORMAT, IndexSummary, read_description
 
 if TYPE_CHECKING:  # the merge of shards loads no torch
@@ -26,6 +27,8 @@ if TYPE_CHECKING:  # the merge of shards loads no torch
 
 VECTORS = "directions_sha256"
 """The setting with the hash of each layer's directions."""
+BATCHES = "contexts_of_a_batch"
+"""The setting with how many long contexts are read together."""
 DICTIONARIES = "dictionaries"
 """The setting with each dictionary's place, size and hash."""
 
@@ -54,6 +57,8 @@ def index_settings(
     vectors = {s.layer: subject.basis(s.layer) for s in sites if s.kind == "resid"}
     if vectors:
         settings[VECTORS] = {str(layer): vectors_sha256(of) for layer, of in vectors.items()}
+    if (of_a_batch := batch_rows(contexts)) < BATCH:
+        settings[BATCHES] = of_a_batch
     if dictionaries := [subject.dictionaries[site.name] for site in sites if site.kind == "sae"]:
         settings[DICTIONARIES] = {of.name: dictionary_to_json(of) for of in dictionaries}
     return json.loads(json.dumps(settings))
@@ -110,8 +115,12 @@ def claim_folder(out: Path, settings: dict[str, Any]) -> IndexSummary | None:
         try:
             content = read_description(out) if path == finished else read_sealed(path)
             # A finished index of an older format is as good as a new one, and older ones do not
-            # record the vectors of directions.
+            # record the vectors of directions, nor how many contexts were read together.
             content.setdefault(VECTORS, settings.get(VECTORS))
+            if path == finished:
+                content.setdefault(BATCHES, settings.get(BATCHES))
+            elif BATCHES in settings:  # begun by a version with other batches
+                content.setdefault(BATCHES, 0)
             present = {key: content[key] for key in settings} | {"format": FORMAT}
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise CorruptError(

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from hubel.tools.errors import UsageError
 from hubel.tools.index import ExemplarCounts, Progress, build_index
+from hubel.tools.index.settings import BATCHES, claim_folder
 from hubel.tools.subject.subject import Subject
 from tests.support.processes import checkout_environment
 
@@ -85,3 +87,13 @@ def test_an_interrupted_build_resumes_to_the_same_files(
             build(tiny, tmp_path / "i", interrupt)
     build(tiny, tmp_path / "i")
     assert files(tmp_path / "i") == whole
+
+
+def test_an_index_that_was_begun_with_other_batches_is_refused(tmp_path: Path) -> None:
+    settings = {"context_len": 512, BATCHES: 8, "shape": {}}
+    assert claim_folder(tmp_path / "same", settings) is None
+    assert claim_folder(tmp_path / "same", settings) is None
+    older = {key: value for key, value in settings.items() if key != BATCHES}
+    assert claim_folder(tmp_path / "older", older) is None
+    with pytest.raises(UsageError, match=f"another {BATCHES}"):
+        claim_folder(tmp_path / "older", settings)
