@@ -11,6 +11,7 @@ import pytest
 
 from hubel.tools.errors import UsageError
 from hubel.tools.index import ExemplarCounts, Progress, build_index
+from hubel.tools.index.index import FORMAT
 from hubel.tools.index.settings import BATCHES, claim_folder
 from hubel.tools.subject.subject import Subject
 from tests.support.processes import checkout_environment
@@ -90,7 +91,7 @@ def test_an_interrupted_build_resumes_to_the_same_files(
 
 
 def test_an_index_that_was_begun_with_other_batches_is_refused(tmp_path: Path) -> None:
-    settings = {"context_len": 512, BATCHES: 8, "shape": {}}
+    settings = {"format": FORMAT, "context_len": 512, BATCHES: 8, "directions_sha256": None}
     assert claim_folder(tmp_path / "same", settings) is None
     assert claim_folder(tmp_path / "same", settings) is None
     older = {key: value for key, value in settings.items() if key != BATCHES}
