@@ -105,7 +105,11 @@ def connect(address: str, workers: int) -> Any:
             "object_store_memory": STORE_BYTES,
             "include_dashboard": False,
         }
-    if host in ("", "127.0.0.1", "localhost"):
+    if host.startswith("127."):
+        options["_node_ip_address"] = (
+            host  # this process is on the head, not on a node that may die
+        )
+    if host in ("", "localhost"):
         options["_node_ip_address"] = "127.0.0.1"
     try:
         with _handlers_kept():

@@ -21,10 +21,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from ...agent.engine.cluster import LOOPBACK_ONLY, SETTINGS, STORE_BYTES, import_ray
+from ...agent.engine.cluster import SETTINGS, STORE_BYTES, import_ray
 from ...agent.engine.engine import EngineChoice
 from ...agent.engine.index_pieces import IndexOrder, ShardPiece, index_on_engine, shards_folder
 from ...agent.engine.ray_engine import LivingWorker, RayEngine
@@ -33,6 +34,8 @@ from ...agent.runlog.progress import Reporter
 from .kill_shards import TIMES
 
 KINDS = ("process", "actor", "node")
+HEAD = "127.0.0.2"
+"""Its address. Each node has its own; Linux answers at all of 127.0.0.0/8. Ray replaces 127.0.0.1."""
 NODES = 2
 SHARDS = 6
 """Of each index: enough that work is left when a worker has been replaced."""
@@ -70,6 +73,7 @@ class _Nodes:
 
     def __init__(self, cluster: Any) -> None:
         self.cluster = cluster
+        self._numbers = count(3)
         self.nodes = [self._add() for _ in range(NODES)]
         cluster.wait_for_nodes()
 
@@ -80,7 +84,10 @@ class _Nodes:
 
     def _add(self) -> Any:
         return self.cluster.add_node(
-            wait=False, num_cpus=1, object_store_memory=STORE_BYTES, node_ip_address="127.0.0.1"
+            wait=False,
+            num_cpus=1,
+            object_store_memory=STORE_BYTES,
+            node_ip_address=f"127.0.0.{next(self._numbers)}",
         )
 
 
@@ -168,7 +175,7 @@ class _Killer:
 
 @contextmanager
 def _cluster() -> Iterator[_Nodes]:
-    for name, value in {**SETTINGS, LOOPBACK_ONLY: "0"}.items():
+    for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     import_ray()
     from ray.cluster_utils import Cluster
@@ -177,7 +184,7 @@ def _cluster() -> Iterator[_Nodes]:
         "num_cpus": 0,
         "object_store_memory": STORE_BYTES,
         "include_dashboard": False,
-        "node_ip_address": "127.0.0.1",
+        "node_ip_address": HEAD,
     }
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
