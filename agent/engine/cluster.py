@@ -22,6 +22,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -73,8 +74,7 @@ def import_ray() -> Any:
             "--engine ray: Ray is not installed; `pip install 'hubel[ray]'`, or leave out --engine"
         )
     with _handlers_kept():
-        import ray
-    return ray
+        return import_module("ray")
 
 
 def connect(address: str, workers: int) -> Any:
@@ -203,10 +203,8 @@ def one_line(error: BaseException) -> str:
 
 def _job_config() -> Any:
     """Workers look for hubel where this process does."""
-    from ray.job_config import JobConfig
-
     paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-    return JobConfig(_py_driver_sys_path=paths)
+    return import_module("ray.job_config").JobConfig(_py_driver_sys_path=paths)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -75,7 +76,7 @@ class RayWorker:
     """
 
     def __init__(self, order: WorkerOrder) -> None:
-        import ray
+        ray: Any = import_module("ray")
 
         for name, value in order.environment.items():
             os.environ.setdefault(name, value)

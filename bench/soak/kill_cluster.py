@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from importlib import import_module
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -178,7 +179,7 @@ def _cluster() -> Iterator[_Nodes]:
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     import_ray()
-    from ray.cluster_utils import Cluster
+    utils: Any = import_module("ray.cluster_utils")
 
     head = {
         "num_cpus": 0,
@@ -186,7 +187,7 @@ def _cluster() -> Iterator[_Nodes]:
         "include_dashboard": False,
         "node_ip_address": HEAD,
     }
-    cluster = Cluster(initialize_head=True, head_node_args=head)
+    cluster = utils.Cluster(initialize_head=True, head_node_args=head)
     try:
         yield _Nodes(cluster)
     finally:
