@@ -37,7 +37,7 @@ COMMANDS: dict[str, str] = {
     "export": "write a run's explanations in the files of another tool, or as a table",
     "import": "keep another tool's explanations among the runs, to show and to score",
     "eval": "score a run's explanations, or a table of them, with any scorers",
-    "bench": "how good are results? planted, null, explanations, reading, circuits, studies; speed, review, soak",
+    "bench": "are results good? planted, null, explanations, reading, circuits, studies; speed, scale, review, soak",
     "circuit": "the circuit of a task: tasks, run, latents, show, export, import; mediate, paths, attention; abstract",
     "study": "ask a question about a subject: probes, similarity, bias audits and more, with a verdict",
     "dictionary": "sparse autoencoders and transcoders: train one, check one against a subject, list them",

@@ -20,7 +20,7 @@ from ..actions import (
 )
 
 NAME = "bench"
-HELP = "how good are results? planted, null, explanations, reading, circuits, studies; speed, scale, review, soak"
+HELP = "are results good? planted, null, explanations, reading, circuits, studies; speed, scale, review, soak"
 CONTINUES = "stopped; nothing is lost: the same command continues"
 CONTINUES_FROM_CACHE = (
     "stopped; what is computed is in the cache, and the same command continues there"

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from ....tools.dictionaries.named_source import NamedSource
 from ....tools.errors import UsageError
-from ....tools.index.shards.shard import Shard
 from ...runlog.progress import progress
 from .. import merge_index, options, output
 from .. import parser as parsers
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from ....tools.corpus import Corpus
     from ....tools.index import Index, IndexSummary
     from ....tools.index.activation_store.folder import StoreChoice
+    from ....tools.index.shards.shard import Shard
     from ....tools.subject import Subject
     from ...runlog.progress import Reporter
 
@@ -84,6 +84,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build or complete the index, and print what it holds; or merge shards."""
+    from ....tools.index.shards.shard import Shard
+
     if args.action is not None:
         return parsers.run_action(NAME, ACTIONS, args)
     sites, layers = _sites(args), parse_layers(args.layers)

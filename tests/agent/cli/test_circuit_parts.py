@@ -218,7 +218,7 @@ def test_several_places_are_a_map_of_layers_and_tokens(tmp_path: Path, capsys) -
         (["run", "--taks", "ioi"], "did you mean '--task'?"),
         (["tasks", "ioi"], "unknown argument 'ioi'"),
         (["mediation"], "invalid choice: 'mediation'"),
-        ([], "hubel circuit tasks | run | show"),
+        ([], "hubel circuit tasks | run | latents | show"),
         (["abstract"], "needs --program"),
         (["abstract", "--program", "nowhere.toml"], "no question at 'nowhere.toml'"),
         (["abstract", "--program", "x.toml", "--pairs", "2"], "--pairs 2: give at least 8"),

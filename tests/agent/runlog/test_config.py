@@ -51,8 +51,8 @@ def test_the_keys_of_the_file_are_flat_and_stay_what_they_were(tmp_path: Path) -
     assert {key: settings[key] for key in models} == models
     others = (
         "index targets concurrency max_contexts rounds patience simulator_contexts logprobs competitor "
-        "seed device dtype script suite nulls dictionaries note after_viewing origin subject corpus versions "
-        "intervals definitions format rotated"
+        "seed device dtype script suite collected_together batch nulls dictionaries note "
+        "after_viewing origin subject corpus versions intervals definitions format rotated"
     )
     assert set(settings) == {*models, *others.split()}
 
