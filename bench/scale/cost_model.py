@@ -1,7 +1,7 @@
 """The cost model: seconds of a core as sums of a few terms, fitted to measurements.
 
 1. An index costs, for each token, two floating-point operations for each weight at some speed, and
-   some time for each unit whose statistics it takes.
+   some time for each unit whose statistics it takes; and once, some time to write each unit.
 2. A target costs some time of its own, some for each token of the text on which its formulas are
    searched and scored, and its experiments' forward passes, in proportion to the weights.
 3. The coefficients are not negative, and minimise the sum of squared relative errors.
@@ -65,9 +65,9 @@ def leave_one_out(points: Sequence[MeasuredCost]) -> list[LeftOut]:
     ]
 
 
-def index_terms(weights: int, units: int) -> tuple[float, float]:
-    """Of one token in an index (1): floating-point operations, and units."""
-    return 2.0 * weights, float(units)
+def index_terms(weights: int, units: int, tokens: int) -> tuple[float, float, float]:
+    """Of one token in an index of so many (1): operations, units, and its share of the writing."""
+    return 2.0 * weights, float(units), units / tokens
 
 
 def target_terms(tokens: int, weights: int) -> tuple[float, float, float]:

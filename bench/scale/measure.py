@@ -88,7 +88,7 @@ def _measure(
     return SizeCost(
         size,
         read,
-        MeasuredCost(size.name, index_terms(size.weights, size.units), index_s / read),
+        MeasuredCost(size.name, index_terms(size.weights, size.units, read), index_s / read),
         MeasuredCost(f"{size.name}, {read:,}", target_terms(read, size.weights), target_s),
         summary.forward_seconds / summary.total_seconds,
         _bytes_of(Index.open(folder / "index")),

@@ -5,7 +5,7 @@ Nothing here was measured on an accelerator: its speeds are assumptions, which t
 1. The forward passes of an index run at a share of the accelerator's speed.
 2. Activations go to the host, 4 bytes for each unit and token, over its link.
 3. Statistics are taken by the accelerator's share of the host's cores, at the speed that was
-   measured here. These three overlap, so that the slowest counts.
+   measured here, and one host writes the index. These three overlap, so that the slowest counts.
 4. A target's search and scores run on cores; its experiments on the accelerator.
 5. Shards and targets are independent; what the driver does for each target alone is not divided.
 """
@@ -74,7 +74,7 @@ def project(subject: str, n: int, tokens: int, index: CostModel, target: CostMod
         index, target: fitted on cores.
     """
     size, hour = SUBJECTS[subject], 3600.0
-    _, each_unit = index.coefficients
+    _, each_unit, written = index.coefficients
     own, each_token, _ = target.coefficients
     searched = min(tokens, SEARCHED_TOKENS)
     neurons = size.layers * size.mlp
@@ -85,7 +85,7 @@ def project(subject: str, n: int, tokens: int, index: CostModel, target: CostMod
         n,
         forward=tokens * 2.0 * size.weights / ASSUMED.flops / n / hour,
         transfer=tokens * 4.0 * size.units / ASSUMED.link / n / hour,
-        statistics=tokens * size.units * each_unit / ASSUMED.cores / n / hour,
+        statistics=size.units * (tokens * each_unit / n + written) / ASSUMED.cores / hour,
         targets=neurons * max(search, experiments) / n / hour,
         driver=neurons * DRIVER_S / hour,
     )
