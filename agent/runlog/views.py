@@ -288,27 +288,34 @@ def _reviews(db: duckdb.DuckDBPyConnection, folder: Path) -> str:
 def _events(db: duckdb.DuckDBPyConnection, folder: Path) -> str:
     """A select over all segments, with one row per (event, target, id): the one written last.
 
-    Segments that are not sealed yet are read by `segments`, as for all other readers.
+    Segments that are not sealed yet are read by `segments`, as for all other readers. Which rows are
+    the last, and their order over all writers, is found once and from the names alone: with the data,
+    which may be gigabytes, each view would sort it all again.
     """
     check_log(folder)
     paths = segments(folder).values()
     open_segments = [path for path in paths if path.suffix == ".jsonl"]
     lines = (e._asdict() | {"writer": p.stem} for p in open_segments for e in read_segment(p))
     _register(db, "open_lines", lines)
-    parts = ["select seq, time, event, target, id, data::json data, writer from open_lines"]
+    parts = ["select seq, time, event, target, id, data, writer from open_lines"]
     if sealed := [str(path) for path in paths if path.suffix == ".parquet"]:
         listed = ", ".join("'" + path.replace("'", "''") + "'" for path in sealed)
         parts.append(
-            "select seq, time, event, target, id, data::json data, "
-            "parse_filename(filename, true) writer "
+            "select seq, time, event, target, id, data, parse_filename(filename, true) writer "
             f"from read_parquet([{listed}], filename=true, union_by_name=true)"
         )
     all_rows = " union all ".join(parts)
     latest_first = "partition by event, target, id order by writer desc, seq desc"
-    last_rows = f"select * from ({all_rows}) qualify row_number() over ({latest_first}) = 1"
     # Each writer counts its events from 1, so `seq` is numbered again over all of them.
-    order = "row_number() over (order by writer, seq)"
-    return f"select {order} seq, time, event, target, id, data, writer from ({last_rows})"
+    db.execute(
+        f"""create temp table last_rows as
+            select writer, seq written, row_number() over (order by writer, seq) seq
+            from (select writer, seq from ({all_rows})
+                  qualify row_number() over ({latest_first}) = 1)"""
+    )
+    return f"""select last_rows.seq, time, event, target, id, data::json data, lines.writer
+               from ({all_rows}) lines join last_rows
+               on lines.writer = last_rows.writer and lines.seq = last_rows.written"""
 
 
 def _row(event: Event) -> dict[str, Any]:
