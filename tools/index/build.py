@@ -17,7 +17,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -104,27 +104,54 @@ def build_index(
         UsageError: unknown sites or layers, an unusable corpus, or `out` holds something else.
         UnavailableError: the disk is full or cannot be written to.
     """
-    subject.require_decoder("an index and explanations of units")
     out = Path(out)
-    chosen = choose_sites(subject.shape, sites, layers)
-    contexts = cut_contexts(subject, corpus, context_len, max_tokens, warn)
     counts = exemplar_counts or ExemplarCounts()
-    settings = index_settings(subject, corpus, contexts, chosen, seed, asdict(counts))
+    plan = plan_index(subject, corpus, sites, layers, max_tokens, context_len, seed, counts, warn)
     with writing(out), locked(out):
-        summary = claim_folder(out, settings)
-        indexed = sorted({subject.shape.raw(site).layer for site in chosen} - {NO_LAYER})
-        builder = IndexBuilder(
-            subject, chosen, contexts, out, settings, seed, counts, progress, checkpoint_every
-        )
-        builder.stores = plan_stores(
-            subject, contexts, out, store, store_bits, indexed, settings, say, warn
-        )
+        summary = claim_folder(out, plan.settings)
+        builder = IndexBuilder(subject, plan, out, seed, counts, progress, checkpoint_every)
+        asked = store, store_bits, plan.layers, plan.settings
+        builder.stores = plan_stores(subject, plan.contexts, out, *asked, say, warn)
         summary = summary or builder.build()
         builder.add_stores()
         return summary
 
 
-def cut_contexts(
+class IndexPlan(NamedTuple):
+    """What an index, or a shard of it, is of.
+
+    Attributes:
+        layers: that its pass reads.
+        settings: all that determines its content.
+    """
+
+    sites: list[Site]
+    contexts: Contexts
+    layers: list[int]
+    settings: dict[str, Any]
+
+
+def plan_index(
+    subject: Subject,
+    corpus: Corpus,
+    sites: Sequence[str],
+    layers: Sequence[int] | None,
+    max_tokens: int | None,
+    context_len: int,
+    seed: int,
+    counts: ExemplarCounts,
+    warn: Callable[[str], None],
+) -> IndexPlan:
+    """Choose the sites and cut the text; arguments and errors are those of `build_index`."""
+    subject.require_decoder("an index and explanations of units")
+    chosen = choose_sites(subject.shape, sites, layers)
+    contexts = _cut_contexts(subject, corpus, context_len, max_tokens, warn)
+    settings = index_settings(subject, corpus, contexts, chosen, seed, asdict(counts))
+    read = sorted({subject.shape.raw(site).layer for site in chosen} - {NO_LAYER})
+    return IndexPlan(chosen, contexts, read, settings)
+
+
+def _cut_contexts(
     subject: Subject,
     corpus: Corpus,
     context_len: int,
@@ -190,10 +217,8 @@ class IndexBuilder:
     """
 
     subject: Subject
-    sites: Sequence[Site]
-    contexts: Contexts
+    plan: IndexPlan
     out: Path
-    settings: dict[str, Any]
     seed: int
     counts: ExemplarCounts
     progress: Callable[[Progress], None] | None
@@ -208,21 +233,21 @@ class IndexBuilder:
         begun = (self.out / "work" / name).exists()
         self.clock = PassClock(**read_work_file(self.out, name)) if begun else PassClock()
         size = torch.get_num_threads() if self.subject.device.type == "cpu" else 1
-        plans = {split: self.plan(split, number) for number, split in enumerate(SPLITS)}
+        plans = {split: self.batch_plan(split, number) for number, split in enumerate(SPLITS)}
         self.total = sum(plan.n_tokens for plan in plans.values())
         with ThreadTeam(size) as team:
             for number, split in enumerate(SPLITS):
                 self._build_split(split, plans[split], self.counts.top[number], team)
         return self.close()
 
-    def plan(self, split: Split, number: int) -> BatchPlan:
+    def batch_plan(self, split: Split, number: int) -> BatchPlan:
         """What is read of a split."""
         pool, sample = self.counts.pool[number], self.counts.sample[number]
-        return make_plan(self.contexts, split, pool=pool, sample=sample, seed=self.seed)
+        return make_plan(self.plan.contexts, split, pool=pool, sample=sample, seed=self.seed)
 
     def _build_split(self, split: Split, plan: BatchPlan, k: int, team: ThreadTeam) -> None:
         if split == "explore" and not len(plan.order):
-            n = len(self.contexts.documents)
+            n = len(self.plan.contexts.documents)
             raise UsageError(
                 f"none of the corpus's {n} documents falls to explore; give more documents"
             )
@@ -231,11 +256,11 @@ class IndexBuilder:
             return
         work = self.out / "work"
         dictionaries = [
-            self.subject.dictionaries[site.name] for site in self.sites if site.kind == "sae"
+            self.subject.dictionaries[site.name] for site in self.plan.sites if site.kind == "sae"
         ]
         split_pass = self.pass_type(
             self.subject,
-            [site for site in self.sites if site.kind != "sae"],
+            [site for site in self.plan.sites if site.kind != "sae"],
             plan,
             k=k,
             folder=work / split,
@@ -267,7 +292,7 @@ class IndexBuilder:
 
         if self.stores:
             StorePass(
-                self.subject, self.contexts, self.stores, report, self.checkpoint_every, shard
+                self.subject, self.plan.contexts, self.stores, report, self.checkpoint_every, shard
             ).run()
 
     def _report(self, tokens: int) -> None:
@@ -280,9 +305,9 @@ class IndexBuilder:
         self.write_names()
         return complete_index(
             self.out,
-            self.settings,
+            self.plan.settings,
             self.n_contexts,
-            tokens=self.contexts.n_tokens,
+            tokens=self.plan.contexts.n_tokens,
             units=self.n_units,
             clock=self.clock,
         )
@@ -295,14 +320,14 @@ class IndexBuilder:
             table = pa.table({"token": tokens, "string": pa.array(strings)})
             with atomic_file(self.out / VOCABULARY) as part:
                 pq.write_table(table, part, compression="lz4")
-            save_directions(self.subject, self.sites, self.out)
+            save_directions(self.subject, self.plan.sites, self.out)
 
     @property
     def n_contexts(self) -> dict[Split, int]:
         """Contexts of each split."""
-        return {split: len(self.contexts.rows_of(split)) for split in SPLITS}
+        return {split: len(self.plan.contexts.rows_of(split)) for split in SPLITS}
 
     @property
     def n_units(self) -> int:
         """Units of all sites."""
-        return sum(self.subject.shape.count(site) for site in self.sites)
+        return sum(self.subject.shape.count(site) for site in self.plan.sites)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,14 @@ from ...corpus import Corpus, Split
 from ...errors import UsageError
 from ...files import locked, writing
 from ...files.sealed_json import read_sealed, write_sealed
-from ...subject.address import NO_LAYER
 from ...subject.subject import Subject
 from ..activation_store.folder import StoreChoice, plan_stores
 from ..activation_store.plan import StoreBits
 from ..batch_plan import BatchPlan
-from ..build import ExemplarCounts, IndexBuilder, choose_sites, cut_contexts
+from ..build import ExemplarCounts, IndexBuilder, plan_index
 from ..index import IndexSummary
 from ..pass_progress import Progress
-from ..settings import claim_folder, index_settings
+from ..settings import claim_folder
 from ..split_pass import SplitPass
 from .shard import WHOLE, Shard
 from .shard_folder import (
@@ -64,12 +63,10 @@ def index_shard(
         UsageError: unknown sites or layers, an unusable corpus, or `out` holds something else.
         UnavailableError: the disk is full or cannot be written to.
     """
-    subject.require_decoder("an index and explanations of units")
     out = Path(out)
-    chosen = choose_sites(subject.shape, sites, layers)
-    contexts = cut_contexts(subject, corpus, context_len, max_tokens, warn)
     counts = exemplar_counts or ExemplarCounts()
-    settings = index_settings(subject, corpus, contexts, chosen, seed, asdict(counts))
+    plan = plan_index(subject, corpus, sites, layers, max_tokens, context_len, seed, counts, warn)
+    settings = plan.settings
     dtype = str(subject.dtype).removeprefix("torch.")
     work = unfinished(out)
     with writing(out), locked(out):
@@ -79,14 +76,10 @@ def index_shard(
             return _finished(out, settings, shard, dtype)
         claim_folder(work, settings | {"shard": [shard.number, shard.count], "dtype": dtype})
         _add_environment(work, subject)
-        builder = _ShardBuilder(
-            subject, chosen, contexts, work, settings, seed, counts, progress, checkpoint_every
-        )
+        builder = _ShardBuilder(subject, plan, work, seed, counts, progress, checkpoint_every)
         builder.shard, builder.finished, builder.dtype = shard, out, dtype
-        indexed = sorted({subject.shape.raw(site).layer for site in chosen} - {NO_LAYER})
-        builder.stores = plan_stores(
-            subject, contexts, work, store, store_bits, indexed, settings, say, warn, shard
-        )
+        asked = store, store_bits, plan.layers, settings
+        builder.stores = plan_stores(subject, plan.contexts, work, *asked, say, warn, shard)
         return builder.build()
 
 
@@ -113,9 +106,9 @@ class _ShardBuilder(IndexBuilder):
     finished: Path = Path()
     dtype: str = ""
 
-    def plan(self, split: Split, number: int) -> BatchPlan:
+    def batch_plan(self, split: Split, number: int) -> BatchPlan:
         """The shard's part of a split."""
-        return super().plan(split, number).of(self.shard)
+        return super().batch_plan(split, number).of(self.shard)
 
     @property
     def pass_type(self) -> type[SplitPass]:
@@ -128,9 +121,9 @@ class _ShardBuilder(IndexBuilder):
         if self.shard.number == 1:
             self.write_names()
         content = {
-            "settings": self.settings,
+            "settings": self.plan.settings,
             "dtype": self.dtype,
-            "tokens": self.contexts.n_tokens,
+            "tokens": self.plan.contexts.n_tokens,
             "units": self.n_units,
             "n_contexts": self.n_contexts,
         }
