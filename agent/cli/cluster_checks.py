@@ -1,4 +1,4 @@
-"""`hubel doctor --engine ray`: what a cluster lacks."""
+"""`hubel doctor --engine ray`: what a cluster is missing."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def cluster(choice: EngineChoice, shared: Path, subject: str) -> Iterator[Check]
         subject: which all workers should have.
     """
     from ...tools.subject.load import subject_revision
-    from ..engine.look_around import look_around
+    from ..engine.worker_findings import cluster_findings
 
     at = choice.address or "this machine"
     try:
-        findings = look_around(choice, shared, subject)
+        findings = cluster_findings(choice, shared, subject)
         expected = subject_revision(subject)
     except HubelError as error:
         yield Check("cluster", "missing", str(error), "see docs/cluster.md")

@@ -42,7 +42,7 @@ class ClusterFindings(NamedTuple):
     left_out: list[str]
 
 
-def look_around(choice: EngineChoice, shared: Path, subject: str) -> ClusterFindings:
+def cluster_findings(choice: EngineChoice, shared: Path, subject: str) -> ClusterFindings:
     """Start the workers and ask each. Raises as `RayEngine.start`."""
     lines: list[str] = []
     engine = RayEngine.start(choice, shared, lines.append)

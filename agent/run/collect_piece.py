@@ -15,7 +15,7 @@ from ...tools.errors import UnavailableError
 from ...tools.index.collect_pass import CollectedChunk
 from ..runlog.journal import request_hash
 from ..runlog.layout import PIECES
-from .workbench import RunInputs, open_workbench
+from .worker_run import RunInputs, open_worker_run
 
 if TYPE_CHECKING:
     from ..engine import Engine, Worker
@@ -63,8 +63,8 @@ class CollectPiece:
 
     def run(self, worker: Worker) -> None:
         """Read the batches and write the file."""
-        bench = open_workbench(self.run_inputs, worker)
-        bench.collect_chunk(self.part, self.split, self.chunk)
+        run = open_worker_run(self.run_inputs, worker)
+        run.collect_chunk(self.part, self.split, self.chunk)
 
 
 def collect_on_engine(

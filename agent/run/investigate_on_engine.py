@@ -26,7 +26,7 @@ from .target_piece import (
     journal_of,
     read_finding,
 )
-from .workbench import RunInputs
+from .worker_run import RunInputs
 
 if TYPE_CHECKING:
     from ..engine import Engine, PieceOutcome

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ...tools.instruments import Result
 from ...tools.subject.address import Unit
 from ..runlog.log import canonical
-from .workbench import RunInputs, open_workbench
+from .worker_run import RunInputs, open_worker_run
 
 if TYPE_CHECKING:
     from ..engine import Engine, Worker
@@ -31,7 +31,7 @@ class InstrumentCall:
 
     def run(self, worker: Worker) -> dict[str, Any]:
         """The instrument's `{result, text}`; raises ArgumentError when the call is invalid."""
-        desk = open_workbench(self.run_inputs, worker).instruments
+        desk = open_worker_run(self.run_inputs, worker).instruments
         result = desk.run(Unit.parse(self.target), self.name, json.loads(self.arguments))
         return {"result": result.to_json(), "text": result.render()}
 

@@ -1,6 +1,6 @@
 """A target's whole investigation as a piece of work: any worker of an engine can do it, and do it twice.
 
-1. A worker opens the run once (`workbench`).
+1. A worker opens the run once (`worker_run`).
 2. It investigates the target from the first step, against a log in memory, which begins with what
    the run's journal has of the target already, such as answers from before a failure.
 3. What it wrote, and the time that the steps took, becomes one file, which appears in one step. Only
@@ -25,7 +25,7 @@ from ..engine import Worker
 from ..runlog.journal import request_hash
 from ..runlog.layout import PIECES
 from ..runlog.log import Entry, EventName, canonical
-from .workbench import RunInputs, open_workbench
+from .worker_run import RunInputs, open_worker_run
 
 JOURNALED = ("call", "explainer_call")
 """Kinds of events that answer again what was answered before. All others follow from them."""
@@ -72,9 +72,9 @@ class TargetPiece:
     def run(self, worker: Worker) -> None:
         """Investigate the target and write the output."""
         inputs = self.run_inputs
-        bench = open_workbench(inputs, worker)
-        bench.check_concepts(inputs, worker)
-        finding = Finding(*bench.investigate(self.target, read_entries(self.before)))
+        run = open_worker_run(inputs, worker)
+        run.check_concepts(inputs, worker)
+        finding = Finding(*run.investigate(self.target, read_entries(self.before)))
         write_finding(self.output, finding)
 
 

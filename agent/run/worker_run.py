@@ -59,23 +59,23 @@ class RunInputs:
         return cls(log.folder, files[CONFIG], tuple(arrays), tuple(left_out))
 
 
-def open_workbench(inputs: RunInputs, worker: Worker) -> RunWorkbench:
+def open_worker_run(inputs: RunInputs, worker: Worker) -> WorkerRun:
     """What a worker keeps of a run, checked.
 
     Raises:
-        UnfitWorker: the worker lacks what the run needs, or has another subject, index or file.
+        UnfitWorker: the worker does not have what the run needs, or has another subject, index or file.
     """
     try:
-        bench = worker.keep(
-            f"run {inputs.folder} {inputs.settings}", lambda: RunWorkbench(inputs, worker)
+        run = worker.keep(
+            f"run {inputs.folder} {inputs.settings}", lambda: WorkerRun(inputs, worker)
         )
-        bench.check_files(inputs)
+        run.check_files(inputs)
     except HubelError as error:
         raise UnfitWorker(f"{worker.where}: {error}") from error
-    return bench
+    return run
 
 
-class RunWorkbench:
+class WorkerRun:
     """What a worker keeps of a run between two targets.
 
     Raises:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
     from torch import Tensor
 
+    from ...tools.circuits.latents.ablated_runs import LatentAblation
     from ...tools.circuits.latents.nodes import LatentNodes, NodeValues
-    from ...tools.circuits.latents.run import LatentAblation
     from ...tools.circuits.prompts import PromptPairs
     from ...tools.dictionaries.dictionary import Dictionary
     from ...tools.subject import Subject
@@ -71,9 +71,8 @@ class LatentRuns:
         def read() -> Measured:
             from ...tools.circuits.tasks import find_task
 
-            find_task(
-                self._options.task
-            )  # a name that is none is refused before anything is loaded
+            # A name that is no task is refused before anything is loaded.
+            find_task(self._options.task)
             opened = self._open(check=not self._options.unchecked).dictionaries
             return {
                 "names": np.array([each.name for each in opened]),
@@ -117,7 +116,7 @@ class LatentRuns:
     def _batches(
         self, part: Literal["discovery", "heldout"], nodes: LatentNodes
     ) -> Iterator[AblatedBatch]:
-        from ...tools.circuits.latents.run import ablated_values
+        from ...tools.circuits.latents.ablated_runs import ablated_values
 
         for pairs in self._prompts[part]:
             yield AblatedBatch(
@@ -149,8 +148,8 @@ class LatentRuns:
             `effects` (prompt node), `moved` (node): whether its value differs anywhere between the
             prompts and what is ablated, and `rotated` (rotation node).
         """
+        from ...tools.circuits.latents.ablated_runs import ablated_values, node_values
         from ...tools.circuits.latents.attribution import node_effects, node_gradients
-        from ...tools.circuits.latents.run import ablated_values, node_values
 
         def measure() -> Measured:
             nodes, subject = self.nodes, self.subject
@@ -220,7 +219,7 @@ class LatentRuns:
     ) -> dict[str, Float[np.ndarray, " prompts"]]:
         import torch
 
-        from ...tools.circuits.latents.run import run_latents
+        from ...tools.circuits.latents.ablated_runs import run_latents
 
         device = self.subject.device
         return {
@@ -241,7 +240,7 @@ class LatentRuns:
         """The metric on the clean prompts and on their twins, without any dictionary."""
         import torch
 
-        from ...tools.circuits.latents.run import last_logits
+        from ...tools.circuits.latents.ablated_runs import last_logits
 
         def of(ids: Callable[[PromptPairs], torch.Tensor]) -> np.ndarray:
             with torch.inference_mode():

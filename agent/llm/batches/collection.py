@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ...runlog.log import RunLog
     from ...runlog.progress import Reporter
     from ..errors import Fate
-    from .patient import PatientCaller
+    from .patient_calls import PatientCaller
     from .service import BatchResult
     from .submission import BatchItem, OpenBatch
 

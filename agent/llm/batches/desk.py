@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NoReturn
 from ....evals.judge.protocol import AnswerPending, JudgeError
 from ....tools.errors import BudgetReached
 from .collection import BatchCollector, Failures
-from .patient import PatientCaller
+from .patient_calls import PatientCaller
 from .service import MAX_REQUESTS, MAX_WITH_LOGPROBS
 from .submission import BatchSubmitter, OpenBatch, Wanted
 

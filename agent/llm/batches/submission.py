@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ..budget import Budget
     from ..conversation import Reply, Request
     from ..meter import CountedRequest, Payer
-    from .patient import PatientCaller
+    from .patient_calls import PatientCaller
     from .service import BatchService
 
 GRACE_S = 60.0

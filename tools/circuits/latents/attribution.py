@@ -26,8 +26,8 @@ from ...subject import Subject
 from ...subject.address import Site
 from ..hooks import temporary_hooks
 from ..prompts import PromptPairs
+from .ablated_runs import last_logits, run_latents, visit_site
 from .nodes import LatentNodes, NodeValues
-from .run import last_logits, run_latents, visit_site
 
 Gradient = Float[Tensor, "pairs seq d_out"]
 

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from hubel.tools.circuits.hooks import temporary_hooks
-from hubel.tools.circuits.latents.attribution import exact_effects, node_effects, node_gradients
-from hubel.tools.circuits.latents.nodes import LatentNodes, NodeValues
-from hubel.tools.circuits.latents.run import (
+from hubel.tools.circuits.latents.ablated_runs import (
     ablated_values,
     last_logits,
     node_values,
     run_latents,
     visit_site,
 )
+from hubel.tools.circuits.latents.attribution import exact_effects, node_effects, node_gradients
+from hubel.tools.circuits.latents.nodes import LatentNodes, NodeValues
 from hubel.tools.circuits.prompts import PromptPairs
 from hubel.tools.dictionaries.dictionary import Dictionary
 from hubel.tools.errors import UsageError
