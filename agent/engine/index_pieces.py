@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ...tools.index import IndexSummary
     from ...tools.index.activation_store.folder import StoreChoice
 
-FORMAT = 1
+FORMAT = 2
 """Of a shard that a piece makes. It is part of the key, so that another version's is not taken."""
 PLAN = "plan.json"
 

@@ -7,12 +7,15 @@
 3. The sample: random tokens of the whole split, from which quantiles and densities are estimated.
 
 All of this follows from the contexts and the seed, so that shards and a resumed pass agree on it.
+Batches are dealt to shards in turn, and the round goes on from one split to the next: a split of few
+batches would otherwise always be the first shard's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -107,7 +110,19 @@ class BatchPlan:
     @property
     def n_turns(self) -> int:
         """Number of forward passes, which are those of the shard."""
-        return self.shard.turn(self.n_batches)
+        return len(range(self._first_batch, self.n_batches, self.shard.count))
+
+    @cached_property
+    def batches_before(self) -> int:
+        """Number of batches of the splits before this one, which are dealt out first."""
+        before = SPLITS[: SPLITS.index(self.split)]
+        lengths = (self.contexts.length[self.contexts.rows_of(split)] for split in before)
+        return sum(-(-int((length > 1).sum()) // self.batch_rows) for length in lengths)
+
+    @property
+    def _first_batch(self) -> int:
+        """The number in this split of the shard's first batch."""
+        return (self.shard.number - 1 - self.batches_before) % self.shard.count
 
     @property
     def n_tokens(self) -> int:
@@ -127,21 +142,22 @@ class BatchPlan:
 
     def tokens_before(self, turn: int) -> int:
         """Real tokens of the shard's first batches."""
-        return int(self.batch_tokens[self.shard.first :: self.shard.count][:turn].sum())
+        return int(self.batch_tokens[self._first_batch :: self.shard.count][:turn].sum())
 
     def batches(self, first_turn: int = 0) -> Iterator[Batch]:
         """The shard's batches in reading order, without as many as are given."""
         lengths = self._lengths
         counted_before = np.concatenate([[0], np.cumsum(lengths - 1)])
         for turn in range(first_turn, self.n_turns):
-            number = self.shard.first + turn * self.shard.count
+            number = self._first_batch + turn * self.shard.count
             start = number * self.batch_rows
             stop = min(start + self.batch_rows, len(self.order))
             yield self._batch(number, turn, lengths[start:stop], counted_before[start : stop + 1])
 
     def of(self, shard: Shard) -> BatchPlan:
         """The plan of one shard; a slot of its pool or sample is a place in its own list."""
-        own = np.arange(self.n_batches) % shard.count == shard.first
+        plan = replace(self, shard=shard)
+        own = np.arange(self.n_batches) % shard.count == plan._first_batch
         place = np.empty(len(self.rows), np.int64)
         place[self.order] = np.arange(len(self.order))
         counted = np.cumsum(self._lengths - 1)
@@ -149,7 +165,7 @@ class BatchPlan:
         sample = self.sample[
             own[np.searchsorted(counted, self.sample, side="right") // self.batch_rows]
         ]
-        return replace(self, pool=pool, sample=sample, shard=shard)
+        return replace(plan, pool=pool, sample=sample)
 
     @property
     def _lengths(self) -> Int[np.ndarray, " read"]:

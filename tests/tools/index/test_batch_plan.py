@@ -95,6 +95,18 @@ def test_shards_share_the_batches_the_pool_and_the_sample(contexts: Contexts, co
         assert sampled == list(range(len(shard.sample)))
 
 
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_the_round_of_shards_goes_on_from_split_to_split(contexts: Contexts, count: int) -> None:
+    plans = [make_plan(contexts, split, pool=3, sample=3, seed=0) for split in SPLITS]
+    shards = [Shard(number, count) for number in range(1, count + 1)]
+    dealt: list[int] = []
+    for plan in plans:
+        owners = {batch.number: s.number for s in shards for batch in plan.of(s).batches()}
+        dealt += [owners[number] for number in range(plan.n_batches)]
+    assert dealt == [1 + i % count for i in range(sum(plan.n_batches for plan in plans))]
+    assert min(plan.n_batches for plan in plans) > 0
+
+
 @pytest.mark.parametrize("text", ["", "3", "0/4", "5/4", "3/0", "-1/4", "1.0/4", "a/b", "3/16/2"])
 def test_what_is_no_shard_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(UsageError, match="expected") as error:

@@ -27,6 +27,7 @@ from .shard import WHOLE, Shard
 from .shard_folder import (
     DESCRIPTION,
     ENVIRONMENTS,
+    FORMAT,
     ShardFolder,
     finish_shard,
     place_shard,
@@ -74,7 +75,9 @@ def index_shard(
             place_shard(work, out)
         if out.exists() and any(out.iterdir()):
             return _finished(out, settings, shard, dtype)
-        claim_folder(work, settings | {"shard": [shard.number, shard.count], "dtype": dtype})
+        claim_folder(
+            work, settings | {"shard": [shard.number, shard.count, FORMAT], "dtype": dtype}
+        )
         _add_environment(work, subject)
         builder = _ShardBuilder(subject, plan, work, seed, counts, progress, checkpoint_every)
         builder.shard, builder.finished, builder.dtype = shard, out, dtype

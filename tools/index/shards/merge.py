@@ -95,7 +95,8 @@ class _Merge:
                     self._merge_split(split_parts)
                 stored = store_folder(self.out, split) / STORE_DESCRIPTION
                 if self.has_store and not stored.exists():
-                    merge_store(self.parts, split, self.out, split_parts.batch_tokens, self._report)
+                    batches = split_parts.batch_tokens, split_parts.owners
+                    merge_store(self.parts, split, self.out, *batches, self._report)
             for name in (VOCABULARY, DIRECTIONS):
                 if name in self.parts[0].hashes:
                     with atomic_file(self.out / name) as path:

@@ -103,12 +103,13 @@ def merge_store(
     split: Split,
     index: Path,
     batch_tokens: Int[np.ndarray, " batch"],
+    owners: Int[np.ndarray, " batch"],
     report: Callable[[int], None],
 ) -> None:
     """Write a split's store into an index's folder, as one process writes it.
 
     Args:
-        batch_tokens: tokens of each batch.
+        batch_tokens: tokens of each batch; owners: which of the shards has it.
         report: called with the bytes that have been read.
 
     Raises:
@@ -116,7 +117,7 @@ def merge_store(
     """
     stores = [PartStore(part, split) for part in parts]
     for row, store in enumerate(stores):
-        store.require_tokens(int(batch_tokens[row :: len(stores)].sum()))
+        store.require_tokens(int(batch_tokens[owners == row].sum()))
     # A layer that one shard could not store is left out, as one process leaves it out.
     arrays = [a for a in stores[0].arrays if all(a in store.arrays for store in stores)]
     open_file = lru_cache(maxsize=OPEN_FILES)(PartStore.open)
@@ -124,8 +125,7 @@ def merge_store(
         writer = SplitStoreWriter(folder, arrays, stores[0].origin)
         for array in arrays:
             done = [0] * len(stores)
-            for batch, tokens in enumerate(batch_tokens.tolist()):
-                row = batch % len(stores)
+            for row, tokens in zip(owners.tolist(), batch_tokens.tolist(), strict=True):
                 start = done[row]
                 done[row] += tokens
                 for rows in stores[row].rows(array, start, done[row], open_file):

@@ -12,7 +12,7 @@ from ...errors import UsageError
 
 @dataclass(frozen=True)
 class Shard:
-    """Part `number` of `count`, from 1 on; reads every `count`-th batch of each split."""
+    """Part `number` of `count`, from 1 on; reads every `count`-th batch of all splits together."""
 
     number: int = 1
     count: int = 1
@@ -35,15 +35,6 @@ class Shard:
 
     def __str__(self) -> str:
         return f"{self.number}/{self.count}"
-
-    @property
-    def first(self) -> int:
-        """The number of its first batch."""
-        return self.number - 1
-
-    def turn(self, batch: int) -> int:
-        """How many of its batches come before one of them; for any number, before that number."""
-        return max(-(-(batch - self.first) // self.count), 0)
 
 
 WHOLE = Shard()

@@ -29,8 +29,8 @@ from ..pass_clock import PassClock
 from .shard import Shard
 
 DESCRIPTION = "shard.json"
-FORMAT = 1
-"""Of a shard's files; merged are those of one format."""
+FORMAT = 2
+"""Of a shard's files, and of which batches it has; merged are those of one format."""
 UNFINISHED = ".unfinished"
 ENVIRONMENTS = "environments.json"
 """Of the working folder: on what the shard was computed, from start to start."""

@@ -1,6 +1,7 @@
 """The pass over a shard's part of a split, which leaves what the merge needs instead of results.
 
-plan.safetensors        tokens of each batch of the split; the shard's part of pool and sample
+plan.safetensors        tokens of each batch of the split, and the batches before it; the shard's
+                        part of pool and sample
 mlp-12.safetensors      a site's totals, best contexts, and checksums of the entries of its files
 pool-mlp-12.f16, sample-mlp-12.f16, sums-mlp-12.f64      see `site_totals`; a row of sums per batch
 events-NAME-0.bin       where latents of a dictionary fire (`latent_blocks`)
@@ -55,6 +56,7 @@ class ShardPass(SplitPass):
         text = LatentText.of(self.plan, self.k)
         arrays = {
             "batch_tokens": self.plan.batch_tokens,
+            "batches_before": np.array(self.plan.batches_before),
             "pool": text.pool,
             "sample": self.plan.sample,
             "k": np.array(text.k),

@@ -55,6 +55,13 @@ class SplitParts:
         return self._plans[0]["batch_tokens"]
 
     @property
+    def owners(self) -> Int[np.ndarray, " batch"]:
+        """For each batch, the place of its shard in `parts`; each has every `len(parts)`-th."""
+        first = self._plans[0]
+        numbers = int(first["batches_before"]) + np.arange(len(first["batch_tokens"]))
+        return numbers % len(self.parts)
+
+    @property
     def latent_text(self) -> LatentText:
         """What the exemplars of latents need to know of the text."""
         first = self._plans[0]
@@ -126,9 +133,8 @@ class SplitParts:
 
     def _added(self, sums: Sequence[SlotFile]) -> Float[np.ndarray, "2 unit"]:
         totals = np.zeros(sums[0].shape)
-        for batch in range(len(self.batch_tokens)):
-            turn, row = divmod(batch, len(sums))
-            totals += sums[row].one(turn, self.parts[row].cure)
+        for batch, row in enumerate(self.owners.tolist()):
+            totals += sums[row].one(batch // len(sums), self.parts[row].cure)
         self.report(sum(slots.bytes for slots in sums))
         return totals
 
