@@ -20,6 +20,7 @@ from ..errors import UsageError
 from ..files import atomic_folder, cache_dir, locked
 from ..files.remembered import remembered_sha256
 from .library_errors import as_usage_error
+from .plain_model import save_plain_model
 from .silence_transformers import silence
 
 SUFFIX = ".gguf"
@@ -86,7 +87,6 @@ def convert_gguf(path: Path, folder: Path) -> None:
         UsageError: the file holds no model that transformers takes from GGUF.
     """
     import torch
-    from safetensors.torch import save_file
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     # The GGUF reader draws a progress bar that no switch turns off.
@@ -100,15 +100,5 @@ def convert_gguf(path: Path, folder: Path) -> None:
         model: Any = AutoModelForCausalLM.from_pretrained(
             path.parent, dtype=torch.float32, **source
         )
-        # transformers refuses to save a model loaded from a GGUF, so its weights and a plain
-        # configuration are saved instead.
-        config: dict[str, Any] = model.config.to_dict()
-        config.pop("quantization_config", None)
-        type(model.config)(**config).save_pretrained(folder)
-        tied = model.config.tie_word_embeddings
-        weights = {
-            name: weight.contiguous()
-            for name, weight in model.state_dict().items()
-            if not (tied and name == "lm_head.weight")
-        }
-        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+        # transformers refuses to save a model loaded from a GGUF.
+        save_plain_model(model, folder)

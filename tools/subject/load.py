@@ -135,7 +135,7 @@ def _load_weights(
         model,
         files.tokenizer,
         name=name,
-        title=subject_title(name),
+        title=subject_title(name, folder),
         revision=origin.revision if origin else weights[:16],
         directions=directions,
         architecture=files.architecture,

@@ -11,13 +11,18 @@ from pathlib import Path
 from ..errors import UnavailableError, UsageError
 from ..files.remembered import remembered_sha256
 from . import embedded
-from .folder import check_not_a_file
+from .folder import check_folder, check_not_a_file
 from .gguf_file import gguf_folder, gguf_title, is_gguf
+from .quantised_folder import (
+    SMALL_FILES,
+    dequantised_folder,
+    dequantised_title,
+    is_dequantisable,
+)
 from .silence_transformers import silence
 
 _HUB_NAME = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-SMALL_FILES = ("*.json", "*.model", "*.txt", "*.jinja")
 
 
 def subject_folder(
@@ -27,7 +32,7 @@ def subject_folder(
     *,
     weights: bool = True,
 ) -> Path:
-    """A subject's folder, fetched if needed, with its weights or without.
+    """A subject's folder, fetched and dequantised if needed, with its weights or without.
 
     Raises:
         UsageError: there is no such subject.
@@ -36,27 +41,43 @@ def subject_folder(
     if name in embedded.EMBEDDED:
         return embedded.embedded_folder(progress, embedded.EMBEDDED[name])
     if os.path.isdir(name):  # unlike Path.is_dir, False for a name that cannot be a path
-        return Path(name)
+        return _plain_folder(Path(name), progress)
     if is_gguf(name):
         return gguf_folder(Path(name), progress)
     check_not_a_file(name)
     progress(f"looking for {name} on the Hugging Face hub")
-    return _from_hub(name, revision, (*SMALL_FILES, *(["*.safetensors"] if weights else [])))
+    folder = _from_hub(name, revision, (*SMALL_FILES, *(["*.safetensors"] if weights else [])))
+    if is_dequantisable(folder) and not weights:
+        return subject_folder(name, revision, progress)
+    return _plain_folder(folder, progress)
 
 
-def subject_title(name: str) -> str:
-    """A subject's name in reports."""
+def subject_title(name: str, folder: Path) -> str:
+    """A subject's name in reports.
+
+    Args:
+        folder: of its weights as numbers.
+    """
     if name in embedded.EMBEDDED:
         return embedded.EMBEDDED[name].title
     if is_gguf(name):
         return gguf_title(Path(name))
-    return Path(name).resolve().name if os.path.isdir(name) else name
+    title = Path(name).resolve().name if os.path.isdir(name) else name
+    return dequantised_title(title, folder)
 
 
 def weights_sha256(folder: Path) -> str:
     """SHA-256 of a folder's weights; of several files, of their hashes."""
     hashes = [_hash_of(path) for path in sorted(folder.glob("*.safetensors"))]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
+def _plain_folder(folder: Path, progress: Callable[[str], None]) -> Path:
+    """The folder, or the one with its weights as numbers if they are codes."""
+    if not is_dequantisable(folder):
+        return folder
+    check_folder(folder)
+    return dequantised_folder(folder, weights_sha256(folder), progress)
 
 
 def _from_hub(name: str, revision: str | None, patterns: tuple[str, ...]) -> Path:

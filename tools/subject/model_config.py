@@ -72,8 +72,11 @@ class CheckedConfig(NamedTuple):
     notes: list[str]
 
 
-def read_config(folder: Path) -> CheckedConfig:
+def read_config(folder: Path, *, quantised: bool = False) -> CheckedConfig:
     """Read a folder's configuration; nothing of the weights is read.
+
+    Args:
+        quantised: whether the weights may be codes; the configuration then says which.
 
     Raises:
         UsageError: it is missing, is not JSON, or a key is missing or wrong; the message names it.
@@ -84,7 +87,9 @@ def read_config(folder: Path) -> CheckedConfig:
             f"no {CONFIG} in {str(folder)!r}; give a model's folder, "
             "with config.json, tokenizer.json and *.safetensors"
         )
-    content = read_json_object(path, MAX_BYTES, "an object with model_type")
+    content = _read_content(path)
+    if (method := _quantisation(content).get("quant_method")) and not quantised:
+        raise UsageError(quantised_message(folder, str(method)))
     _check_kind(path, content)
     model_type: str = content["model_type"]
     try:
@@ -120,9 +125,6 @@ def read_config(folder: Path) -> CheckedConfig:
 
 def _check_kind(path: Path, content: Mapping[str, Any]) -> None:
     """Refuse what is neither a plain causal language model nor an encoder, with the cure."""
-    if quantised := content.get("quantization_config"):
-        method = quantised.get("quant_method", "") if isinstance(quantised, Mapping) else ""
-        raise UsageError(quantised_message(path.parent, str(method or "an unnamed method")))
     model_type = content.get("model_type")
     if not isinstance(model_type, str) or not model_type:
         raise UsageError(
@@ -140,6 +142,28 @@ def _check_kind(path: Path, content: Mapping[str, Any]) -> None:
             f"{str(path)!r} has is_decoder {_shown(content['is_decoder'])}; {model_type!r} models are "
             "read as encoders only: set is_decoder to false if this is one"
         )
+
+
+def stored_quantisation(folder: Path) -> Mapping[str, Any]:
+    """What a folder's configuration says of how its weights are quantised; empty if they are not.
+
+    Raises:
+        UsageError: it is not JSON.
+    """
+    path = folder / CONFIG
+    return _quantisation(_read_content(path)) if path.exists() else {}
+
+
+def _read_content(path: Path) -> dict[str, Any]:
+    return read_json_object(path, MAX_BYTES, "an object with model_type")
+
+
+def _quantisation(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    stored = content.get("quantization_config")
+    if not stored:
+        return {}
+    named = isinstance(stored, Mapping) and stored.get("quant_method")
+    return stored if named else {"quant_method": "an unnamed method"}
 
 
 def quantised_message(folder: Path, method: str) -> str:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from ..errors import UsageError
 from ..files.stored_tensors import FLOATS, StoredTensor, first_names
-from .architectures import Architecture, parameter
+from .architectures import Architecture, architecture_of, parameter
 from .library_errors import as_usage_error
 from .model_config import quantised_message
 from .silence_transformers import silent_and_offline
@@ -80,6 +80,28 @@ def load_model(
         by_plain_name = {plain: stored[name] for name, plain in plain_names.items()}
         _check_finite(folder, model, by_plain_name, dtype)
     return model
+
+
+def load_dequantised(folder: Path, config: Any) -> Any:
+    """The model of a folder whose weights are codes, with what they mean in float32.
+
+    Args:
+        config: with its `quantization_config`.
+
+    Raises:
+        UsageError: the weights are not those of the configuration, or cannot be dequantised.
+    """
+    import torch
+
+    architecture = architecture_of(config.model_type)
+    options = {"dtype": torch.float32, "device_map": "cpu"}
+    model, report = _load(folder, config, architecture, options)
+    _check_report(folder, report, architecture)
+    _check_tied(folder, model)
+    if not getattr(model, "is_quantized", False):  # transformers has dequantised as it read
+        return model
+    with as_usage_error(f"{str(folder)!r} cannot be dequantised"), silent_and_offline():
+        return model.dequantize(torch.float32)
 
 
 def wrapper_note(stored: Mapping[str, StoredTensor]) -> str | None:
