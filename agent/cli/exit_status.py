@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 
 from ...tools.errors import ArgumentError, BudgetReached, HubelError, UsageError
+from ...tools.files.atomic import DISK_FULL
 
 DONE, FAILED, WRONG_USE, BUDGET, SOME_FAILED = 0, 1, 2, 3, 4
 
@@ -24,10 +25,6 @@ READABLE_ERRNO = {
     errno.EPERM: f"not permitted; {_ELSEWHERE}",
     errno.EROFS: f"the file system is read-only; {_ELSEWHERE}",
 }
-DISK_FULL = ("no space left on device", "database or disk is full")
-"""How libraries that do not raise OSError (safetensors, sqlite, duckdb) report a full disk."""
-
-
 OUT_OF_MEMORY = (
     "cannot allocate memory",
     "can't allocate memory",

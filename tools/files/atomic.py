@@ -33,6 +33,8 @@ _REASONS = {
     errno.ENOTDIR: "a part of this path is a file: move it away",
     errno.EEXIST: "a file of that name is in the way: move it away",
 }
+DISK_FULL = ("no space left on device", "database or disk is full")
+"""How libraries that do not raise OSError (safetensors, sqlite, duckdb) report a full disk."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _AT_ONCE = 1 << 24
 """Bytes that are reserved in one call, which cannot be interrupted."""
@@ -58,16 +60,24 @@ def writing(path: Path) -> Iterator[None]:
     """Turn a full disk or a missing permission into a one-line UnavailableError about `path`."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in _REASONS:
+    except Exception as error:
+        number = _error_number(error)
+        if number not in _REASONS:
             raise
         is_cached = path.absolute().is_relative_to(cache_dir().absolute())
         elsewhere = (
             "set HUBEL_CACHE to a folder elsewhere" if is_cached else "choose another folder"
         )
         raise UnavailableError(
-            f"cannot write {str(path)!r}: {_REASONS[error.errno]}, or {elsewhere}"
+            f"cannot write {str(path)!r}: {_REASONS[number]}, or {elsewhere}"
         ) from error
+
+
+def _error_number(error: Exception) -> int | None:
+    """The operating system's number of an error, if it has one."""
+    if isinstance(error, OSError):
+        return error.errno
+    return errno.ENOSPC if any(sign in str(error).lower() for sign in DISK_FULL) else None
 
 
 @contextmanager

@@ -91,6 +91,15 @@ def test_errors_of_the_disk_say_what_to_do(
     assert [path.name for path in tmp_path.rglob("*")] == ["cache"]
 
 
+def test_a_full_disk_in_the_words_of_a_library_says_what_to_do(tmp_path: Path) -> None:
+    words = "Error while serializing: I/O error: No space left on device (os error 28)"
+    with pytest.raises(UnavailableError, match="make room"), atomic_file(tmp_path / "file"):
+        raise RuntimeError(words)
+    with pytest.raises(RuntimeError, match="something else"), atomic_file(tmp_path / "file"):
+        raise RuntimeError("something else")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
