@@ -7,7 +7,6 @@ measurement is missing from the journal.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,16 +19,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...tools.circuits.ablation import Ablation, run_circuit
+from ...tools.circuits.ablation import Ablation
 from ...tools.circuits.exchange.foreign_circuit import FittedCircuit
 from ...tools.circuits.graph import Edge, Graph, Mask, Node, Target
-from ...tools.circuits.head_observations import HeadObservation, HeadObserver, positions_of
-from ...tools.circuits.methods import edge_effects, find_method
-from ...tools.circuits.path_patching import path_patch
-from ...tools.circuits.swap_edges import move_effects
-from ...tools.circuits.sweep import Sweep
+from ...tools.circuits.head_observations import HeadObservation
+from ...tools.circuits.methods import find_method
 from ...tools.circuits.tasks import Task, find_task
-from ...tools.circuits.tasks.logit_differences import LogitDifferences, measure_logit_differences
+from ...tools.circuits.tasks.logit_differences import LogitDifferences
 from ...tools.circuits.tasks.prepared import lexicon, prepare
 from ...tools.circuits.tasks.task import Example, draw_examples
 from ...tools.errors import UsageError
@@ -38,21 +34,34 @@ from ..runlog.progress import Reporter
 from .config import CircuitConfig
 from .imported import read_imported
 from .journal import MeasurementJournal
+from .measurements import (
+    BatchMeasurement,
+    CircuitMetric,
+    EdgeMoves,
+    EdgeScores,
+    InterchangedNodes,
+    LogitDifferenceReadings,
+    Measurement,
+    ObservedNodes,
+    PatchedEdges,
+    PatchedNodes,
+    PatchedPaths,
+    batches_of,
+    pack_mask,
+)
 from .prompts import PromptSet, prompts_from_json, prompts_to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ...tools.circuits.circuit_model import CircuitModel
-    from ...tools.circuits.prompts import PromptPairs
     from ..llm.conversation import Reply, Request
     from ..llm.journaled_model import JournaledModel, ReplayModel
+    from .measure_on_engine import EngineMeasurements
 
 MetricValues = Float[np.ndarray, " prompts"]
 LOG_TARGET = "circuit"
 """Names this investigation in the log, where other runs name a target."""
-ATTRIBUTED_TOKENS = 96
-"""Tokens of clean prompts attributed at once: 0.4 GB on top of the default subject (`tools/circuits/memory`)."""
 
 
 class TaskFacts(TypedDict):
@@ -86,6 +95,8 @@ class CircuitContext:
     load: Callable[[], CircuitModel]
     """Loads the subject; called once, when something must be measured."""
     reporter: Reporter = field(default_factory=Reporter)
+    remote: EngineMeasurements | None = None
+    """Measures on the workers of an engine; None: this process measures."""
     open_model: Callable[[], JournaledModel | ReplayModel] | None = None
     """Opens the language model that names roles; called once, when it is needed."""
 
@@ -171,16 +182,21 @@ class CircuitContext:
         request = {"what": "prompts", "part": part, "n": n, "seed": self.config.seed}
         return prompts_from_json(part, self.journal.measured(request, draw))
 
+    def ahead(self, *wanted: tuple[PromptSet, Measurement]) -> None:
+        """Have an engine's workers measure side by side what will be asked for one by one.
+
+        The journal has it later, when it is asked for, so the log is that of one process. Without an
+        engine this does nothing.
+        """
+        if self.remote is not None:
+            parts = chain.from_iterable(batches_of(*each) for each in wanted)
+            self.remote.make([part for part in parts if not self.journal.holds(part.request)])
+
     # Measurements with one number per prompt.
 
     def logit_differences(self, prompts: PromptSet) -> LogitDifferences:
         """The whole subject's logit differences, on clean and on corrupted prompts."""
-
-        def measure(index: int) -> list[list[float]]:
-            differences = measure_logit_differences(self.model.subject, [prompts.batches[index]])
-            return [column.tolist() for column in differences]
-
-        batches = self._each_batch(prompts, {"what": "readings"}, measure)
+        batches = self._each_batch(prompts, LogitDifferenceReadings())
         # From one triple per batch to one array per field, over all prompts.
         clean, corrupted, top = (np.concatenate(column) for column in zip(*batches, strict=True))
         return LogitDifferences(clean, corrupted, top.astype(bool))
@@ -189,34 +205,25 @@ class CircuitContext:
         self, prompts: PromptSet, mask: Mask, ablation: Ablation = "resample"
     ) -> MetricValues:
         """Each prompt's logit difference when only the mask's edges carry the clean prompt."""
-
-        def measure(index: int) -> list[float]:
-            pairs = prompts.batches[index].pairs
-            return run_circuit(self.model, pairs, mask, ablation).double().tolist()
-
-        request = {"what": "run", "mask": mask_digest(mask), "ablation": ablation}
-        return np.concatenate(self._each_batch(prompts, request, measure))
+        return np.concatenate(self._each_batch(prompts, CircuitMetric.of(mask, ablation)))
 
     def node_effects(
         self, prompts: PromptSet, nodes: Sequence[Node]
     ) -> Float[np.ndarray, "node prompts"]:
         """Exact effects of patching whole heads and MLPs from the corrupted prompts."""
-        names = list(map(str, nodes))
-        return self._sweep(prompts, "nodes", names, lambda sweep: sweep.nodes(nodes))
+        return self._rows(prompts, PatchedNodes(tuple(nodes)), len(nodes))
 
     def edge_effects(
         self, prompts: PromptSet, edges: Sequence[Edge]
     ) -> Float[np.ndarray, "edge prompts"]:
         """Exact effects of patching single edges from the corrupted prompts."""
-        names = list(map(str, edges))
-        return self._sweep(prompts, "edges", names, lambda sweep: sweep.edges(edges))
+        return self._rows(prompts, PatchedEdges(tuple(edges)), len(edges))
 
     def interchange_effects(
-        self, prompts: PromptSet, pairs: Sequence[tuple[Node, Node]]
+        self, prompts: PromptSet, swaps: Sequence[tuple[Node, Node]]
     ) -> Float[np.ndarray, "swap prompts"]:
         """Effects of each first component writing what the second one writes."""
-        names = [f"{node}<-{other}" for node, other in pairs]
-        return self._sweep(prompts, "swaps", names, lambda sweep: sweep.interchange(pairs))
+        return self._rows(prompts, InterchangedNodes(tuple(swaps)), len(swaps))
 
     def path_effects(
         self, prompts: PromptSet, senders: Sequence[Node], receivers: Sequence[Target]
@@ -225,38 +232,23 @@ class CircuitContext:
 
         It is 0 for a sender after the last receiver: no path leads back.
         """
+        effects = np.zeros((len(senders), len(prompts)))
+        paths = self.paths(senders, receivers)
+        if paths.senders:
+            early = [i for i, sender in enumerate(senders) if sender in paths.senders]
+            effects[early] = self._rows(prompts, paths, len(early))
+        return effects
+
+    def paths(self, senders: Sequence[Node], receivers: Sequence[Target]) -> PatchedPaths:
+        """The paths of those senders that come before the last receiver."""
         graph = self.graph
         last = max((graph.n_sources_before(receiver) for receiver in receivers), default=0)
-        early = [i for i, sender in enumerate(senders) if graph.sources.index(sender) < last]
-        effects = np.zeros((len(senders), len(prompts)))
-        if not early:
-            return effects
-        early_senders = [senders[i] for i in early]
-
-        def measure(index: int) -> Any:
-            pairs = prompts.batches[index].pairs
-            return path_patch(self.model, pairs, early_senders, receivers).double().tolist()
-
-        request = {
-            "what": "paths",
-            "senders": list(map(str, early_senders)),
-            "receivers": [f"{target.node}<{target.input}>" for target in receivers],
-        }
-        batches = self._each_batch(prompts, request, measure)
-        effects[early] = np.concatenate(batches, axis=1)
-        return effects
+        early = tuple(sender for sender in senders if graph.sources.index(sender) < last)
+        return PatchedPaths(early, tuple(receivers))
 
     def observations(self, prompts: PromptSet, nodes: Sequence[Node]) -> list[HeadObservation]:
         """What heads attend to and what they write, on all prompts; the attention pattern is the first one's."""
-
-        def measure(index: int) -> list[dict[str, Any]]:
-            batch = prompts.batches[index]
-            marks = positions_of(batch.pairs, batch.marks)
-            observer = HeadObserver(self.model, batch.pairs, marks)
-            return [vars(observer.observe(node)) for node in nodes]
-
-        request = {"what": "looks", "nodes": list(map(str, nodes))}
-        batches = self._each_batch(prompts, request, measure)
+        batches = self._each_batch(prompts, ObservedNodes(tuple(nodes)))
         by_node = ([HeadObservation(**batch[i]) for batch in batches] for i in range(len(nodes)))
         return [_concatenate(parts) for parts in by_node]
 
@@ -267,73 +259,51 @@ class CircuitContext:
         method, steps = self.config.method, self.config.steps
         if cost := find_method(method).cost:
             self.reporter.say(f"{method}: {cost}")
-        request = {"what": "scores", "method": method, "steps": steps}
-        return self._edge_arrays(
-            "rank edges",
-            prompts,
-            request,
-            lambda pairs: edge_effects(method, self.model, pairs, steps),
-        )
+        return self._edge_arrays("rank edges", prompts, EdgeScores(method, steps))
 
     def move_effects(self, prompts: PromptSet, mask: Mask) -> Float[Tensor, "pairs source target"]:
         """What each edge does when it alone is put into a circuit, or taken out of it."""
-        request = {"what": "changes", "mask": mask_digest(mask)}
-        return self._edge_arrays(
-            "reconsider edges",
-            prompts,
-            request,
-            lambda pairs: move_effects(self.model, pairs, mask),
-        )
+        return self._edge_arrays("reconsider edges", prompts, EdgeMoves(pack_mask(mask)))
 
     def _edge_arrays(
-        self,
-        title: str,
-        prompts: PromptSet,
-        request: dict[str, Any],
-        measure: Callable[[PromptPairs], Tensor],
+        self, title: str, prompts: PromptSet, measurement: Measurement
     ) -> Float[Tensor, "pairs source target"]:
         """A number for every edge and prompt, measured for a few prompts at a time."""
-        chunks = [
-            (digest, batch.pairs, rows)
-            for digest, batch in zip(prompts.digests, prompts.batches, strict=True)
-            for rows in batch.pairs.row_batches(ATTRIBUTED_TOKENS)
-        ]
+        self.ahead((prompts, measurement))
+        parts = list(batches_of(prompts, measurement))
         arrays: list[np.ndarray] = []
-        for done, (digest, pairs, rows) in enumerate(chunks):
-            self.reporter.update(title, done, len(chunks), unit="batches")
-
-            def measure_chunk(pairs: PromptPairs = pairs, rows: range = rows) -> np.ndarray:
-                return measure(pairs.take(rows))[:, self.graph.all_edges].float().numpy()
-
-            chunk_request = {**request, "prompts": digest, "rows": [rows.start, rows.stop]}
-            arrays.append(self.journal.array(chunk_request, measure_chunk))
-        self.reporter.update(title, len(chunks), len(chunks), unit="batches")
+        for done, part in enumerate(parts):
+            self.reporter.update(title, done, len(parts), unit="batches")
+            arrays.append(self._value(part))
+        self.reporter.update(title, len(parts), len(parts), unit="batches")
         flat = torch.from_numpy(np.concatenate(arrays))
         full = flat.new_zeros(len(flat), *self.graph.all_edges.shape)
         full[:, self.graph.all_edges] = flat
         return full
 
-    def _sweep(
-        self, prompts: PromptSet, what: str, names: list[str], effects: Callable[[Sweep], Tensor]
+    def _rows(
+        self, prompts: PromptSet, measurement: Measurement, n: int
     ) -> Float[np.ndarray, "unit prompts"]:
-        def measure(index: int) -> Any:
-            return effects(Sweep(self.model, prompts.batches[index].pairs)).double().tolist()
+        """A measurement of n units with a row for each."""
+        batches = self._each_batch(prompts, measurement)
+        return np.concatenate([np.asarray(b).reshape(n, -1) for b in batches], axis=1)
 
-        batches = self._each_batch(prompts, {"what": what, "units": names}, measure)
-        return np.concatenate([np.asarray(b).reshape(len(names), -1) for b in batches], axis=1)
+    def _each_batch(self, prompts: PromptSet, measurement: Measurement) -> list[Any]:
+        self.ahead((prompts, measurement))
+        return [self._value(part) for part in batches_of(prompts, measurement)]
 
-    def _each_batch(
-        self, prompts: PromptSet, request: dict[str, Any], measure: Callable[[int], Any]
-    ) -> list[Any]:
-        return [
-            self.journal.measured({**request, "prompts": digest}, lambda i=index: measure(i))
-            for index, digest in enumerate(prompts.digests)
-        ]
+    def _value(self, part: BatchMeasurement) -> Any:
+        """From the journal, or measured now, or by a worker before."""
+        remote = self.remote
 
+        def measure() -> Any:
+            return part.measure(self.model) if remote is None else remote.read(part)
 
-def mask_digest(mask: Mask) -> str:
-    """Names a mask in the journal's requests."""
-    return hashlib.sha256(np.packbits(mask.cpu().numpy()).tobytes()).hexdigest()[:16]
+        of_edges = part.measurement.of_edges
+        value = (self.journal.array if of_edges else self.journal.measured)(part.request, measure)
+        if remote is not None:
+            remote.remove(part)
+        return value
 
 
 def _concatenate(parts: Sequence[HeadObservation]) -> HeadObservation:

@@ -31,6 +31,13 @@ class MeasurementJournal:
         self.folder, self.log, self.recorded = folder, log, recorded
         self._journal = Journal(log)
 
+    def holds(self, request: Request) -> bool:
+        """Whether nothing need be measured for the answer to a request."""
+        key = request_hash(request, KEY_LENGTH)
+        if self.log.get("measurement", id=key) is not None:
+            return True
+        return self.log.get("array", id=key) is not None and self._array_path(key).exists()
+
     def measured(self, request: Request, measure: Callable[[], Any]) -> Any:
         """The answer to a request, as JSON; `measure` is called only if the log does not hold it."""
 
@@ -47,7 +54,7 @@ class MeasurementJournal:
             CorruptError: the file is missing or does not have the logged hash.
         """
         key = request_hash(request, KEY_LENGTH)
-        path = self.folder / CIRCUIT_ARRAYS / f"{key}.npy"
+        path = self._array_path(key)
         row = self.log.get("array", id=key)
         if row is None or not (path.exists() or self.recorded):
             self._check_may_measure(request)
@@ -61,6 +68,9 @@ class MeasurementJournal:
                 f"{path} is not what the log says; remove it and resume the run to measure it again"
             )
         return np.load(path, allow_pickle=False)
+
+    def _array_path(self, key: str) -> Path:
+        return self.folder / CIRCUIT_ARRAYS / f"{key}.npy"
 
     def _check_may_measure(self, request: Request) -> None:
         if self.recorded:

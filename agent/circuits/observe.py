@@ -23,6 +23,7 @@ from ...tools.circuits.discovery import node_scores
 from ...tools.circuits.graph import Edge, Node, Target
 from .choose_circuit import ChosenCircuit
 from .context import CircuitContext
+from .measurements import Measurement, ObservedNodes
 from .prompts import PromptSet
 from .roles import WRITES, Component
 
@@ -112,8 +113,7 @@ def measure_quantities(
 ) -> list[dict[str, PromptInterval]]:
     """Every quantity of every component on these prompts (`queries`: on the first PATH_PROMPTS)."""
     observations = context.observations(prompts, nodes)
-    queries = [Target(writer, "q") for writer in writers]
-    steered = context.path_effects(prompts.subset(PATH_PROMPTS), nodes, queries)
+    steered = context.path_effects(prompts.subset(PATH_PROMPTS), nodes, _queries(writers))
     quantities: list[dict[str, PromptInterval]] = []
     for effect, through_queries, observation in zip(effects, steered, observations, strict=True):
         values = {"effect": effect, "queries": through_queries, "direct": observation.direct}
@@ -124,6 +124,19 @@ def measure_quantities(
             {name: mean_over_prompts(np.asarray(v, dtype=float)) for name, v in values.items()}
         )
     return quantities
+
+
+def quantities_ahead(
+    context: CircuitContext, prompts: PromptSet, nodes: Sequence[Node], writers: Sequence[Node]
+) -> list[tuple[PromptSet, Measurement]]:
+    """What `measure_quantities` will ask for."""
+    paths = context.paths(nodes, _queries(writers))
+    steered = [(prompts.subset(PATH_PROMPTS), paths)] if paths.senders else []
+    return [(prompts, ObservedNodes(tuple(nodes))), *steered]
+
+
+def _queries(heads: Sequence[Node]) -> list[Target]:
+    return [Target(head, "q") for head in heads]
 
 
 def edge_sources(edges: list[Edge]) -> list[Node]:

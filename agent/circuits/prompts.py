@@ -50,9 +50,7 @@ class PromptSet:
         batches: list[PairBatch] = []
         for batch in self.batches:
             share = max(1, round(n * len(batch.pairs) / len(self)))
-            rows = range(min(len(batch.pairs), share))
-            marks = {name: positions[: len(rows)] for name, positions in batch.marks.items()}
-            batches.append(PairBatch(batch.pairs.take(rows), marks))
+            batches.append(batch.take(range(min(len(batch.pairs), share))))
         return replace(self, batches=tuple(batches))
 
 

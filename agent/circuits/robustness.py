@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -9,9 +10,17 @@ import numpy as np
 
 from ...evals.statistics.faithfulness import faithfulness, jaccard
 from ...tools.circuits.graph import Edge, Graph, Mask
-from ...tools.circuits.robustness import Faithfulness, minimality, resampled_circuits, rival
+from ...tools.circuits.robustness import (
+    Faithfulness,
+    circuits_without,
+    minimality,
+    resampled_circuits,
+    rival_circuit,
+    shared_edges,
+)
 from .choose_circuit import ChosenCircuit
 from .context import CircuitContext
+from .measurements import CircuitMetric
 from .prompts import PromptSet
 from .result import EdgeDropRow, MinimalityRow, OverlapRow, RivalRow, RivalsRow, StabilityRow
 
@@ -46,16 +55,20 @@ def check_robustness(
         return faithfulness(metric, differences.clean, differences.corrupted)
 
     context.reporter.say("leaving edges out, looking for rivals")
+    graph = context.graph
+    edges = _strongest_and_random(context, choice)
+    rivals = [rival_circuit(graph, choice.ranking, choice.mask, weight) for weight in RIVALS]
+    circuits = (choice.mask, *circuits_without(graph, choice.mask, edges), *rivals)
+    context.ahead(*((subset, CircuitMetric.of(mask)) for mask in circuits))
     return RobustnessFindings(
-        _minimality(context, choice, f),
-        _stability(context.graph, choice, context.config.seed),
-        _rivals(context.graph, choice, f),
+        _minimality(graph, choice.mask, edges, f),
+        _stability(graph, choice, context.config.seed),
+        _rivals(rivals, choice.mask, f),
     )
 
 
-def _minimality(context: CircuitContext, choice: ChosenCircuit, f: Faithfulness) -> MinimalityRow:
-    edges = _strongest_and_random(context, choice)
-    drops = minimality(f, context.graph, choice.mask, edges)
+def _minimality(graph: Graph, mask: Mask, edges: Sequence[Edge], f: Faithfulness) -> MinimalityRow:
+    drops = minimality(f, graph, mask, edges)
     strongest, random = drops[: EDGES // 2], drops[EDGES // 2 :]
     return {
         "edges": [
@@ -95,13 +108,13 @@ def _stability(graph: Graph, choice: ChosenCircuit, seed: int) -> StabilityRow |
     return {"jaccard": rows[-1]["jaccard"], "draws": DRAWS, "by_prompts": rows}
 
 
-def _rivals(graph: Graph, choice: ChosenCircuit, f: Faithfulness) -> RivalsRow:
+def _rivals(rivals: Sequence[Mask], first: Mask, f: Faithfulness) -> RivalsRow:
     """Circuits of the same size that avoid the first one's edges more or less, on the prompts that chose it."""
-    circuit_f = f(choice.mask)
-    rows: list[RivalRow] = []
-    for weight in RIVALS:
-        other = rival(f, graph, choice.ranking, choice.mask, weight)
-        rows.append({"weight": weight, "f": other.f, "shared": other.shared})
+    circuit_f = f(first)
+    rows = [
+        RivalRow(weight=weight, f=f(mask), shared=shared_edges(mask, first))
+        for weight, mask in zip(RIVALS, rivals, strict=True)
+    ]
     farthest = abs(1 - circuit_f) + AS_FAITHFUL
     faithful = [row["shared"] for row in rows if abs(1 - row["f"]) <= farthest]
     return {

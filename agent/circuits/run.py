@@ -7,6 +7,7 @@ The folder holds `config.toml`, the log with every measurement, `arrays/`, and t
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 from ...tools.circuits.tasks import find_task
 from ...tools.errors import UsageError
 from ...tools.files import atomic_file
+from ..engine import SubjectChoice
 from ..runlog.config import versions
 from ..runlog.data_files import record_file, record_inputs
 from ..runlog.layout import (
@@ -25,6 +27,7 @@ from ..runlog.layout import (
     CIRCUIT_IMPORTED,
     CIRCUIT_REPORT,
     CONFIG,
+    PIECES,
     run_argument,
 )
 from ..runlog.log import RunLog, WriterLock, canonical
@@ -33,6 +36,7 @@ from ..runlog.progress import Reporter
 from .config import CircuitConfig
 from .context import CircuitContext
 from .journal import MeasurementJournal
+from .measure_on_engine import EngineMeasurements
 from .model_access import check_model, open_journaled_model
 from .result import CircuitResult
 from .role_finders import check_finder
@@ -40,6 +44,7 @@ from .role_finders import check_finder
 if TYPE_CHECKING:
     from ...tools.circuits.circuit_model import CircuitModel
     from ...tools.subject import Subject
+    from ..engine import Engine
     from ..llm import LanguageModel
 
 
@@ -96,6 +101,7 @@ def execute_circuit_run(
     subject: Subject | None = None,
     limits: BudgetConfig | None = None,
     model: LanguageModel | None = None,
+    engine: Engine | None = None,
 ) -> CircuitResult:
     """Run to the end; safe to interrupt at any point and to call again. Returns circuit.json's content.
 
@@ -103,6 +109,7 @@ def execute_circuit_run(
         subject: used instead of the configured one, if it has the same weights.
         limits: of the language model; override those that the run was made with.
         model: used instead of the configured language model.
+        engine: whose workers measure, instead of this process. Results do not depend on it.
 
     Raises:
         BudgetReached: a limit; the same call with a larger one continues.
@@ -125,12 +132,16 @@ def execute_circuit_run(
             reporter=reporter,
             open_model=partial(open_journaled_model, config, log, limits, model, stack),
         )
+        if engine is not None:
+            choice = _choose_subject(config, log, subject)
+            context.remote = EngineMeasurements(engine, folder, choice, reporter)
         result: CircuitResult = json.loads(canonical(investigate(context)))
         text = json.dumps(result, ensure_ascii=False, allow_nan=False, indent=1)
         _write(log, CIRCUIT, text + "\n")
         if result["verdict"] != "cannot do":
             _write(log, CIRCUIT_DRAWING, draw_circuit(result))
         _write(log, CIRCUIT_REPORT, render_report(result, folder.name))
+        shutil.rmtree(folder / PIECES, ignore_errors=True)  # what an engine's workers left
         log.seal()
     return result
 
@@ -149,10 +160,27 @@ def _load_model(
         )
         if config.dtype != "float32":
             reporter.say(f"circuits are computed in float32, with the weights in {config.dtype}")
+    if revision := _measured_revision(log):
+        subject.require_revision(revision, "the run")
+    return open_circuit_model(subject)
+
+
+def _choose_subject(config: CircuitConfig, log: RunLog, subject: Subject | None) -> SubjectChoice:
+    """What every worker loads: the weights of the run's earlier measurements, if it has any."""
+    from ...tools.subject.load import subject_revision
+
+    revision = _measured_revision(log) or (
+        subject_revision(config.subject) if subject is None else subject.revision
+    )
+    return SubjectChoice(config.subject, revision, config.device, config.dtype)
+
+
+def _measured_revision(log: RunLog) -> str:
+    """The revision of the subject that the run has measured; "" if it has measured nothing."""
     for measurement in log.all("measurement").values():
         if measurement["request"] == {"what": "subject"}:
-            subject.require_revision(measurement["value"]["revision"], "the run")
-    return open_circuit_model(subject)
+            return measurement["value"]["revision"]
+    return ""
 
 
 def _write(log: RunLog, name: str, text: str) -> None:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import permutations
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -23,25 +23,20 @@ from ...evals.statistics.faithfulness import (
     faithfulness_interval,
 )
 from ...tools.circuits.ablation import Ablation
-from ...tools.circuits.discovery import node_level_circuit, random_circuit, top_edges
-from ...tools.circuits.graph import Mask, Node
+from ...tools.circuits.graph import Node
 from ...tools.circuits.head_observations import HeadObservation
 from ...tools.circuits.tasks.heldout import heldout
 from ...tools.circuits.tasks.logit_differences import LogitDifferences
 from ...tools.circuits.tasks.task import Example
 from .choose_circuit import ChosenCircuit
 from .context import CircuitContext, MetricValues
-from .observe import Components, edge_sources, measure_quantities
+from .measurements import InterchangedNodes, Measurement, PatchedNodes
+from .observe import Components, measure_quantities, quantities_ahead
 from .prompts import PromptSet
 from .result import CurveRow, InterchangeRow, IntervalRow, PanelRow, PredictionRow
 from .roles import Role, adjudicate
+from .tested_circuits import TestedCircuits, TestPrompts, circuit_runs
 
-CURVE_PROMPTS = 24
-"""Held-out prompts of the curve's ten sizes; at the chosen size all are used."""
-PANEL_PROMPTS = 12
-"""Held-out prompts of the panel of ablations, which takes twelve runs of each."""
-RANDOM_PROMPTS = 8
-"""Held-out prompts of the random circuits at each size; at the chosen size all are used."""
 SWAPS = 6
 """Pairs of components of one role that are interchanged."""
 
@@ -101,15 +96,18 @@ def verify(
     def draw(words: Sequence[str]) -> Iterator[Example]:
         return heldout(context.task, config.seed, words)
 
-    prompts = context.prompts("heldout", config.heldout, draw)
-    differences = context.logit_differences(prompts)
+    prompts = TestPrompts.of(context.prompts("heldout", config.heldout, draw))
+    circuits = TestedCircuits.of(context.graph, choice, config.seed)
+    swaps = _draw_swaps(context, parts.nodes, roles)
+    context.ahead(*circuit_runs(circuits, prompts), *_role_runs(context, prompts.all, parts, swaps))
+    differences = context.logit_differences(prompts.all)
     return HeldoutFindings(
-        len(prompts),
+        len(prompts.all),
         differences,
-        _measure_faithfulness(context, choice, prompts, differences),
-        _measure_panel(context, choice, prompts.subset(PANEL_PROMPTS)),
-        check_roles(context, prompts, parts, roles),
-        _interchange_within_roles(context, prompts, parts.nodes, roles),
+        _measure_faithfulness(context, circuits, prompts, differences),
+        _measure_panel(context, circuits, prompts.panel),
+        check_roles(context, prompts.all, parts, roles),
+        _interchange_within_roles(context, prompts.all, swaps),
     )
 
 
@@ -118,44 +116,36 @@ def verify(
 
 def _measure_faithfulness(
     context: CircuitContext,
-    choice: ChosenCircuit,
-    prompts: PromptSet,
+    circuits: TestedCircuits,
+    prompts: TestPrompts,
     differences: LogitDifferences,
 ) -> CircuitFaithfulness:
     """f at ten sizes, and f of the chosen circuit, of a random one, and of all other edges."""
-    graph, seed = context.graph, context.config.seed
-    random_prompts = prompts.subset(RANDOM_PROMPTS)
-    random_differences = context.logit_differences(random_prompts)
-    curve_prompts = prompts.subset(CURVE_PROMPTS)
-    curve_differences = context.logit_differences(curve_prompts)
+    random_differences = context.logit_differences(prompts.random)
+    curve_differences = context.logit_differences(prompts.curve)
     # 1. the curve: circuits of other sizes from the same ranking, and random ones
     rows: list[CurveRow] = []
-    for done, share in enumerate(SIZES):
+    for done, (share, n, ranked, random_mask) in enumerate(circuits.sizes):
         context.reporter.update("faithfulness", done, len(SIZES), unit="sizes")
-        n = max(1, round(share * graph.n_edges))
-        if share == 1:  # the whole model, by definition
-            rows.append(CurveRow(share=share, edges=n, f=1.0, low=1.0, high=1.0, random_f=1.0))
-            continue
-        metric = context.circuit_metric(curve_prompts, top_edges(graph, choice.ranking, n))
-        f = _interval_of_f(metric, curve_differences)
-        random = context.circuit_metric(random_prompts, random_circuit(graph, n, seed))
+        f = _interval_of_f(context.circuit_metric(prompts.curve, ranked), curve_differences)
+        random = context.circuit_metric(prompts.random, random_mask)
         random_f = faithfulness(random, random_differences.clean, random_differences.corrupted)
         rows.append(
             CurveRow(share=share, edges=n, f=f.value, low=f.low, high=f.high, random_f=random_f)
         )
+    # the whole model, by definition
+    rows.append(
+        CurveRow(share=1.0, edges=context.graph.n_edges, f=1.0, low=1.0, high=1.0, random_f=1.0)
+    )
     context.reporter.update("faithfulness", len(SIZES), len(SIZES), unit="sizes")
     areas = faithfulness_curve([row["share"] for row in rows], [row["f"] for row in rows])
     # 2. the chosen circuit, on all prompts
-    masks = (
-        choice.mask,
-        random_circuit(graph, choice.n_edges, seed),
-        graph.all_edges & ~choice.mask,
-    )
+    masks = (circuits.chosen, circuits.random, circuits.without(circuits.chosen))
     chosen, random, completeness = (
-        _interval_of_f(context.circuit_metric(prompts, mask), differences) for mask in masks
+        _interval_of_f(context.circuit_metric(prompts.all, mask), differences) for mask in masks
     )
     return CircuitFaithfulness(
-        rows, len(curve_prompts), areas.cmd, areas.cpr, chosen, random, completeness
+        rows, len(prompts.curve), areas.cmd, areas.cpr, chosen, random, completeness
     )
 
 
@@ -164,24 +154,19 @@ def _interval_of_f(circuit: MetricValues, differences: LogitDifferences) -> Prom
 
 
 def _measure_panel(
-    context: CircuitContext, choice: ChosenCircuit, prompts: PromptSet
+    context: CircuitContext, circuits: TestedCircuits, prompts: PromptSet
 ) -> list[PanelRow]:
     """Denoising: only the circuit carries the prompt. Noising: all but the circuit does, and what is lost counts."""
-    graph, model_metric = context.graph, context.logit_differences(prompts).clean
-    sources = edge_sources(graph.edges_of(choice.mask))
-    levels: dict[Literal["edge", "node"], Mask] = {
-        "edge": choice.mask,
-        "node": node_level_circuit(graph, sources),
-    }
+    model_metric = context.logit_differences(prompts).clean
     n_runs = 4 * len(get_args(Ablation))
     rows: list[PanelRow] = []
     for ablation in get_args(Ablation):
         nothing = _metric_of_nothing(context, prompts, ablation)
-        for level, mask in levels.items():
+        for level, mask in circuits.by_level.items():
             context.reporter.update("ablations", len(rows), n_runs, unit="runs")
             denoised = context.circuit_metric(prompts, mask, ablation)
             kept = faithfulness_interval(denoised, model_metric, nothing)
-            noised = context.circuit_metric(prompts, graph.all_edges & ~mask, ablation)
+            noised = context.circuit_metric(prompts, circuits.without(mask), ablation)
             left = faithfulness_interval(noised, model_metric, nothing)
             lost = PromptInterval(1 - left.value, 1 - left.high, 1 - left.low)
             shares: dict[Literal["denoising", "noising"], PromptInterval] = {
@@ -213,6 +198,19 @@ def _metric_of_nothing(
 
 
 # The roles
+
+
+def _role_runs(
+    context: CircuitContext, prompts: PromptSet, parts: Components, swaps: Sequence[Swap]
+) -> list[tuple[PromptSet, Measurement]]:
+    """What testing roles and interchanging components will ask for."""
+    runs = [
+        (prompts, PatchedNodes(parts.nodes)),
+        *quantities_ahead(context, prompts, parts.nodes, parts.writers),
+    ]
+    if swaps:
+        runs.append((prompts, InterchangedNodes(tuple(_interchanges(swaps)))))
+    return runs
 
 
 def check_roles(
@@ -275,36 +273,57 @@ def _holds(role: Role, quantities: dict[str, PromptInterval]) -> bool:
     )
 
 
-def _interchange_within_roles(
-    context: CircuitContext, prompts: PromptSet, nodes: tuple[Node, ...], roles: tuple[Role, ...]
-) -> list[InterchangeRow]:
-    """What is lost when a component writes what another of its role writes.
+class Swap(NamedTuple):
+    """A component that writes what another of its role writes, and as a control what a stranger does.
 
-    The control is a stranger: a component of the other's layer that does not have the role.
+    The stranger is a component of the other's layer that does not have the role.
     """
+
+    role: str
+    node: Node
+    other: Node
+    stranger: Node
+
+
+def _draw_swaps(
+    context: CircuitContext, nodes: tuple[Node, ...], roles: tuple[Role, ...]
+) -> list[Swap]:
     members: dict[str, list[Node]] = defaultdict(list)
     for role in roles:
         members[role.role].append(nodes[int(role.component[1:]) - 1])
     rng = np.random.default_rng(context.config.seed)
     swaps = [(name, *pair) for name, group in members.items() for pair in permutations(group, 2)]
     swaps = [swaps[i] for i in sorted(rng.permutation(len(swaps))[:SWAPS])]
+    return [
+        Swap(role, node, other, _draw_stranger(context, nodes, other, rng))
+        for role, node, other in swaps
+    ]
+
+
+def _interchanges(swaps: Sequence[Swap]) -> list[tuple[Node, Node]]:
+    """Within the role, then with strangers."""
+    within = [(swap.node, swap.other) for swap in swaps]
+    return within + [(swap.node, swap.stranger) for swap in swaps]
+
+
+def _interchange_within_roles(
+    context: CircuitContext, prompts: PromptSet, swaps: Sequence[Swap]
+) -> list[InterchangeRow]:
+    """What is lost when a component writes what another of its role writes, or what a stranger does."""
     if not swaps:
         return []
     context.reporter.say(f"interchanging {len(swaps)} pairs of one role")
-    strangers = [_draw_stranger(context, nodes, other, rng) for _, _, other in swaps]
-    within = [(node, other) for _, node, other in swaps]
-    outside = [(node, stranger) for (_, node, _), stranger in zip(swaps, strangers, strict=True)]
-    effects = context.interchange_effects(prompts, within + outside)
+    effects = context.interchange_effects(prompts, _interchanges(swaps))
     return [
         InterchangeRow(
-            role=name,
-            component=str(node),
-            writes_as=str(other),
-            stranger=str(strangers[i]),
+            role=swap.role,
+            component=str(swap.node),
+            writes_as=str(swap.other),
+            stranger=str(swap.stranger),
             change=interval_row(mean_over_prompts(effects[i])),
             random_change=interval_row(mean_over_prompts(effects[len(swaps) + i])),
         )
-        for i, (name, node, other) in enumerate(swaps)
+        for i, swap in enumerate(swaps)
     ]
 
 

@@ -45,7 +45,7 @@ def finish(
     with (
         continuable(folder),
         progress(quiet=args.quiet) as reporter,
-        _engine(choice, folder, reporter) as engine,
+        run_engine(choice, folder, reporter) as engine,
     ):
         result = execute_run(
             folder, reporter=reporter, subject=subject, limits=limits, engine=engine
@@ -87,7 +87,7 @@ def _show(folder: Path, result: RunResult, args: argparse.Namespace) -> None:
 
 
 @contextmanager
-def _engine(
+def run_engine(
     choice: EngineChoice | None, folder: Path, reporter: Reporter
 ) -> Iterator[Engine | None]:
     """The engine of a run; None for threads of this process."""

@@ -12,16 +12,14 @@ once.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from ...tools.errors import CorruptError
-from ...tools.files import atomic_file
 from ..engine import Worker
+from ..engine.checked_file import read_checked, write_checked
 from ..runlog.journal import request_hash
 from ..runlog.layout import PIECES
 from ..runlog.log import Entry, EventName, canonical
@@ -101,20 +99,13 @@ def read_entries(text: str) -> list[Entry]:
 
 
 def write_finding(path: Path, finding: Finding) -> None:
-    """Write an output in one step: a line with the hash of the rest, the times, the events."""
+    """Write an output in one step: a line of times, then the events."""
     text = f"{canonical(finding.steps)}\n{entries_text(finding.entries)}"
-    encoded = text.encode("utf-8", "surrogatepass")
-    digest = hashlib.sha256(encoded).hexdigest()
-    with atomic_file(path) as part:
-        part.write_bytes(digest.encode() + b"\n" + encoded)
+    write_checked(path, text.encode("utf-8", "surrogatepass"))
 
 
 def read_finding(path: Path) -> Finding:
     """Read an output; raises CorruptError if it is not what was written."""
-    digest, _, encoded = path.read_bytes().partition(b"\n")
-    if hashlib.sha256(encoded).hexdigest() != digest.decode(errors="replace"):
-        raise CorruptError(
-            f"{path} is not what a worker wrote: delete it and resume the run, which does it again"
-        )
-    steps, _, entries = encoded.decode("utf-8", "surrogatepass").partition("\n")
+    text = read_checked(path).decode("utf-8", "surrogatepass")
+    steps, _, entries = text.partition("\n")
     return Finding(read_entries(entries), json.loads(steps))

@@ -62,6 +62,21 @@ def induction_subject() -> Subject:
     return Subject(model, tokenizer, name="induction-by-hand", revision="0" * 16)
 
 
+def save_loadable(folder: Path) -> str:
+    """Write the model to a folder, with neurons that do something, in a part that none reads.
+
+    The self-test at load asks for such neurons.
+    """
+    subject = induction_subject()
+    with torch.no_grad():
+        for block in subject.model.transformer.h:
+            block.mlp.c_fc.bias.fill_(1)
+            block.mlp.c_proj.weight[:, -1] = 0.01
+    subject.model.save_pretrained(folder)
+    subject.tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
 def _looks_back(model: Any) -> None:
     """head.0.0: the query of place p is p, the key of place p is p + 1; it writes the token there as a note."""
     attention = model.transformer.h[0].attn

@@ -12,7 +12,6 @@ f is any function from a mask to its faithfulness (`discovery.faithfulness_of`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -29,7 +28,12 @@ Faithfulness = Callable[[Mask], float]
 def minimality(f: Faithfulness, graph: Graph, mask: Mask, edges: Sequence[Edge]) -> list[float]:
     """How far f of the circuit falls without each of these edges of it; negative: f rises."""
     whole = f(mask)
-    return [whole - f(mask & ~graph.mask_of([edge])) for edge in edges]
+    return [whole - f(rest) for rest in circuits_without(graph, mask, edges)]
+
+
+def circuits_without(graph: Graph, mask: Mask, edges: Sequence[Edge]) -> list[Mask]:
+    """A circuit without each of these edges."""
+    return [mask & ~graph.mask_of([edge]) for edge in edges]
 
 
 def resampled_circuits(
@@ -55,28 +59,18 @@ def resampled_circuits(
     return circuits
 
 
-class Rival(NamedTuple):
-    """Another circuit of the same size; `shared` is the share of its edges that the first has too."""
-
-    mask: Mask
-    f: float
-    shared: float
-
-
-def rival(
-    f: Faithfulness,
-    graph: Graph,
-    ranking: Float[Tensor, "source target"],
-    mask: Mask,
-    weight: float = 1e-6,
-) -> Rival:
+def rival_circuit(
+    graph: Graph, ranking: Float[Tensor, "source target"], mask: Mask, weight: float = 1e-6
+) -> Mask:
     """The best circuit of the ranking in which the first one's edges count only `weight` times.
 
     They are not excluded: a circuit that may not use, say, the only strong edge into the logits is
     not a fair rival.
     """
     size = ranking.abs()
-    other = top_edges(
-        graph, torch.where(mask.to(size.device), size * weight, size), int(mask.sum())
-    )
-    return Rival(other, f(other), int((other & mask).sum()) / int(other.sum()))
+    return top_edges(graph, torch.where(mask.to(size.device), size * weight, size), int(mask.sum()))
+
+
+def shared_edges(circuit: Mask, first: Mask) -> float:
+    """The share of a circuit's edges that the first one has too."""
+    return int((circuit & first).sum()) / int(circuit.sum())

@@ -102,6 +102,7 @@ def add_import(parser: argparse.ArgumentParser) -> None:
     _add_sizes(parser)
     options.add_budget(parser, targets=False)
     options.add_device(parser)
+    options.add_engine(parser)
 
 
 def _add_sizes(parser: argparse.ArgumentParser) -> None:
@@ -141,6 +142,7 @@ def _measure(circuit: ForeignCircuit, args: argparse.Namespace) -> int:
     from ...circuits.run import make_circuit_run
     from .runs import finish_circuit
 
+    options.engine(args)  # checked before a model is loaded
     content = read_bytes(args.path)
     config = CircuitConfig(
         task=_task(circuit, args),

@@ -61,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_patience(options.add_explainer_model(parser))
     options.add_budget(parser, targets=False)
     options.add_device(parser)
+    options.add_engine(parser)
 
 
 def _add_search(circuit: argparse._ArgumentGroup) -> None:
@@ -137,6 +138,7 @@ def run(args: argparse.Namespace) -> int:
         explainer=options.model(args, "explainer", args.base_url),
         budget=BudgetConfig(options.budget(args)),
     )
+    options.engine(args)  # checked before the run is made
     folder = args.runs / (args.name or new_run_name(f"circuit-{Path(args.task).stem}-"))
     check_subject = partial(require_decoder, config.subject, "circuits")
     make_circuit_run(folder, config, check_subject=check_subject)

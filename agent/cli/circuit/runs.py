@@ -13,7 +13,7 @@ from ...runlog.layout import CIRCUIT, CIRCUIT_DRAWING, CIRCUIT_REPORT, run_argum
 from ...runlog.model_config import BudgetConfig
 from ...runlog.progress import progress
 from .. import options, output
-from ..run_outcome import continuable
+from ..run_outcome import continuable, run_engine
 
 if TYPE_CHECKING:
     from ....tools.subject import Subject
@@ -33,8 +33,12 @@ def finish_circuit(folder: Path, args: argparse.Namespace, subject: Subject | No
 
     limits = BudgetConfig(options.budget(args))
     try:
-        with continuable(folder), progress(quiet=args.quiet) as reporter:
-            result = execute_circuit_run(folder, reporter, subject, limits=limits)
+        with (
+            continuable(folder),
+            progress(quiet=args.quiet) as reporter,
+            run_engine(options.engine(args), folder, reporter) as engine,
+        ):
+            result = execute_circuit_run(folder, reporter, subject, limits=limits, engine=engine)
     except BudgetReached as error:
         raise BudgetReached(
             f"{error}: `hubel resume {run_argument(folder)}` continues; give a larger --max-... if needed"

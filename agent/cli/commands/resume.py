@@ -38,10 +38,10 @@ def run(args: argparse.Namespace) -> int:
     folder = find_run(args.run, args.runs)
     refuse_imported(folder, NAME)
     choice = options.engine(args)
-    if choice.name != "local" and (is_circuit(folder) or is_study(folder)):
+    if choice.name != "local" and is_study(folder):
         raise UsageError(
-            f"--engine {choice.name}: {args.run!r} is a circuit or a study, which is measured in one "
-            "process: leave the option out"
+            f"--engine {choice.name}: {args.run!r} is a study, which is measured in one process: "
+            "leave the option out"
         )
     if is_circuit(folder):
         return finish_circuit(folder, args)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import hubel
-from hubel.agent.circuits.context import mask_digest
+from hubel.agent.circuits.measurements import mask_digest
 from hubel.agent.circuits.replay import replay_circuit
 from hubel.agent.circuits.result import circuit_edges, read_result
 from hubel.agent.circuits.run import execute_circuit_run, make_circuit_run

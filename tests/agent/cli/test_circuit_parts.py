@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from hubel.agent.cli.commands import circuit
 from hubel.agent.cli.commands.circuit import ACTIONS
 from hubel.agent.cli.main import run_command_line
 from hubel.agent.cli.parser import build_parser
-from tests.support.induction import induction_subject, write_pairs
+from tests.support.induction import save_loadable, write_pairs
 from tests.support.tiny import tiny_subject
 
 QUESTION = """
@@ -49,17 +48,11 @@ def saved(subject: Any, folder: Path) -> str:
 @pytest.fixture(scope="module")
 def induction(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Options that name the hand-made subject and its task."""
-    folder, subject = tmp_path_factory.mktemp("induction"), induction_subject()
-    with (
-        torch.no_grad()
-    ):  # neurons that do something, which the self-test at load asks for, in a part that none reads
-        for block in subject.model.transformer.h:
-            block.mlp.c_fc.bias.fill_(1)
-            block.mlp.c_proj.weight[:, -1] = 0.01
+    folder = tmp_path_factory.mktemp("induction")
     task = write_pairs(folder / "pairs.jsonl")
     return [
         "--subject",
-        saved(subject, folder / "subject"),
+        save_loadable(folder / "subject"),
         "--task",
         str(task),
         "--prompts",

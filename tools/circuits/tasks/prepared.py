@@ -32,6 +32,11 @@ class PairBatch:
     pairs: PromptPairs
     marks: dict[str, tuple[int, ...]]
 
+    def take(self, rows: range) -> PairBatch:
+        """These pairs with their marks."""
+        marks = {name: positions[rows.start : rows.stop] for name, positions in self.marks.items()}
+        return PairBatch(self.pairs.take(rows), marks)
+
 
 @dataclass(frozen=True, eq=False)
 class PreparedPrompts:
