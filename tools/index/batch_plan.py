@@ -71,6 +71,11 @@ class Batch:
     pool: PooledContexts
     sample: SampledTokens
 
+    @cached_property
+    def lengths(self) -> Int[np.ndarray, " batch"]:
+        """Real tokens of each context, position 0 included."""
+        return np.concatenate([np.full(g.stop - g.start, g.length) for g in self.groups])
+
     @property
     def n_tokens(self) -> int:
         """Real tokens, position 0 included."""

@@ -27,6 +27,7 @@ from ..subject.address import Site
 from ..subject.non_finite import refuse
 from ..subject.subject import Subject
 from .activation_store.source import ActivationSource, ContextBatch
+from .batch_activations import batch_activations
 from .batch_plan import Batch, BatchPlan
 from .settings import vectors_sha256
 from .site_totals import SiteTotals
@@ -130,7 +131,7 @@ class DerivedPass:
             vectors = self._vectors(batch)
             for block, of_block in zip(blocks, totals, strict=True):
                 with torch.inference_mode():
-                    values = self.units.columns(vectors, block).float().cpu().numpy()
+                    values = batch_activations(self.units.columns(vectors, block), batch)
                 sums = of_block.update(values, batch, self.team.blocks)
                 of_block.keep(values, batch, sums)
                 if not of_block.finite:
@@ -146,7 +147,7 @@ class DerivedPass:
 
     def _vectors(self, batch: Batch) -> Float[Tensor, "batch seq width"]:
         ids = torch.from_numpy(batch.tokens.astype(np.int64)).to(self.subject.device)
-        length = np.concatenate([np.full(g.stop - g.start, g.length) for g in batch.groups])
+        length = batch.lengths
         read: list[Tensor] = []
         self.source.read(
             ContextBatch(batch.rows, length, ids),

@@ -96,7 +96,7 @@ class LatentTotals:
         Raises:
             UsageError: a vector or an activation is not finite, or the latents are not sparse.
         """
-        lengths = np.concatenate([np.full(g.stop - g.start, g.length) for g in batch.groups])
+        lengths = batch.lengths
         real = np.arange(vectors.shape[1]) < lengths[:, None]
         real[:, 0] = False
         context, position = np.nonzero(real)

@@ -6,8 +6,7 @@
 3. The pool's contexts and the sample's tokens (`batch_plan`), which go straight to files, as they
    are needed only at the end.
 
-Passes over a batch's activations are the main cost of indexing next to the model, so each is one
-numpy reduction over two contexts at a time, which stay in a core's cache between them.
+Where a batch's activations are reduced and read: `batch_activations`.
 """
 
 from __future__ import annotations
@@ -19,16 +18,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ..subject.address import Site
-from .batch_plan import Batch, BatchPlan, LengthGroup
-from .float16 import to_float16
+from .batch_activations import BatchActivations
+from .batch_plan import Batch, BatchPlan
 from .slot_file import SlotFile
 from .thread_team import Blocks
 from .topk import TopK, update_topk
 
-CHUNK = 3 << 16
-"""Numbers per reduction, two contexts of 1,536 neurons: at 0.8 MB they stay in a core's cache from
-one reduction to the next. Measured for 30 layers: 22 us per token, and 28 with 32 contexts at once.
-"""
 MIN_UNITS = 256
 """Units per thread in the top-k update; fewer are no faster."""
 
@@ -95,61 +90,39 @@ class SiteTotals:
         return not self.n or bool(np.isfinite(self.low).all() and np.isfinite(self.high).all())
 
     def update(
-        self, values: Float[np.ndarray, "context seq unit"], batch: Batch, blocks: Blocks
+        self, values: BatchActivations, batch: Batch, blocks: Blocks
     ) -> Float[np.ndarray, "2 unit"]:
         """Add a batch's activations, except for what is kept whole (`keep`).
 
         Returns:
             The batch's sums and sums of squares.
         """
-        n_contexts, seq, n_units = values.shape
-        high, low = (np.empty((n_contexts, n_units), np.float32) for _ in range(2))
-        chunks = _chunks(batch, max(CHUNK // (seq * n_units), 1))
-        total, squares = (np.empty((len(chunks), n_units), np.float32) for _ in range(2))
-
-        def reduce(block: slice) -> None:
-            for i in range(block.start, block.stop):
-                start, stop, length = chunks[i]
-                chunk = values[start:stop, 1:length]
-                np.maximum.reduce(chunk, axis=1, out=high[start:stop])
-                np.minimum.reduce(chunk, axis=1, out=low[start:stop])
-                np.einsum("csu->u", chunk, out=total[i])
-                np.einsum("csu,csu->u", chunk, chunk, out=squares[i])
-
         # 1. Sums and extremes.
-        blocks(reduce, len(chunks), 1)
-        self.n += batch.n_tokens - n_contexts
-        sums = np.stack([part.sum(axis=0, dtype=np.float64) for part in (total, squares)])
+        high, low, sums = values.reduce(blocks)
+        self.n += batch.n_tokens - len(batch.rows)
         self.total += sums[0]
         self.squares += sums[1]
         np.maximum(self.high, high.max(axis=0), out=self.high)
         np.minimum(self.low, low.min(axis=0), out=self.low)
 
         # 2. The best contexts of each side.
-        lengths = np.concatenate([np.full(g.stop - g.start, g.length) for g in batch.groups])
         bests = [high, -low][: len(self.top)]
 
         def select(units: slice) -> None:
-            update_topk(self.top, bests, batch.rows, values, lengths, units)
+            update_topk(self.top, bests, batch.rows, values.rows, units)
 
-        blocks(select, n_units, MIN_UNITS)
+        blocks(select, values.n_units, MIN_UNITS)
         return sums
 
     def keep(
-        self,
-        values: Float[np.ndarray, "context seq unit"],
-        batch: Batch,
-        sums: Float[np.ndarray, "2 unit"],
+        self, values: BatchActivations, batch: Batch, sums: Float[np.ndarray, "2 unit"]
     ) -> None:
         """Write the pool's contexts and the sample's tokens (3), and a shard's sums; may be repeated."""
-        lengths = np.concatenate([np.full(g.stop - g.start, g.length) for g in batch.groups])
         for context, slot in zip(batch.pool.context, batch.pool.slot, strict=True):
-            whole = np.zeros(self.pool.shape, np.float16)
-            whole[1 : lengths[context]] = to_float16(values[context, 1 : lengths[context]])
-            self.pool.write(int(slot), whole[None])
+            self.pool.write(int(slot), values.whole(context, self.pool.shape[0])[None])
         if len(batch.sample.context):
-            sampled = values[batch.sample.context, batch.sample.position]
-            self.sample.write(batch.sample.slot, to_float16(sampled))
+            sampled = values.tokens(batch.sample.context, batch.sample.position)
+            self.sample.write(batch.sample.slot, sampled)
         if self.sums:
             self.sums.write(batch.turn, sums[None])
 
@@ -183,12 +156,3 @@ class SiteResults:
     pool: Float[np.ndarray, "pool seq unit"]
     pool_contexts: Int[np.ndarray, " pool"]
     sample: Float[np.ndarray, "sample unit"]
-
-
-def _chunks(batch: Batch, size: int) -> list[LengthGroup]:
-    """The batch's contexts of equal length, `size` or fewer at a time."""
-    return [
-        LengthGroup(start, min(start + size, group.stop), group.length)
-        for group in batch.groups
-        for start in range(group.start, group.stop, size)
-    ]

@@ -29,6 +29,7 @@ from ..subject.address import Site
 from ..subject.non_finite import refuse
 from ..subject.subject import Subject
 from .activation_store.recorder import StoreRecorder
+from .batch_activations import BatchActivations, batch_activations
 from .batch_plan import Batch, BatchPlan
 from .checkpoint import Checkpoints
 from .index_files import files_to_json, hash_files
@@ -132,11 +133,11 @@ class SplitPass:
 
         def consume(site: Site, values: Float[Tensor, "batch seq unit"]) -> None:
             if site in totals:
-                array = values.float().cpu().numpy()
-                sums = totals[site].update(array, batch, self.team.blocks)
-                self._with_room(lambda: totals[site].keep(array, batch, sums))
+                activations = batch_activations(values, batch)
+                sums = totals[site].update(activations, batch, self.team.blocks)
+                self._with_room(lambda: totals[site].keep(activations, batch, sums))
                 if not totals[site].finite:
-                    self._refuse(site, array, batch)
+                    self._refuse(site, activations, batch)
             for latents in self.latents:
                 if latents.reads == site:
                     self._with_room(lambda latents=latents: latents.take(values, batch))
@@ -156,17 +157,14 @@ class SplitPass:
             bare_seconds = time.perf_counter() - start
         self.clock.add_batch(seconds, bare_seconds)
 
-    def _refuse(
-        self, site: Site, values: Float[np.ndarray, "batch seq unit"], batch: Batch
-    ) -> None:
+    def _refuse(self, site: Site, activations: BatchActivations, batch: Batch) -> None:
         """Raise UsageError that names the first unit, and the document, with no finite number."""
-        for group in batch.groups:
-            part = values[group.start : group.stop, 1 : group.length]
-            for row, _, column in np.argwhere(~np.isfinite(part))[:1]:
-                number = self.plan.contexts.document[self.plan.rows[batch.rows[group.start + row]]]
-                document = self.plan.contexts.documents[number].id
-                unit = f"unit {column} of {site}"
-                refuse(self.subject.name, self.subject.dtype, f"{unit}, in document {document!r}")
+        if found := activations.first_not_finite():
+            row, unit = found
+            number = self.plan.contexts.document[self.plan.rows[batch.rows[row]]]
+            document = self.plan.contexts.documents[number].id
+            named = f"unit {unit} of {site}, in document {document!r}"
+            refuse(self.subject.name, self.subject.dtype, named)
 
     def write(self, totals: dict[Site, SiteTotals], out: Path) -> None:
         """Write what has been read to the folder `out`."""

@@ -15,18 +15,21 @@ exactly into that of the whole.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from .float16 import to_float16, transposed_copy
-
 _LOW = (1 << 32) - 1
 _EMPTY = np.iinfo(np.int64).min
+
+
+CopyRows = Callable[
+    [Int[np.ndarray, " new"], Int[np.ndarray, " new"], int], Float[np.ndarray, "new seq"]
+]
+"""`BatchActivations.rows`."""
 
 
 class RowCopies(NamedTuple):
@@ -102,8 +105,7 @@ def update_topk(
     tops: Sequence[TopK],
     bests: Sequence[Float[np.ndarray, "context unit"]],
     contexts: Int[np.ndarray, " context"],
-    values: Float[np.ndarray, "context seq unit"],
-    lengths: Int[np.ndarray, " context"],
+    copy_rows: CopyRows,
     block: slice,
 ) -> None:
     """Merge a batch into the sides of a site, for a block of its units.
@@ -111,7 +113,8 @@ def update_topk(
     Args:
         bests: for each side, each context's value.
         contexts: their numbers.
-        values: raw activations, of which `lengths` tokens are real.
+        copy_rows: called with contexts of the batch in ascending order, a unit for each, and the
+            length of a row.
     """
     copies = [top.select(best, contexts, block) for top, best in zip(tops, bests, strict=True)]
     side = np.repeat(np.arange(len(copies)), [len(of_side.slot) for of_side in copies])
@@ -121,29 +124,10 @@ def update_topk(
     order = np.lexsort((unit, context))
     side, slot = side[order], slot[order]
     seq = tops[0].rows.shape[2]
-    rows = _as_items(_gather(values, context[order], unit[order], lengths, seq))
+    rows = _as_items(copy_rows(context[order], unit[order], seq))
     for number, top in enumerate(tops):
         of_side = np.flatnonzero(side == number)
         _as_items(top.rows.reshape(-1, seq))[slot[of_side]] = rows[of_side]
-
-
-def _gather(
-    values: Float[np.ndarray, "context seq unit"],
-    context: Int[np.ndarray, " new"],
-    unit: Int[np.ndarray, " new"],
-    lengths: Int[np.ndarray, " context"],
-    seq: int,
-) -> Float[np.ndarray, "new seq"]:
-    """Activations of (context, unit) pairs, contexts ascending; 0 where nothing counts."""
-    rows = np.zeros((len(unit), seq), np.float16)
-    bounds = np.searchsorted(context, np.arange(len(values) + 1)).tolist()
-    for number, (start, stop) in enumerate(pairwise(bounds)):
-        if start < stop:
-            length = lengths[number]
-            columns = values[number, 1:length].take(unit[start:stop], axis=1)
-            # One context's columns are turned while a core's cache holds them.
-            rows[start:stop, 1:length] = transposed_copy(to_float16(columns))
-    return rows
 
 
 def merge_topk(left: TopK, right: TopK) -> TopK:

@@ -123,7 +123,7 @@ class StoreRecorder:
 
     def begin(self, batch: Batch, ids: Float[Tensor, "batch seq"]) -> None:
         """Get ready for the values of a batch."""
-        lengths = np.concatenate([np.full(g.stop - g.start, g.length) for g in batch.groups])
+        lengths = batch.lengths
         real = np.arange(ids.shape[1]) < lengths[:, None]
         self._padding = not real.all()
         self._real = torch.from_numpy(np.flatnonzero(real)).to(ids.device)
