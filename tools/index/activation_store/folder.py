@@ -5,7 +5,8 @@
 3. Each split's store is written by the pass that indexes the split where that is possible, else by a
    separate pass afterwards (`store_pass`).
 4. A disk that fills up, at any moment, costs all stores of the index: they are deleted, and the index
-   goes on without them.
+   goes on without them. A shard ends instead, and goes on when there is room: the merge needs all
+   stores, or none.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class StoreFolder:
     Attributes:
         say: called with a line about their size.
         warn: called with a line about what is left out, or made again.
+        required: whether the pass ends where they cannot be written, instead of going on without.
         failed: whether they were given up.
     """
 
@@ -59,6 +61,7 @@ class StoreFolder:
     origin: StoreOrigin
     say: Callable[[str], None]
     warn: Callable[[str], None]
+    required: bool = False
     failed: bool = False
     _said: set[str] = field(default_factory=set)
 
@@ -129,7 +132,12 @@ class StoreFolder:
         return StoreRecorder(self.subject, self.plan, writer, self._warn_once, self.give_up)
 
     def give_up(self, reason: str) -> None:
-        """Delete all stores; the index goes on without."""
+        """Delete all stores, and the index goes on without; raises UnavailableError if they are required."""
+        if self.required:
+            raise UnavailableError(
+                f"{self.index} cannot keep its activation store: {reason}; make room, and the same command "
+                "continues, or begin again with --store none"
+            )
         self.failed = True
         delete_stores(self.index)
         self.warn(
@@ -211,7 +219,7 @@ def plan_stores(
     bits = bits or _begun_bits(index)
     tokens = int(contexts.length[contexts.length > 1].sum(dtype=np.int64)) // shard.count
     plan = _probe(subject, contexts, layers, bits or 16)
-    stores = StoreFolder(subject, index, plan, origin, say, warn)
+    stores = StoreFolder(subject, index, plan, origin, say, warn, required=shard != WHOLE)
     if choice == "auto" and bits is None and not stores.fits(tokens):
         stores.plan = _probe(subject, contexts, layers, 8)
     for note in stores.plan.notes:
@@ -248,7 +256,7 @@ def _probe(
     n_contexts, n_tokens = PROBED_FOR_8_BITS if bits == 8 else (PROBED_CONTEXTS, PROBED_TOKENS)
     read = reading_order(contexts.length)[:n_contexts]
     if not len(read):
-        return StorePlan({}, None, ())
+        return StorePlan({}, None, (), bits)
     width = min(int(contexts.length[read[-1]]), n_tokens)
     ids = torch.from_numpy(contexts.tokens[read, :width].astype(np.int64))
     return plan_store(subject, ids.to(subject.device), layers, bits)

@@ -54,11 +54,13 @@ class StorePlan:
 
     Attributes:
         notes: a line about each thing that is left out, or not stored as was asked.
+        bits: that were asked for.
     """
 
     layers: dict[int, LayerArrays]
     loss: StoredArray | None
     notes: tuple[str, ...]
+    bits: StoreBits
 
     @property
     def arrays(self) -> list[StoredArray]:
@@ -125,7 +127,7 @@ def plan_store(
             loss = StoredArray("loss", None, 2, "float32")
         else:
             notes.append("losses are not stored: the logits do not follow from the last layer")
-    return StorePlan(arrays, loss, tuple(notes))
+    return StorePlan(arrays, loss, tuple(notes), bits)
 
 
 def _plan_layer(

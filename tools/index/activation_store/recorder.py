@@ -103,8 +103,8 @@ class StoreRecorder:
         except (OSError, UnavailableError) as error:
             if not self.active or not fills_disk(error):
                 raise
-            self.stop()
             self._give_up("the disk is full")
+            self.stop()
 
     @property
     def sites(self) -> list[Site]:
@@ -177,8 +177,8 @@ class StoreRecorder:
             "beyond float16; what needs it runs the subject"
         )
         if not any(self._writer.has(arrays.mlp_in) for arrays in self._plan.layers.values()):
-            self.stop()
             self._give_up("no layer can be stored")
+            self.stop()
 
     def _rows(self, values: Float[Tensor, "batch seq width"]) -> Float[Tensor, "token width"]:
         """Those of real tokens, one after the other; not a copy where there is no padding."""

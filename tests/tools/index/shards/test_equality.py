@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hubel.tools.corpus import SPLITS
+from hubel.tools.errors import UnavailableError
 from hubel.tools.index import Index, Progress, Shard, index_shard, merge_shards
 from hubel.tools.index.activation_store.plan import StoreBits
 from hubel.tools.subject.subject import Subject
@@ -59,3 +60,31 @@ def test_a_shard_that_is_stopped_and_goes_on_gives_the_same(
     assert stops > 2
     merge_shards(parts, tmp_path / "i")
     assert files(tmp_path / "i") == files(wholes[8])
+
+
+def test_a_shard_on_a_full_disk_ends_and_goes_on_when_there_is_room(
+    sharded: Subject, wholes: dict[StoreBits, Path], tmp_path: Path
+) -> None:
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    limit = before
+
+    def fill(_progress: Progress) -> None:  # no file may grow beyond a size, as on a full disk
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+
+    parts = [tmp_path / "1", tmp_path / "2"]
+    options = SETTINGS | {"store": "all", "store_bits": 16, "progress": fill}
+    failures = 0
+    for number, part in enumerate(parts, start=1):
+        for size in (8 << 10, 16 << 10, before[0]):
+            limit = (size, before[1])
+            try:
+                index_shard(sharded, small_corpus(150), part, Shard(number, 2), **options)
+            except UnavailableError as error:
+                failures += "cannot keep its activation store: the disk is full" in str(error)
+                assert not part.exists()
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert failures >= 2
+    merge_shards(parts, tmp_path / "i")
+    assert files(tmp_path / "i") == files(wholes[16])
