@@ -7,7 +7,9 @@
    on a machine that does other work they hardly get a turn.
 4. Nothing leaves the network: no dashboard, no usage statistics. On an address of this machine
    alone, Ray must not look for the address of an interface.
-5. Importing Ray replaces the handler of SIGTERM; it is put back, so that the signal ends a command
+5. A head may ask for a token, as one does that was started where an earlier Ray left a token. Ray sends
+   none to an address that it is given, so it is told to where that is the difference.
+6. Importing Ray replaces the handler of SIGTERM; it is put back, so that the signal ends a command
    as Ctrl-C does.
 """
 
@@ -23,7 +25,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
 from ...tools.errors import HubelError, UnavailableError, UsageError
@@ -39,8 +41,14 @@ SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_worker_niceness": "0",
 }
+LAST_PORT = 65535
 LOOPBACK_ONLY = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """At 0 Ray keeps 127.0.0.1 as it is, and a machine cannot join others."""
+AUTH_MODE = "RAY_AUTH_MODE"
+"""At token Ray sends the token that is in a file or in a variable of its own."""
+_REFUSED = "AuthenticationError"
+"""What Ray raises where the head asks for a token and gets none, or another one."""
+_TODO = "start the head as docs/cluster.md says, or correct --address"
 _PROBE = """
 import sys
 from ray._common.usage.usage_lib import get_cluster_metadata
@@ -69,12 +77,19 @@ class WorkerSize(NamedTuple):
 
 def import_ray() -> Any:
     """The module; raises UnavailableError if it is not installed."""
-    if find_spec("ray") is None:
-        raise UnavailableError(
-            "--engine ray: Ray is not installed; `pip install 'hubel[ray]'`, or leave out --engine"
-        )
+    _ray_version()
     with _handlers_kept():
         return import_module("ray")
+
+
+def _ray_version() -> str:
+    """Of the Ray that is installed; raises UnavailableError if none is."""
+    try:
+        return version("ray")
+    except PackageNotFoundError as error:
+        raise UnavailableError(
+            "--engine ray: Ray is not installed; `pip install 'hubel[ray]'`, or leave out --engine"
+        ) from error
 
 
 def connect(address: str, workers: int) -> Any:
@@ -93,9 +108,9 @@ def connect(address: str, workers: int) -> Any:
     host = check_address(address).partition(":")[0]
     if host in ("", "127.0.0.1", "localhost"):
         os.environ.setdefault(LOOPBACK_ONLY, "0")
-    ray = import_ray()
     if host not in ("", "auto"):
-        check_answers(address, ray.__version__)
+        check_answers(address, _ray_version())
+    ray = import_ray()  # after the check, which may set how it is to be loaded
     options: dict[str, Any] = {"address": address}
     if not address:
         cpus = max(workers, os.cpu_count() or 1)
@@ -127,7 +142,8 @@ def connect(address: str, workers: int) -> Any:
 
 def check_address(address: str) -> str:
     """The address; raises UsageError if it is not HOST:PORT or "auto"."""
-    if address in ("", "auto") or re.fullmatch(r"[\w.\-]+:\d{1,5}", address):
+    found = re.fullmatch(r"[\w.\-]+:(\d{1,5})", address)
+    if address in ("", "auto") or (found and int(found[1]) <= LAST_PORT):
         return address
     raise UsageError(
         f"--address {address!r} given; expected HOST:PORT of the cluster's head, as `ray start --head` "
@@ -135,35 +151,56 @@ def check_address(address: str) -> str:
     )
 
 
-def check_answers(address: str, version: str) -> None:
-    """Ask the head of a cluster for its versions.
+def check_answers(address: str, ray_version: str) -> None:
+    """Ask the head of a cluster for its versions. Where only a token makes it answer, one is sent from now on.
 
     Raises:
         UsageError: they are not those of this process.
-        UnavailableError: no answer, or one of something else than Ray.
+        UnavailableError: no answer, or one of something else than Ray, or no fitting token.
     """
-    todo = "start the head as docs/cluster.md says, or correct --address"
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=REACH_S).close()
-    except (OSError, OverflowError) as error:
-        raise UnavailableError(f"nothing answers at {address} ({error}): {todo}") from error
-    command = [sys.executable, "-c", _PROBE, address]
-    try:
-        answer = subprocess.run(
-            command, capture_output=True, text=True, timeout=PROBE_S, check=False
-        ).stdout
-    except subprocess.TimeoutExpired as error:
+    except OSError as error:
+        raise UnavailableError(f"nothing answers at {address} ({error}): {_TODO}") from error
+    answer = _ask(address, {})
+    refused = _REFUSED in answer
+    if refused and AUTH_MODE not in os.environ:
+        answer = _ask(address, {AUTH_MODE: "token"})
+    versions = re.search(r"^versions (\S+) (\S+)", answer, re.MULTILINE)
+    if refused and versions:
+        os.environ[AUTH_MODE] = "token"
+    elif refused:
         raise UnavailableError(
-            f"{address} answers, but not as the head of a Ray cluster does: {todo}"
-        ) from error
-    found = re.search(r"^versions (\S+) (\S+)", answer, re.MULTILINE)
-    here = version, sys.version.split()[0]
-    if found and found.groups() != here:
+            f"the cluster at {address} asks for a token that this process does not have: copy "
+            "~/.ray/auth_token of its head to each machine, or start it with RAY_AUTH_MODE=disabled"
+        )
+    if versions is None:
+        raise UnavailableError(
+            f"{address} answers, but not as the head of a Ray cluster does: {_TODO}"
+        )
+    here = ray_version, sys.version.split()[0]
+    if versions.groups() != here:
         raise UsageError(
-            f"the cluster at {address} has Ray {found[1]} and Python {found[2]}, this process Ray "
+            f"the cluster at {address} has Ray {versions[1]} and Python {versions[2]}, this process Ray "
             f"{here[0]} and Python {here[1]}: install the same versions on all nodes"
         )
+
+
+def _ask(address: str, environment: dict[str, str]) -> str:
+    """What a head answers, or Ray's errors; "" if it is silent for too long."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _PROBE, address],
+            capture_output=True,
+            text=True,
+            timeout=PROBE_S,
+            check=False,
+            env=os.environ | environment,
+        )
+    except subprocess.TimeoutExpired:
+        return ""
+    return done.stdout + done.stderr
 
 
 def cluster_size(ray: Any) -> ClusterSize:
