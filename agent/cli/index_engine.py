@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from ...tools.errors import UsageError
 from ..engine import SubjectChoice
-from ..engine.index_pieces import IndexOrder, index_on_engine, shards_folder
+from ..engine.index_pieces import holding, index_on_engine, shards_folder
+from ..engine.index_plan import IndexOrder
 from ..engine.opening import open_engine
 from ..runlog.progress import Reporter
 from . import options
@@ -26,11 +27,6 @@ def check_engine_options(args: argparse.Namespace) -> None:
         raise UsageError(f"{name} reads text, and --from-store none: leave out one of them")
     if args.shard:
         raise UsageError(f"{name} computes all shards: leave out --shard")
-    if args.dictionary and not args.unchecked_dictionaries:
-        raise UsageError(
-            f"{name} does not check dictionaries: run `hubel dictionary check` on them, and give "
-            "--unchecked-dictionaries"
-        )
 
 
 def build_on_engine(
@@ -65,5 +61,7 @@ def build_on_engine(
         store if isinstance(store, str) else tuple(store),
         args.store_bits,
     )
-    with open_engine(options.engine(args), shards_folder(args.out), reporter.say) as engine:
-        return index_on_engine(engine, order, args.out, reporter, warn)
+    check = bool(args.dictionary) and not args.unchecked_dictionaries
+    choice, folder = options.engine(args), shards_folder(args.out)
+    with holding(args.out), open_engine(choice, folder, reporter.say) as engine:
+        return index_on_engine(engine, order, args.out, reporter, warn, check=check)

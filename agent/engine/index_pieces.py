@@ -1,7 +1,8 @@
 """An index by the workers of an engine: one piece for each shard, merged in this process.
 
-1. The number of shards is fixed when an index is begun, and kept in `OUT.shards/plan.json`, so that
-   a later start on more or fewer workers goes on with what is there.
+1. The number of shards, and what one worker decides for all (`index_plan`), are fixed when an index is
+   begun, and kept in `OUT.shards/plan.json`, so that a later start on more or fewer workers goes on
+   with what is there.
 2. A shard is a folder in `OUT.shards`, named by its number and the hash of what it is made from. It
    appears when it is finished; a worker that takes it over goes on from the last checkpoint of the
    one that died.
@@ -13,57 +14,27 @@ This process loads neither the subject nor torch.
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
-from ...tools.errors import CorruptError, UnavailableError, UsageError
-from ...tools.files import writing
+from ...tools.errors import CorruptError, UnavailableError
+from ...tools.files import locked, writing
 from ...tools.files.sealed_json import read_sealed, write_sealed
 from ..runlog.progress import Reporter
 from .engine import Engine
-from .worker import SubjectChoice, Worker
+from .index_plan import DecideIndex, IndexDecision, IndexOrder, store_choice
+from .worker import Worker
 
 if TYPE_CHECKING:
-    from ...tools.corpus import Corpus
     from ...tools.index import IndexSummary
-    from ...tools.index.activation_store.folder import StoreChoice
 
-FORMAT = 2
-"""Of a shard that a piece makes. It is part of the key, so that another version's is not taken."""
 PLAN = "plan.json"
-
-
-@dataclass(frozen=True)
-class IndexOrder:
-    """What is indexed, as `build_index` takes it.
-
-    Attributes:
-        corpus: its name, as each worker reads it.
-        corpus_sha256: what must be in it.
-    """
-
-    subject: SubjectChoice
-    corpus: str
-    corpus_sha256: str
-    sites: tuple[str, ...]
-    layers: tuple[int, ...] | None
-    max_tokens: int | None
-    context_len: int
-    seed: int
-    store: StoreChoice | tuple[int, ...]
-    store_bits: Any = None
-
-    @property
-    def key(self) -> str:
-        """Hash of all of it."""
-        return _hash(json.dumps(asdict(self) | {"format": FORMAT}, sort_keys=True, default=str))
 
 
 @dataclass(frozen=True)
@@ -101,8 +72,7 @@ class ShardPiece:
 
         order = self.order
         subject = worker.subject(order.subject)
-        corpus = worker.keep(f"corpus {order.corpus} {order.corpus_sha256}", self._read_corpus)
-        store = list(order.store) if isinstance(order.store, tuple) else order.store
+        corpus = order.read_corpus(worker)
         index_shard(
             subject,
             corpus,
@@ -113,20 +83,9 @@ class ShardPiece:
             max_tokens=order.max_tokens,
             context_len=order.context_len,
             seed=order.seed,
-            store=store,
+            store=store_choice(order),
             store_bits=order.store_bits,
         )
-
-    def _read_corpus(self) -> Corpus:
-        from ...tools.corpus import read_corpus
-
-        corpus = read_corpus(self.order.corpus)
-        if corpus.sha256 != self.order.corpus_sha256:
-            raise UsageError(
-                f"the corpus {self.order.corpus} is another text on a worker than where the command "
-                "was given: put it into a folder that all nodes see"
-            )
-        return corpus
 
 
 def index_on_engine(
@@ -136,39 +95,47 @@ def index_on_engine(
     reporter: Reporter,
     warn: Callable[[str], None] = lambda line: None,
     shards: int = 0,
+    check: bool = False,
 ) -> IndexSummary:
-    """Build or finish an index on the workers of an engine.
+    """Build or finish an index on the workers of an engine; a finished one is left as it is.
+
+    Held by `holding`.
 
     Args:
         shards: in how many it is begun; 0 for as many as there are workers.
+        check: whether a dictionary that explains nothing is refused.
 
     Raises:
-        UsageError: `out` holds something else.
-        UnavailableError: shards failed, or another process is at this index.
+        UsageError: `out` holds something else, or a worker found that it cannot be made.
+        UnavailableError: shards failed.
     """
+    from ...tools.index.settings import claim_folder
     from ...tools.index.shards.merge import merge_shards
 
     folder = shards_folder(out)
-    with _alone(out), writing(folder):
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        count = _count_of(folder, order, shards or engine.workers)
-        pieces = [ShardPiece(order, folder, number, count) for number in range(1, count + 1)]
-        failures: list[str] = []
-        for done, outcome in enumerate(engine.run(pieces), start=1):
-            if outcome.error:
-                failures.append(f"{outcome.piece.title}: {outcome.error}")
-                reporter.say(failures[-1])
-            reporter.update("index", done, count, unit="shards", note=engine.note)
-        if failures:
-            more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
-            raise UnavailableError(
-                f"{len(failures)} of {count} shards failed: {failures[0]}{more}; what is done is kept, "
-                "and the same command continues"
-            )
+        begun = _begun(folder, order, check)
+        if begun is None:
+            decision: IndexDecision = engine.call(DecideIndex(order, folder, check))
+            for line in decision.said:
+                reporter.say(line)
+            for line in decision.warned:
+                warn(line)
+            with locked(out):
+                summary = claim_folder(out, decision.settings)
+            if summary:
+                _say_if_without_store(out, decision, warn)
+                shutil.rmtree(folder)
+                return summary
+            begun = _begin(folder, order, check, shards or engine.workers, decision)
+        chosen = replace(order, store=begun.store, store_bits=begun.store_bits)
+        pieces = [ShardPiece(chosen, folder, n, begun.shards) for n in range(1, begun.shards + 1)]
+        _compute(engine, pieces, reporter)
         summary = merge_shards(
             [piece.output for piece in pieces],
             out,
-            store=order.store != "none",
+            store=begun.store != "none",
             progress=reporter,
             warn=warn,
         )
@@ -181,22 +148,64 @@ def shards_folder(out: Path) -> Path:
     return out.with_name(f"{out.name}.shards")
 
 
-def _count_of(folder: Path, order: IndexOrder, wanted: int) -> int:
-    """In how many shards the index was begun, or is now."""
-    path = folder / PLAN
+def _compute(engine: Engine, pieces: list[ShardPiece], reporter: Reporter) -> None:
+    """Have all shards computed; raises UnavailableError if some failed."""
+    failures: list[str] = []
+    for done, outcome in enumerate(engine.run(pieces), start=1):
+        if outcome.error:
+            failures.append(f"{outcome.piece.title}: {outcome.error}")
+            reporter.say(failures[-1])
+        reporter.update("index", done, len(pieces), unit="shards", note=engine.note)
+    if failures:
+        more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+        raise UnavailableError(
+            f"{len(failures)} of {len(pieces)} shards failed: {failures[0]}{more}; what is done is "
+            "kept, and the same command continues"
+        )
+
+
+class _Begun(NamedTuple):
+    """What was fixed when an index was begun."""
+
+    shards: int
+    store: Any
+    store_bits: Any
+
+
+def _begun(folder: Path, order: IndexOrder, check: bool) -> _Begun | None:
+    """What an earlier start has fixed; None if there was none, or of another index."""
     try:
-        plan = read_sealed(path)
-        if plan["key"] == order.key:
-            return int(plan["count"])
+        plan = read_sealed(folder / PLAN)
+        if plan["key"] != order.key or (check and not plan["checked"]):
+            return None
+        store = plan["store"]
+        store = tuple(store) if isinstance(store, list) else store
+        return _Begun(int(plan["shards"]), store, plan["store_bits"])
     except (OSError, ValueError, LookupError, TypeError, CorruptError):
-        pass  # there is none, or of another index: its shards have other names
-    write_sealed(path, {"key": order.key, "count": wanted})
-    return wanted
+        return None
+
+
+def _begin(
+    folder: Path, order: IndexOrder, check: bool, shards: int, decision: IndexDecision
+) -> _Begun:
+    begun = _Begun(shards, decision.store, decision.store_bits)
+    write_sealed(folder / PLAN, begun._asdict() | {"key": order.key, "checked": check})
+    return begun
+
+
+def _say_if_without_store(out: Path, decision: IndexDecision, warn: Callable[[str], None]) -> None:
+    from ...tools.index.activation_store.layout import store_bytes
+
+    if decision.store != "none" and not store_bytes(out):
+        warn(
+            f"{out} is finished, without an activation store; the same command without --engine adds one"
+        )
 
 
 @contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Hold an index that is computed by an engine; raises UnavailableError if another process does."""
+def holding(out: Path) -> Iterator[None]:
+    """Hold an index that an engine computes, before workers start; raises UnavailableError if another
+    process holds it."""
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(out.with_name(f".{out.name}.engine.lock"))
@@ -210,6 +219,8 @@ def _alone(out: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        with suppress(OSError):  # shards are in it, or it was never made
+            shards_folder(out).rmdir()
         lock.release()
 
 

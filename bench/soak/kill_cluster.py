@@ -28,7 +28,8 @@ from typing import Any
 
 from ...agent.engine.cluster import SETTINGS, STORE_BYTES, import_ray
 from ...agent.engine.engine import EngineChoice
-from ...agent.engine.index_pieces import IndexOrder, ShardPiece, index_on_engine, shards_folder
+from ...agent.engine.index_pieces import ShardPiece, index_on_engine, shards_folder
+from ...agent.engine.index_plan import IndexOrder
 from ...agent.engine.ray_engine import LivingWorker, RayEngine
 from ...agent.engine.worker import SubjectChoice
 from ...agent.runlog.progress import Reporter

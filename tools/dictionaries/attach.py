@@ -15,6 +15,7 @@ from .read import read_dictionary
 if TYPE_CHECKING:
     from ..corpus import Document
     from ..subject import Subject
+    from .dictionary import Dictionary
 
 
 def attach_dictionaries(
@@ -40,11 +41,23 @@ def attach_dictionaries(
         found = str(path.resolve()) if path.exists() else source
         dictionary = read_dictionary(found, name)
         if documents:
-            try:
-                require_fit(subject, dictionary, (document.text for document in documents))
-            except UsageError as error:
-                raise UsageError(f"{error}; --unchecked-dictionaries takes it as it is") from error
+            _check_fit(subject, dictionary, documents)
         attach_latents(subject, placed(subject, dictionary))
+
+
+def check_dictionaries(
+    subject: Subject, sources: Sequence[NamedSource], documents: Iterable[Document]
+) -> None:
+    """Raise UsageError for a dictionary that explains nothing of its place; nothing is attached."""
+    for name, source in sources:
+        _check_fit(subject, read_dictionary(source, name), documents)
+
+
+def _check_fit(subject: Subject, dictionary: Dictionary, documents: Iterable[Document]) -> None:
+    try:
+        require_fit(subject, dictionary, (document.text for document in documents))
+    except UsageError as error:
+        raise UsageError(f"{error}; --unchecked-dictionaries takes it as it is") from error
 
 
 def attach_recorded(
