@@ -4,30 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...agent.runlog.progress import Reporter
-from ...tools.errors import UnavailableError, UsageError
+from ...tools.errors import UsageError
+from .process_cost import ProcessCost, run_process
 
 if TYPE_CHECKING:
     from ...tools.subject import Subject
-
-
-class ProcessCost(NamedTuple):
-    """What one process and those that it started took; `output` is its standard output."""
-
-    wall_seconds: float
-    cpu_seconds: float
-    peak_mb: float
-    output: str
 
 
 class Stopwatch:
@@ -131,38 +120,3 @@ class SpeedBench:
     def runs(self) -> Path:
         """The folder of the runs that `hubel` makes."""
         return self.folder / "runs"
-
-
-def run_process(command: Sequence[str], environment: dict[str, str]) -> ProcessCost:
-    """Run a command to its end, and say what it took.
-
-    Raises:
-        UnavailableError: its exit status is not 0.
-    """
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
-        started = time.perf_counter()
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=errors, env=environment
-        )
-        try:
-            # wait4 gives the use of this child and of those that it waited for, and of no others.
-            _, status, usage = os.wait4(process.pid, 0)
-        except (
-            BaseException
-        ):  # Ctrl-C too: end the process before the folder that it writes to is deleted
-            process.kill()
-            process.wait()
-            raise
-        process.returncode = os.waitstatus_to_exitcode(status)
-        wall = time.perf_counter() - started
-        out.seek(0)
-        errors.seek(0)
-        if process.returncode:
-            printed = errors.read().strip() or out.read().strip()
-            last_line = printed.rpartition("\n")[2][-400:]
-            raise UnavailableError(
-                f"`{' '.join(command)}` ended with {process.returncode}: {last_line}"
-            )
-        kilobytes = usage.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
-        cpu = usage.ru_utime + usage.ru_stime
-        return ProcessCost(wall, cpu, kilobytes / 1024, out.read())

@@ -17,8 +17,9 @@ from hubel.agent.cli.main import run_command_line
 from hubel.agent.runlog.layout import COLLECTED
 from hubel.agent.runlog.progress import progress
 from hubel.bench.speed import demo, directions, memory, session, tool
+from hubel.bench.speed.process_cost import ProcessCost, run_process
 from hubel.bench.speed.run import cpu_by_phase
-from hubel.bench.speed.speed_bench import ProcessCost, SpeedBench, run_process
+from hubel.bench.speed.speed_bench import SpeedBench
 from hubel.bench.speed.timeline import TimelineBar, draw_timeline
 from hubel.bench.speed.verdicts import RunDifferences, compare_runs
 from hubel.bench.tiny_subject import word_tokenizer
