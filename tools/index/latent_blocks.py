@@ -1,13 +1,14 @@
 """Statistics and exemplars of a dictionary's latents on a split, from the list of where they fire.
 
-Events come block by block of latents. They are ordered by latent, context and position first, so that
-it does not matter in what order they were found, and give the exact statistics, the best contexts
-and the activations on the pool's contexts. Needs no torch.
+Events are in files, by blocks of latents. As many latents of a block are taken at a time as have at
+most `EVENTS_AT_ONCE`, so that memory does not grow with the text. Their events are ordered by latent,
+context and position first, so that it does not matter in what order they were found, and give the
+exact statistics, the best contexts and the activations on the pool's contexts. Needs no torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,12 +18,16 @@ from jaxtyping import Float, Int, Shaped
 
 from ..subject.address import NO_LAYER, Site
 from .batch_plan import BatchPlan
-from .store import ACTIVE, QUANTILES, Columns, ExemplarsFile, exemplars_table
+from .store import ACTIVE, QUANTILES, UNITS_A_GROUP, Columns, ExemplarsFile, exemplars_table
 from .topk import RankedContexts
 
 BLOCK = 1536
 """Latents a file; a multiple of the units in a row group of exemplars."""
 EVENT = np.dtype([("latent", "<i4"), ("context", "<i4"), ("position", "<u2"), ("value", "<f4")])
+
+EVENTS_AT_ONCE = 1 << 20
+"""Events in memory: 15 MB, and some ten times as much while they are put in order. Of more latents at
+a time nothing would be faster."""
 
 
 class LatentText(NamedTuple):
@@ -58,30 +63,62 @@ def write_latents(
     n_latents: int,
     n: int,
     text: LatentText,
-    blocks: Iterable[Shaped[np.ndarray, " event"]],
+    blocks: Iterable[Sequence[Path]],
 ) -> Columns:
     """Write the exemplars into the split's folder; returns the statistics.
 
     Args:
         n: tokens that were read, without those at position 0.
-        blocks: the events of each block of latents, in any order.
+        blocks: the files with the events of each block of latents, in any order.
     """
     columns: list[Columns] = []
     with ExemplarsFile(folder, site) as file:
-        for number, events in enumerate(blocks):
-            first = number * BLOCK
-            n_units = min(BLOCK, n_latents - first)
-            events["latent"] -= first
-            order = np.lexsort((events["position"], events["context"], events["latent"]))
-            block = LatentBlock(events[order], n_units, n, text)
-            file.append(block.exemplars(first), n_units)
-            columns.append(block.statistics())
+        for number, paths in enumerate(blocks):
+            of_block = range(number * BLOCK, min((number + 1) * BLOCK, n_latents))
+            for some in _that_fit(of_block, paths):
+                events = _events_of(some, paths)
+                events["latent"] -= some.start
+                order = np.lexsort((events["position"], events["context"], events["latent"]))
+                block = LatentBlock(events[order], len(some), n, text)
+                file.append(block.exemplars(some.start), len(some))
+                columns.append(block.statistics())
     joined = {name: np.concatenate([block[name] for block in columns]) for name in columns[0]}
     return {
         "layer": np.full(n_latents, NO_LAYER, np.int16),
         "unit": np.arange(n_latents, dtype=np.int32),
         **joined,
     }
+
+
+def _that_fit(latents: range, paths: Sequence[Path]) -> Iterator[range]:
+    """The latents, cut where more would have too many events; each but the last is whole row groups."""
+    fires = np.zeros(len(latents), np.int64)
+    for events in _read(paths):
+        fires += np.bincount(events["latent"] - latents.start, minlength=len(latents))
+    start, n_events = latents.start, 0
+    for first in latents[::UNITS_A_GROUP]:
+        of_group = int(fires[first - latents.start :][:UNITS_A_GROUP].sum())
+        if n_events and n_events + of_group > EVENTS_AT_ONCE:
+            yield range(start, first)
+            start, n_events = first, 0
+        n_events += of_group
+    yield range(start, latents.stop)
+
+
+def _events_of(latents: range, paths: Sequence[Path]) -> Shaped[np.ndarray, " event"]:
+    parts = [
+        events[(events["latent"] >= latents.start) & (events["latent"] < latents.stop)]
+        for events in _read(paths)
+    ]
+    return np.concatenate([np.empty(0, EVENT), *parts])
+
+
+def _read(paths: Sequence[Path]) -> Iterator[Shaped[np.ndarray, " event"]]:
+    """The events of some files, at most `EVENTS_AT_ONCE` at a time."""
+    for path in paths:
+        with path.open("rb") as file:
+            while len(events := np.fromfile(file, EVENT, EVENTS_AT_ONCE)):
+                yield events
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ class LatentTotals:
 
     def write(self, folder: Path) -> Columns:
         """Write the exemplars into the split's folder; returns the statistics (2)."""
-        blocks = (np.fromfile(path, EVENT) for path in self.paths)
+        blocks = [[path] for path in self.paths]
         text = LatentText.of(self.plan, self.k)
         return write_latents(folder, self.site, self.dictionary.n_latents, self.n, text, blocks)
 

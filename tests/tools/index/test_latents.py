@@ -102,6 +102,27 @@ def test_statistics_and_exemplars_are_those_of_a_dense_loop(
                 assert max(best[0].activations) == pytest.approx(peaks[:, latent].max(), rel=1e-3)
 
 
+def test_files_do_not_depend_on_how_many_events_fit_into_memory(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = with_dictionary(n_latents=200)
+    index = build(subject, corpus, tmp_path / "at once")
+    monkeypatch.setattr(latent_blocks, "EVENTS_AT_ONCE", 100)
+    ranges: list[int] = []
+    read = latent_blocks._events_of
+    monkeypatch.setattr(
+        latent_blocks,
+        "_events_of",
+        lambda some, paths: (ranges.append(len(some)), read(some, paths))[1],
+    )
+    parts = build(subject, corpus, tmp_path / "in parts")
+    assert ranges == [64, 64, 64, 8] * len(SPLITS)
+    for split in SPLITS:
+        for path in sorted((index.path / split).rglob("*.parquet")):
+            name = path.relative_to(index.path)
+            assert (parts.path / name).read_bytes() == path.read_bytes(), name
+
+
 @pytest.mark.parametrize(
     ("reads", "writes"),
     [

@@ -13,16 +13,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from ...corpus import Split
 from ...errors import CorruptError
 from ...subject.address import Site
-from ..latent_blocks import BLOCK, EVENT, LatentText, events_name
+from ..latent_blocks import BLOCK, LatentText, events_name
 from ..site_totals import SiteResults
 from ..slot_file import SlotFile
 from ..topk import TopK, merge_topk
@@ -87,13 +88,13 @@ class SplitParts:
         pool_contexts = self.latent_text.pool
         return merged.results(total, squares, pool_contexts)
 
-    def events(self, dictionary: str, n_latents: int) -> Iterator[Shaped[np.ndarray, " event"]]:
-        """The events of each block of a dictionary's latents, shard by shard."""
+    def events(self, dictionary: str, n_latents: int) -> Iterator[list[Path]]:
+        """The files with the events of each block of a dictionary's latents, one for each shard."""
         for block in range(-(-n_latents // BLOCK)):
             name = f"{self.split}/{events_name(dictionary, block)}"
-            events = np.concatenate([np.fromfile(part.file(name), EVENT) for part in self.parts])
-            yield events
-            self.report(events.nbytes)
+            paths = [part.file(name) for part in self.parts]
+            yield paths
+            self.report(sum(path.stat().st_size for path in paths))
 
     @cached_property
     def _plans(self) -> list[dict[str, np.ndarray]]:
