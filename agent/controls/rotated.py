@@ -85,7 +85,7 @@ def missing_groups(config: RunConfig, explainer: Explainer, log: RunLog) -> Rota
         return {}
     real = [Unit.parse(target) for target in config.targets if target not in config.nulls]
     planned = planned_directions(real, config.rotated)
-    return {group: n for group, n in planned.items() if log.get(EVENT, None, str(group)) is None}
+    return {group: n for group, n in planned.items() if not log.has(EVENT, id=str(group))}
 
 
 @dataclass

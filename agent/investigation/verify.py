@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...evals.floors import OtherTargets
 from ...evals.formula_parts import formula_parts
@@ -143,25 +143,35 @@ def add_rotated_floors(config: RunConfig, log: RunLog) -> None:
 
 def add_other_floors(folder: Path, config: RunConfig, log: RunLog, lexicon: Lexicon) -> None:
     """Score on each target's holdout the explanation of a random other unit of the same layer."""
-    conclusions = {target: log.get("conclusion", target) for target in config.targets}
-    explained = {t: row for t, row in conclusions.items() if row and row["predicate"]}
+    explained: dict[str, _Winner] = {}  # of conclusions, which are long, only what is needed here
+    for target in config.targets:
+        conclusion = log.get("conclusion", target)
+        if conclusion and conclusion["predicate"]:
+            explained[target] = _Winner(conclusion["hypothesis"], conclusion["predicate"])
     if not explained:
         return
     holdout = open_collected_holdout(folder / COLLECTED)
     others = OtherTargets(config.targets, explained, config.seed)
-    for target, conclusion in explained.items():
+    for target, winner in explained.items():
         other = others.draw(target)
-        id = f"{conclusion['hypothesis']}/simulation/holdout/random"
+        id = f"{winner.hypothesis}/simulation/holdout/random"
         row = log.get("score", target, id)
         if other is None or row is None:
             continue
-        printed = explained[other]["predicate"]
-        predicted = predict(printed, lexicon, holdout.tokens, holdout.length)
+        predicate = explained[other].predicate
+        predicted = predict(predicate, lexicon, holdout.tokens, holdout.length)
         r = pearson(collected_sample(Unit.parse(target), holdout, predicted))
         score = Score.from_json(row)
         floors = Floors(**{**score.floors.to_json(), "other": r})
-        with_other = _score_row(replace(score, floors=floors), conclusion["hypothesis"], config)
+        with_other = _score_row(replace(score, floors=floors), winner.hypothesis, config)
         log.write("score", with_other, target=target, id=id)
+
+
+class _Winner(NamedTuple):
+    """A target's explanation: the id of the hypothesis, and its formula."""
+
+    hypothesis: str
+    predicate: str
 
 
 def collected_texts(folder: Path) -> Iterator[Collected]:

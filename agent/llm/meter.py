@@ -212,7 +212,7 @@ def journal_meter(log: RunLog, budget: Budget | None, payer: Payer) -> RequestMe
 def _free_number(log: RunLog, target: str | None, key: str) -> int:
     """The first number that no request for an answer has in the log."""
     numbers = itertools.count(1)
-    return next(n for n in numbers if log.get(LLM_REQUEST, target, f"{key}/{n}") is None)
+    return next(n for n in numbers if not log.has(LLM_REQUEST, target, f"{key}/{n}"))
 
 
 class Checks:

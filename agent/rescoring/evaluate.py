@@ -124,7 +124,7 @@ def evaluate(
             rows = [each.row for each in opinion.opinions]
             log.write(OPINION_EVENT, opinion.summary())
         # the log of an unfinished run is sealed when it ends
-        if log.get("verdicts") is not None or not source.is_run:
+        if log.has("verdicts") or not source.is_run:
             log.seal()
     scored = {row.explanation.target: row for row in rows}
     # a run's targets without an explanation count as targets, too

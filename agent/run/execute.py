@@ -161,7 +161,7 @@ def execute_run(
         resources = RunResources(folder, config, log, reporter, subject, model, limits, chunks)
         stack.callback(resources.close)
         record_inputs(log)
-        pending = [t for t in config.targets if log.get("conclusion", t) is None]
+        pending = [t for t in config.targets if not log.has("conclusion", t)]
         unscored = [t for t in config.targets if _failed_scores(log, t)]
         budget = ""
         if pending or unscored:
@@ -182,7 +182,7 @@ def execute_run(
         else:
             reporter.say(f"{folder.name} is done already; nothing is computed again")
         counts = count_targets(log, config.targets)
-        is_decided = log.get("verdicts") is not None and (folder / LEXICON).is_dir()
+        is_decided = log.has("verdicts") and (folder / LEXICON).is_dir()
         if not counts.pending and not is_decided:  # killed while it decided, or just before
             for part in config.parts:
                 resources.record_neighbours(part)
@@ -212,7 +212,7 @@ def add_neighbours(folder: Path, reporter: Reporter) -> None:
         explore = Collected.open(folder / COLLECTED, "explore")
         for part in config.parts:
             record_neighbours(config, part, log, resources.subject, explore, reporter)
-        if log.get("verdicts") is not None:
+        if log.has("verdicts"):
             log.seal()
 
 

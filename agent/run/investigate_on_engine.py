@@ -10,14 +10,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from ...tools.errors import UnavailableError
 from ..runlog.layout import PIECES
-from ..runlog.log import Entry
+from ..runlog.log import Entry, EventName
 from .investigate import show_progress, show_result
 from .target_piece import (
     JOURNALED,
@@ -86,20 +85,25 @@ def _write_down(context: InvestigationContext, target: str, outcome: PieceOutcom
 
 
 def target_pieces(
-    log: RunLog, targets: Collection[str], left_out: Iterable[str]
-) -> list[TargetPiece]:
-    """The pieces of pending targets, in their order."""
+    log: RunLog, targets: Iterable[str], left_out: Iterable[str]
+) -> Iterator[TargetPiece]:
+    """The pieces of pending targets, in their order, each made when a worker takes it."""
     inputs = RunInputs.of(log, left_out)
-    before: dict[str | None, list[Entry]] = defaultdict(list)
-    for name, data in log.named_events():
-        if name.event in JOURNALED and name.target is not None:
-            before[name.target].append((name, data))
-    return [TargetPiece(inputs, target, entries_text(before[target])) for target in targets]
+    return (TargetPiece(inputs, target, entries_text(_journal(log, target))) for target in targets)
+
+
+def _journal(log: RunLog, target: str) -> list[Entry]:
+    """What the log has of a target's journal."""
+    return [
+        (EventName(event, target, id), data)
+        for event in JOURNALED
+        for id, data in log.all(event, target).items()
+    ]
 
 
 def remove_read_outputs(log: RunLog) -> None:
     """Delete the outputs of targets that the log has: a driver was killed before it deleted them."""
     for path in (log.folder / PIECES).glob("*.json"):
         target = next((name.target for name, _ in read_finding(path).entries), None)
-        if target is not None and log.get("conclusion", target) is not None:
+        if target is not None and log.has("conclusion", target):
             path.unlink()

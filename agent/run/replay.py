@@ -41,6 +41,7 @@ from ..runlog.layout import COLLECTED, CONFIG, LEXICON
 from ..runlog.lexicon import stored_lexicon
 from ..runlog.log import RunLog, canonical, read_events
 from ..runlog.progress import Reporter
+from ..runlog.target_counts import count_targets
 from ..runlog.views import COST_KEYS, TargetRow, target_rows
 from .investigate import investigate_all
 from .verify_run import verify_run
@@ -170,9 +171,9 @@ def _run_again(
             investigate_all(driver, targets, reporter)
             for target in targets:
                 failure = log.get("failure", target)
-                if failure and log.get("conclusion", target) is None:
+                if failure and not log.has("conclusion", target):
                     raise CorruptError(f"{target} cannot be replayed: {failure['error']}")
-        if all(log.get("conclusion", t) or log.get("failure", t) for t in config.targets):
+        if not count_targets(log, config.targets).pending:
             decide_run(copy, config, log, lexicon)
     return model
 

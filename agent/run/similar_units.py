@@ -39,7 +39,7 @@ def record_neighbours(
     Args:
         together: the targets, which are compared with each other.
     """
-    targets = [target for target in together if log.get(EVENT, target) is None]
+    targets = [target for target in together if not log.has(EVENT, target)]
     if not targets:
         return
     units = {target: Unit.parse(target) for target in together}

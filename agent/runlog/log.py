@@ -19,10 +19,12 @@ import fcntl
 import hashlib
 import json
 import os
+import sys
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +32,7 @@ from ...tools.errors import UsageError
 from ...tools.files import file_sha256
 from ...tools.files.regular_file import IrregularFileError, check_inside
 from .chain import ChainReader
+from .event_shelf import EventShelf, FileShelf, Place
 from .layout import CHECKPOINTS, COLLECTED, EVENTS, LEXICON, LOCK
 from .seal import Seal, read_seal, write_seal
 from .segments import Envelope, canonical, hashed_text, not_an_event, read_segment, segments
@@ -70,27 +73,35 @@ Entry = tuple[EventName, Data]
 class RunLog:
     """The events of one run: append, and look up by name.
 
-    The whole log is read on opening, so open one per process, not one per target. Safe to use from many
-    threads.
+    The whole log is read on opening, so open one per process, not one per target. Of each event only its
+    name stays in memory, so what is looked up is parsed each time. Safe to use from many threads.
 
     Args:
-        writable: whether events are written to the folder; otherwise they are only kept in memory.
+        writable: whether events are written to the folder; otherwise they are only kept here.
         read: whether the events in the folder are read.
+        shelf: where the texts of the events are kept; a temporary file by default.
     """
 
-    def __init__(self, folder: Path, *, writable: bool = True, read: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        writable: bool = True,
+        read: bool = True,
+        shelf: EventShelf | None = None,
+    ) -> None:
         self.folder = folder
+        self._shelf = shelf or FileShelf()
         self._lock = threading.Lock()
-        self._events: dict[tuple[str, str | None], dict[str | None, Data]] = defaultdict(dict)
-        self._named: dict[str, dict[str | None, Data]] = defaultdict(dict)
-        """Event to target to data, of events that have no id."""
+        self._events: dict[tuple[str, str | None], dict[str | None, Place]] = defaultdict(dict)
         self._segment: int | None = None
         self._seq = 0
         self._writable = writable
         reader = ChainReader(folder)
         for envelope in reader if read else ():
-            event = _event(envelope)
-            self._keep(event.event, event.target, event.id, event.data)
+            _event(envelope)  # refused here, and not when it is looked up, if it is no event
+            name = EventName(envelope.event, envelope.target, envelope.id)
+            self._keep(name, envelope.raw)
         state = reader.state()
         self.is_chained = not state.unchained
         """Whether all events have hashes; not so in runs that were begun before the chain."""
@@ -102,12 +113,7 @@ class RunLog:
         self, event: str, data: Data, *, target: str | None = None, id: str | None = None
     ) -> None:
         """Append one event; it is in the operating system's hands when this returns."""
-        text = storable(data)
-        stored = json.loads(text)  # what a process that reads the log would see
-        with self._lock:
-            if self._writable:
-                self._append((text, {"event": event, "id": id, "target": target}))
-            self._keep(event, target, id, stored)
+        self.write_all([(EventName(event, target, id), data)])
 
     def write_all(self, entries: Sequence[Entry]) -> None:
         """Append several events in one go: after a crash the log has all of them or none that count.
@@ -120,7 +126,7 @@ class RunLog:
             if self._writable:
                 self._append(*((text, name._asdict()) for text, name in texts))
             for text, name in texts:
-                self._keep(name.event, name.target, name.id, json.loads(text))
+                self._keep(name, text)
 
     def _append(self, *events: tuple[str, dict[str, Any]]) -> None:
         """Write the lines of events, data and name of each, and remember the last one's hash."""
@@ -135,33 +141,44 @@ class RunLog:
         self._count += seq - self._seq
         self._head, self._seq = head, seq
 
-    def _keep(self, event: str, target: str | None, id: str | None, data: Data) -> None:
-        self._events[event, target][id] = data
-        if id is None:
-            self._named[event][target] = data
+    def _keep(self, name: EventName, text: str | bytes) -> None:
+        """Keep an event, as a process that reads the log would see it."""
+        encoded = text if isinstance(text, bytes) else text.encode()
+        self._events[sys.intern(name.event), name.target][name.id] = self._shelf.add(encoded)
+
+    def _read(self, place: Place) -> Data:
+        return json.loads(self._shelf.read(place))
+
+    def has(self, event: str, target: str | None = None, id: str | None = None) -> bool:
+        """Whether there is an event of that name; looks nothing up."""
+        return id in self._events.get((event, target), ())
 
     def get(self, event: str, target: str | None = None, id: str | None = None) -> Data | None:
         """The last event of that name, or None."""
-        by_id = self._events.get((event, target))
-        return by_id.get(id) if by_id else None
+        place = self._events.get((event, target), {}).get(id)
+        return None if place is None else self._read(place)
 
     def all(self, event: str, target: str | None = None) -> dict[str | None, Data]:
         """Id to data of every event of a kind that one target has, in the order of first writing."""
         with self._lock:
-            return dict(self._events.get((event, target), {}))
+            places = dict(self._events.get((event, target), {}))
+        return {id: self._read(place) for id, place in places.items()}
 
     def named_events(self) -> Iterator[tuple[EventName, Data]]:
         """The last event of every name, with its data."""
         with self._lock:
             kept = [(key, dict(by_id)) for key, by_id in self._events.items()]
         for (event, target), by_id in kept:
-            for id, data in by_id.items():
-                yield EventName(event, target, id), data
+            for id, place in by_id.items():
+                yield EventName(event, target, id), self._read(place)
 
     def targets(self, event: str) -> dict[str | None, Data]:
         """Target to data of every event of a kind that has no id (conclusions, failures)."""
         with self._lock:
-            return dict(self._named.get(event, {}))
+            kept = [
+                (target, by_id) for (kind, target), by_id in self._events.items() if kind == event
+            ]
+        return {target: self._read(by_id[None]) for target, by_id in kept if None in by_id}
 
     def close(self) -> None:
         """Close this writer's segment."""
@@ -264,12 +281,15 @@ def _to_parquet(folder: Path) -> None:
     for path in segments(folder).values():
         sealed = path.with_suffix(".parquet")
         if path.suffix == ".jsonl":
-            rows = [_sealed_row(envelope) for envelope in read_segment(path)]
-            if rows:
-                partial = sealed.with_suffix(".partial")
-                table = pa.Table.from_pylist(rows, schema=event_schema())
-                pq.write_table(table, partial, compression="zstd", row_group_size=SEALED_ROWS)
+            partial, envelopes = sealed.with_suffix(".partial"), read_segment(path)
+            with pq.ParquetWriter(partial, event_schema(), compression="zstd") as writer:
+                while rows := [
+                    _sealed_row(envelope) for envelope in islice(envelopes, SEALED_ROWS)
+                ]:
+                    writer.write_table(pa.Table.from_pylist(rows, schema=event_schema()))
+            if pq.read_metadata(partial).num_rows:
                 os.replace(partial, sealed)
+            partial.unlink(missing_ok=True)
         path.with_suffix(".jsonl").unlink(missing_ok=True)
 
 

@@ -7,10 +7,12 @@ as there is only ever one writer of a log.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from .log import Data, Entry, EventName, RunLog
+from .event_shelf import MemoryShelf
+from .log import Entry, RunLog, storable
 
 
 class MemoryLog(RunLog):
@@ -22,29 +24,25 @@ class MemoryLog(RunLog):
     """
 
     def __init__(self, folder: Path, entries: Iterable[Entry] = ()) -> None:
-        super().__init__(folder, writable=False, read=False)
+        super().__init__(folder, writable=False, read=False, shelf=MemoryShelf())
         self._written: dict[str | None, list[Entry]] = {}
         self.add(entries)
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Events from the run's log, which are not written to it again."""
-        for name, data in entries:
-            self._keep(name.event, name.target, name.id, data)
+        super().write_all([*entries])
 
-    def write(
-        self, event: str, data: Data, *, target: str | None = None, id: str | None = None
-    ) -> None:
-        """Keep an event, and remember it for `take`."""
-        super().write(event, data, target=target, id=id)
-        name = EventName(event, target, id)
+    def write_all(self, entries: Sequence[Entry]) -> None:
+        """Keep events, and remember them for `take`."""
+        super().write_all(entries)
         with self._lock:
-            self._written.setdefault(target, []).append((name, self._events[event, target][id]))
+            for name, data in entries:
+                written = json.loads(storable(data))
+                self._written.setdefault(name.target, []).append((name, written))
 
     def take(self, target: str) -> list[Entry]:
         """What was written about a target, in order; all of it and of what it began with is forgotten."""
         with self._lock:
             for key in [key for key in self._events if key[1] == target]:
                 del self._events[key]
-            for named in self._named.values():
-                named.pop(target, None)
             return self._written.pop(target, [])

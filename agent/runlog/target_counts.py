@@ -37,10 +37,10 @@ def count_targets(log: RunLog, targets: Iterable[str]) -> TargetCounts:
     """The counts of these targets."""
     counts = {"done": 0, "failed": 0, "pending": 0}
     for target in targets:
-        if log.get("conclusion", target) is not None:
+        if log.has("conclusion", target):
             counts["done"] += 1
         else:
-            counts["pending" if log.get("failure", target) is None else "failed"] += 1
+            counts["failed" if log.has("failure", target) else "pending"] += 1
     return TargetCounts(**counts)
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import resource
 import signal
+import tempfile
+import tracemalloc
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hubel.agent.runlog.event_shelf import SHORT, FileShelf
 from hubel.agent.runlog.log import RunLog, WriterLock, canonical, read_events
 from hubel.agent.runlog.segments import fetch, read_segment, segments
 from hubel.tools.errors import UsageError
@@ -132,6 +136,58 @@ def test_events_are_found_by_kind_and_target_in_the_order_of_first_writing(tmp_p
             {},
             None,
         )
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_memory_does_not_grow_with_the_texts_of_events(tmp_path: Path, sealed: bool) -> None:
+    texts = ["ab" * 20_000, "ü" * 40_000, "short"] * 40
+    log = RunLog(tmp_path)
+    tracemalloc.start()
+    try:
+        for number, text in enumerate(texts):
+            log.write("observation", {"text": text}, target=f"mlp.0.{number}")
+        if sealed:
+            log.seal()
+        read = RunLog(tmp_path, writable=False)
+        in_memory, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert in_memory < 1_000_000 < sum(map(len, texts))
+    for found in (log, read):
+        assert [found.get("observation", f"mlp.0.{n}") for n in range(len(texts))] == [
+            {"text": text} for text in texts
+        ]
+        assert found.has("observation", "mlp.0.0")
+        assert not found.has("observation", "mlp.0.0", "1")
+        assert not found.has("observation")
+
+
+def test_texts_stay_in_memory_where_a_temporary_file_cannot_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    shelf = FileShelf()
+    texts = [b"long" * 1000, b"", b"x" * SHORT, b"x" * (SHORT + 1)]
+    assert [shelf.read(shelf.add(text)) for text in texts] == texts
+    assert shelf.add(texts[0]) == texts[0]
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert isinstance(shelf.add(texts[0]), int)
+    assert [shelf.read(place) for place in map(shelf.add, texts)] == texts
+
+
+def test_a_sealed_segment_has_many_groups_and_every_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hubel.agent.runlog.log.SEALED_ROWS", 3)
+    log = RunLog(tmp_path)
+    for number in range(7):
+        log.write("note", {"n": number}, id=str(number))
+    log.seal()
+    (path,) = segments(tmp_path).values()
+    metadata = pq.read_metadata(path)
+    assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [3, 3, 2]
+    assert [event.data.get("n") for event in read_events(tmp_path)][:7] == list(range(7))
+    assert sorted(p.name for p in path.parent.iterdir()) == [path.name]
 
 
 def test_a_line_that_does_not_fit_on_the_disk_is_taken_back(tmp_path: Path) -> None:
