@@ -3,8 +3,8 @@
 1. Take all contexts of each split, or a random `max_contexts` of them.
 2. Read them in batches of like length: from the index's activation store where it has what a target
    needs, else from a forward pass, which stops at the deepest site that any target needs.
-3. Write each target's activations into its place of a memory-mapped file, so that memory does not
-   grow with the number of targets.
+3. Write each target's activations into its place of a memory-mapped file, whose pages are given back
+   after each batch, so that memory does not grow with the number of targets.
 4. Nulls and controls are columns after the targets; what needs a whole split (`arrange`) comes
    last.
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -245,6 +246,7 @@ class _Pass:
             for chunk in chunks(self.split) if chunks else ():
                 places = np.concatenate([*self._batches(chunk), np.zeros(0, np.int64)])
                 mapped["activations"][:, places] = np.load(chunk.path, mmap_mode="r")
+                _give_back(mapped["activations"])
                 chunk.path.unlink()
             self._arrange(mapped["activations"])
             for array in mapped.values():
@@ -261,6 +263,7 @@ class _Pass:
     def _fill(self, activations: Float[np.ndarray, "row context seq"]) -> None:  # 2.
         for batch in self._batches():
             self._read(activations, batch, batch)
+            _give_back(activations)
             self.done += int(self.text.contexts.length[batch].sum())
             if self.progress:
                 self.progress(Progress(self.done, self.total, None, step="collect"))
@@ -330,6 +333,13 @@ class _Pass:
         for row, column in self.rows.extra.items():
             values = np.asarray(activations[row], np.float32)
             activations[row] = to_float16(column.arrange(values, length, self.split) * real)
+
+
+def _give_back(array: np.ndarray) -> None:
+    """Unmap the pages of a memory-mapped file that were written; the system keeps what is in them."""
+    pages = getattr(array, "_mmap", None)
+    if pages is not None and hasattr(mmap, "MADV_DONTNEED"):
+        pages.madvise(mmap.MADV_DONTNEED)
 
 
 def _allocate(path: Path, arrays: Mapping[str, _Array], metadata: dict[str, Any]) -> dict[str, int]:

@@ -17,11 +17,12 @@ may be added while others are read.
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -49,11 +50,39 @@ class _Part:
             self.path = path
             self.file: Any = safe_open(path, framework="numpy")
             self.metadata: dict[str, Any] = json.loads(self.file.metadata()["collected"])
+            self._rows = _StoredRows.of(path)
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             raise CorruptError(
                 f"{path} is damaged ({error}); delete it and resume the run"
             ) from error
         self.rows = {target: row for row, target in enumerate(self.metadata["targets"])}
+
+    def activations(self, row: int) -> Float[np.ndarray, "context seq"]:
+        """One target's, float32; raises CorruptError if the file was cut short since it was opened."""
+        stored = self._rows
+        n = math.prod(stored.shape)
+        start = stored.offset + row * n * stored.dtype.itemsize
+        values = np.fromfile(self.path, stored.dtype, n, offset=start)
+        if len(values) < n:
+            raise CorruptError(f"{self.path} is cut short; delete it and resume the run")
+        return values.reshape(stored.shape).astype(np.float32)
+
+
+class _StoredRows(NamedTuple):
+    """Where the activations are in a file. They are read from there and not through its memory map:
+    pages that were read once would count as memory of this process, all targets' in the end."""
+
+    offset: int
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, path: Path) -> _StoredRows:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            entry = json.loads(file.read(length))["activations"]
+        dtype = np.dtype(f"<f{int(entry['dtype'].removeprefix('F')) // 8}")
+        return cls(8 + length + entry["data_offsets"][0], dtype, tuple(entry["shape"][1:]))
 
 
 class Collected:
@@ -141,7 +170,7 @@ class Collected:
         if found is None:
             raise UsageError(f"{name!r} was not collected; the run has {len(self.targets)} targets")
         part, row = found
-        activations = part.file.get_slice("activations")[row].astype(np.float32)
+        activations = part.activations(row)
         if finite:
             require_finite(name, activations)
         return activations
