@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
@@ -26,7 +26,7 @@ from ...tools.circuits.head_observations import HeadObservation
 from ...tools.circuits.methods import find_method
 from ...tools.circuits.tasks import Task, find_task
 from ...tools.circuits.tasks.logit_differences import LogitDifferences
-from ...tools.circuits.tasks.prepared import lexicon, prepare
+from ...tools.circuits.tasks.prepared import DRAWS_PER_PROMPT
 from ...tools.circuits.tasks.task import Example, draw_examples
 from ...tools.errors import UsageError
 from ..runlog.log import RunLog
@@ -49,7 +49,14 @@ from .measurements import (
     batches_of,
     pack_mask,
 )
-from .prompts import PromptSet, prompts_from_json, prompts_to_json
+from .prompts import PromptSet, prompts_from_json
+from .subject_questions import (
+    PreparePrompts,
+    ReadFacts,
+    ReadLexicon,
+    SubjectFacts,
+    SubjectQuestion,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,19 +76,6 @@ class TaskFacts(TypedDict):
 
     name: str
     summary: str
-
-
-class SubjectFacts(TypedDict):
-    """What the log says about the subject, so that it can be read without it.
-
-    Attributes:
-        graph: the arguments of `Graph`.
-    """
-
-    name: str
-    title: str
-    revision: str
-    graph: dict[str, Any]
 
 
 @dataclass
@@ -132,17 +126,7 @@ class CircuitContext:
     def subject_facts(self) -> SubjectFacts:
         """Name, revision and shape of the subject."""
 
-        def read() -> SubjectFacts:
-            subject, graph = self.model.subject, self.model.graph
-            graph_arguments = ("n_layers", "n_heads", "n_kv_heads", "parallel")
-            return {
-                "name": subject.name,
-                "title": subject.title,
-                "revision": subject.revision,
-                "graph": {name: getattr(graph, name) for name in graph_arguments},
-            }
-
-        return self.journal.measured({"what": "subject"}, read)
+        return self.journal.measured({"what": "subject"}, lambda: self._ask(ReadFacts()))
 
     @cached_property
     def graph(self) -> Graph:
@@ -175,12 +159,15 @@ class CircuitContext:
         """
 
         def draw() -> Any:
-            subject = self.model.subject
-            prepared = prepare(subject, self.task, examples(lexicon(subject)), n)
-            return prompts_to_json(subject, prepared)
+            drawn = islice(examples(self._ask(ReadLexicon())), DRAWS_PER_PROMPT * n)
+            return self._ask(PreparePrompts.of(self.task, drawn, n))
 
         request = {"what": "prompts", "part": part, "n": n, "seed": self.config.seed}
         return prompts_from_json(part, self.journal.measured(request, draw))
+
+    def _ask(self, question: SubjectQuestion) -> Any:
+        """What the subject says, here or on a worker."""
+        return question.answer(self.model) if self.remote is None else self.remote.ask(question)
 
     def ahead(self, *wanted: tuple[PromptSet, Measurement]) -> None:
         """Have an engine's workers measure side by side what will be asked for one by one.

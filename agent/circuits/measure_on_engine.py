@@ -1,9 +1,10 @@
 """A circuit run's measurements on the workers of an engine: a piece is one measurement of one batch.
 
-1. The investigation says what it will ask for (`CircuitContext.ahead`); each part that the journal
+1. Workers tokenize the prompts, which this process draws: it never loads the subject.
+2. The investigation says what it will ask for (`CircuitContext.ahead`); each part that the journal
    does not hold becomes a piece.
-2. A worker opens the subject as a graph once, measures the batch, and writes the value into a file.
-3. When the investigation asks for the value, this process reads the file, adds it to the log and
+3. A worker opens the subject as a graph once, measures the batch, and writes the value into a file.
+4. When the investigation asks for the value, this process reads the file, adds it to the log and
    deletes the file. So the log has the rows of one process, in their order. If this process is
    killed, what has a file is not measured again.
 """
@@ -26,6 +27,7 @@ from ..runlog.layout import PIECES
 from ..runlog.log import canonical
 from ..runlog.progress import Reporter
 from .measurements import BatchMeasurement
+from .subject_questions import SubjectQuestion
 
 if TYPE_CHECKING:
     from ...tools.circuits.circuit_model import CircuitModel
@@ -61,8 +63,7 @@ class MeasurementPiece:
 
     def run(self, worker: Worker) -> None:
         """Measure the batch and write the file."""
-        model = worker.keep(f"circuit {self.subject}", lambda: _open(worker, self.subject))
-        value = self.part.measure(model)
+        value = self.part.measure(_model(worker, self.subject))
         if self.part.measurement.of_edges:
             buffer = io.BytesIO()
             np.save(buffer, value, allow_pickle=False)
@@ -78,14 +79,27 @@ class MeasurementPiece:
         return json.loads(content)
 
 
-def _open(worker: Worker, choice: SubjectChoice) -> CircuitModel:
+@dataclass(frozen=True)
+class SubjectCall:
+    """A question that a worker's subject answers."""
+
+    subject: SubjectChoice
+    question: SubjectQuestion
+
+    def run(self, worker: Worker) -> Any:
+        """The answer."""
+        return self.question.answer(_model(worker, self.subject))
+
+
+def _model(worker: Worker, choice: SubjectChoice) -> CircuitModel:
+    """The subject as a graph, opened once in each worker."""
     from ...tools.circuits.selftest import reopen_circuit_model
 
-    return reopen_circuit_model(worker.subject(choice))
+    return worker.keep(f"circuit {choice}", lambda: reopen_circuit_model(worker.subject(choice)))
 
 
 class EngineMeasurements:
-    """Measures parts side by side, and hands their values out one by one.
+    """Measures parts side by side, hands their values out one by one, and asks the subject.
 
     Args:
         folder: of the run.
@@ -124,6 +138,10 @@ class EngineMeasurements:
     def remove(self, part: BatchMeasurement) -> None:
         """Delete the file of a part whose value the log has."""
         self._piece(part).output.unlink(missing_ok=True)
+
+    def ask(self, question: SubjectQuestion) -> Any:
+        """The answer of a free worker's subject; raises what the question raised there."""
+        return self._engine.call(SubjectCall(self._subject, question))
 
     def _piece(self, part: BatchMeasurement) -> MeasurementPiece:
         return MeasurementPiece(self._folder, self._subject, part)

@@ -11,10 +11,17 @@ from typing import Any
 import pytest
 
 from hubel.agent.circuits.run import execute_circuit_run, make_circuit_run
-from hubel.agent.engine import EngineChoice, LocalEngine, PieceOutcome, Worker, open_engine
+from hubel.agent.engine import (
+    EngineChoice,
+    LocalEngine,
+    PieceOutcome,
+    UnfitWorker,
+    Worker,
+    open_engine,
+)
 from hubel.agent.runlog.layout import CIRCUIT, CIRCUIT_ARRAYS, PIECES
 from hubel.agent.runlog.log import read_events
-from hubel.tools.errors import CorruptError, UnavailableError
+from hubel.tools.errors import CorruptError
 from tests.support.configs import circuit_config
 from tests.support.induction import induction_subject, save_loadable, write_pairs
 
@@ -99,6 +106,16 @@ def test_a_killed_run_on_workers_ends_like_one_in_one_process(
     assert 10**9 - whole.left == measured + 10**9 - rest.left, "a piece was measured twice"
 
 
+def test_the_process_that_holds_a_run_needs_no_subject(
+    pairs: str, one_process: Path, tmp_path: Path
+) -> None:
+    folder, worker = new_run(tmp_path / "run", pairs), Worker(subject=induction_subject())
+    with pytest.raises(KeyboardInterrupt):
+        execute_circuit_run(folder, subject=induction_subject(), engine=DiesAfter(worker, 10))
+    execute_circuit_run(folder, engine=LocalEngine(worker))  # no subject of that name can be loaded
+    assert_same_run(folder, one_process)
+
+
 def test_a_run_may_go_on_without_the_engine(pairs: str, one_process: Path, tmp_path: Path) -> None:
     subject = induction_subject()
     folder = new_run(tmp_path / "run", pairs)
@@ -126,7 +143,7 @@ def test_a_damaged_value_is_refused_in_one_line(pairs: str, tmp_path: Path) -> N
 def test_a_worker_with_other_weights_measures_nothing(pairs: str, tmp_path: Path) -> None:
     other = save_loadable(tmp_path / "subject")
     folder = new_run(tmp_path / "run", pairs, subject=other)
-    with pytest.raises(UnavailableError, match=r"this process: .*weights") as refusal:
+    with pytest.raises(UnfitWorker, match=r"this process: .*weights") as refusal:
         execute_circuit_run(folder, subject=induction_subject(), engine=LocalEngine())
     assert "\n" not in str(refusal.value)
 
