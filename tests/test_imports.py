@@ -50,7 +50,7 @@ ERRORS = "tools/errors"
 HOLDOUT_READERS = {
     "agent/controls/rotated.py",
     "agent/investigation/verify.py",
-    "agent/rescoring/evaluate.py",
+    "agent/rescoring/open_data.py",
     "agent/review/holdout.py",
     "bench/explanations/measure.py",
     "bench/planted.py",

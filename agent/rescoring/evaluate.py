@@ -25,18 +25,12 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ...evals.judge.protocol import AnswerPending, Chat, Cost, answer_each
-from ...evals.score import Score, Split
+from ...evals.judge.protocol import AnswerPending, Chat
 from ...evals.scorers import registry
-from ...evals.scorers.llm_simulation import simulate_both_texts
-from ...evals.scorers.score_all import Outcome, score_all
-from ...evals.scorers.simulation import evidence_for_verdict
 from ...tools.errors import BudgetReached, HubelError
-from ...tools.index.holdout import open_collected_holdout, stored_activations
-from ...tools.subject.address import Unit
-from ..investigation.rotated_floors import rotated_means, with_rotated
 from ..llm import Patience
 from ..llm.batches.batched_judge import BatchedJudge, make_batched_judge
 from ..llm.batches.desk import BatchDesk
@@ -50,25 +44,22 @@ from ..run.investigate import failure_of
 from ..runlog.log import RunLog, WriterLock
 from ..runlog.model_config import ModelConfig
 from ..runlog.progress import Reporter
-from ..runlog.reviews import Reviews
 from ..runlog.stopping import Stopped
-from .data import SourceData
-from .leaks import Leaks
+from .evaluation_log import EvaluationLog
+from .measure import Readers, measure
+from .open_data import open_source_data
 from .plan import Evaluation, RescoredTarget, RescoringPlan
-from .scoring_tasks import ON_SUBJECT, TaskBuilder, without_leaks
-from .second_opinion import dealt_result, second_opinion
+from .scoring_tasks import TaskBuilder
+from .second_opinion import second_opinion
 from .sources import ExplanationSource
 from .tables import Explanation
 
 if TYPE_CHECKING:
     from ...tools.subject import Subject
 
-EVENT = "evaluation"
-TRANSFER_EVENT = "transfer"
 OPINION_EVENT = "second_opinion"
 WAITING = "waiting"
 """Status of a target whose answers come in a batch; it is scored again when they have come."""
-SPLITS: tuple[Split, ...] = ("select", "holdout")
 
 
 def check_plan(plan: RescoringPlan, checks: Checks | None = None) -> None:
@@ -159,13 +150,9 @@ class _SourceScorer:
         self._desk = BatchDesk(log, budget, self._patience, reporter) if plan.batch else None
         self._judge = self._make_chat(plan.judge)
         self._simulator = self._make_simulator()
-        self._simulator_name = plan.simulator.name or plan.judge.name
-        data = SourceData(
-            source, plan, reporter, subject, open_collected_holdout, log, stored_activations
-        )
+        data = open_source_data(source, plan, reporter, subject, log)
         self._tasks = TaskBuilder(source, plan, data)
-        self._run_rows = {row["target"]: row for row in source.rows}
-        self._reviews = Reviews(source.folder)
+        self._written = EvaluationLog(source, plan, log, by_predicate=self._judge is None)
 
     def _make_simulator(self) -> Chat | BatchedJudge | None:
         plan = self._plan
@@ -221,164 +208,35 @@ class _SourceScorer:
 
     def _score_or_fail(self, explanation: Explanation) -> RescoredTarget:
         """Score one explanation. A defect costs this target alone; the next call retries it."""
-        run_row = self._run_rows.get(explanation.target, {})
+        written = self._written
         try:
             if self._desk is not None and self._desk.is_full:
                 raise AnswerPending
-            return self._score(explanation, run_row)
+            started, order = time.perf_counter(), written.order(explanation)
+            readers = partial(self._readers, explanation.target)
+            measured = measure(self._tasks, explanation, order.work, readers)
+            return written.write(order, measured, time.perf_counter() - started)
         except AnswerPending:
-            return RescoredTarget(explanation, WAITING, run=run_row)
+            return written.row(explanation, WAITING)
         except BudgetReached as reached:
             self.budget_reached = str(reached)
-            return RescoredTarget(explanation, "pending", run=run_row, error=self.budget_reached)
+            return written.row(explanation, "pending", self.budget_reached)
         except (HubelError, Stopped):
             raise
         except Exception as error:  # noqa: BLE001 - logged with its traceback; the others go on
-            failure = failure_of(error)
-            self._log.write(
-                "evaluation_failure", failure, target=explanation.target, id=explanation.id
-            )
-            return RescoredTarget(explanation, "failed", run=run_row, error=failure["error"])
+            return written.write_failure(explanation, failure_of(error))
 
-    def _score(self, explanation: Explanation, run_row: Mapping[str, Any]) -> RescoredTarget:
-        started = time.perf_counter()
-        was_opened = self._reviews.opened(explanation.target) is not None
-        after_viewing = self._source.after_viewing or was_opened
-        leaks = self._tasks.leaks(explanation)
-        splits = self._splits(after_viewing)
-        scored = answer_each(lambda split: self._outcomes(explanation, split, leaks), splits)
-        outcomes: dict[Split, list[Outcome]] = dict(zip(splits, scored, strict=True))
-        transfer = self._tasks.transfer(explanation)
-        if transfer:
-            rows = [score.to_json() for score in transfer]
-            row = {"corpus": self._plan.corpus, "parts": rows}
-            id = f"{explanation.id}/{self._plan.corpus}"
-            self._log.write(TRANSFER_EVENT, row, target=explanation.target, id=id)
-        opinion = {} if leaks is None else self._opinion(explanation, leaks, outcomes)
-        seconds = round(time.perf_counter() - started, 3)
-        return RescoredTarget(
-            explanation,
-            "done",
-            outcomes,
-            after_viewing,
-            run_row,
-            seconds,
-            transfer=transfer,
-            **opinion,
+    def _readers(self, target: str, attempt: int) -> Readers:
+        """Judge and simulator, with the journal and the budget."""
+        plan, log, budget = self._plan, self._log, self._budget
+
+        def journaled(chat: Chat | BatchedJudge | None, name: str, role: Role) -> Chat | None:
+            if chat is None:
+                return None
+            return JournaledJudge(chat, log, target, name, attempt, role, budget)
+
+        simulator_name = plan.simulator.name or plan.judge.name
+        return Readers(
+            journaled(self._judge, plan.judge.name, "judge"),
+            journaled(self._simulator, simulator_name, "simulator"),
         )
-
-    def _opinion(
-        self, explanation: Explanation, leaks: Leaks, outcomes: Mapping[Split, Sequence[Outcome]]
-    ) -> dict[str, Any]:
-        """What the verdict on an imported explanation rests on in addition to its scores; and the null's."""
-        scored = {outcome.scorer for outcome in outcomes.get("holdout", ()) if outcome.scores}
-        task, evidence = self._tasks.build(explanation, "holdout"), None
-        task = without_leaks(task, leaks)
-        if explanation.predicate is not None and "simulation" in scored:
-            evidence = evidence_for_verdict(task)
-        elif explanation.predicate is None and "llm_simulation" in scored:
-            logged = self._logged(explanation, "holdout", "llm_simulation")
-            # The same request as before: every answer is in the journal.
-            simulator = self._journaled(
-                self._simulator, explanation, logged["attempt"], self._simulator_name, "simulator"
-            )
-            simulated = simulate_both_texts(replace(task, simulator=simulator))
-            evidence = evidence_for_verdict(simulated.random)
-        wrong = self._tasks.deal(explanation, leaks)
-        dealt = None if wrong is None else dealt_result(wrong, explanation.target)
-        return {"leaks": leaks, "evidence": evidence, "dealt": dealt}
-
-    def _splits(self, after_viewing: bool) -> tuple[Split, ...]:
-        if self._plan.corpus:
-            return ("holdout",)
-        is_new = not self._source.is_run or self._source.after_viewing
-        return ("select",) if after_viewing and is_new else SPLITS
-
-    def _outcomes(
-        self, explanation: Explanation, split: Split, leaks: Leaks | None = None
-    ) -> list[Outcome]:
-        """One outcome for each scorer, kept from the log or scored now."""
-        retry = self._plan.retry_failed
-        names = [n for n in self._plan.scorers if split == "holdout" or self._is_free(n)]
-        logged = {name: self._logged(explanation, split, name) for name in names}
-        kept = {
-            name: _from_log(row)
-            for name, row in logged.items()
-            if retry and row is not None and not row["failure"]
-        }
-        missing = [name for name in names if name not in kept]
-        if not missing:
-            return [kept[name] for name in names]
-        # a new attempt is a new request for the journal, so an unreadable answer is not used again;
-        # after one that never came, those that came are used
-        attempts = [
-            row["attempt"] + (not row.get("unanswered"))
-            for n in missing
-            if retry and (row := logged[n])
-        ]
-        attempt = max(attempts, default=0)
-        judge = self._journaled(self._judge, explanation, attempt, self._plan.judge.name, "judge")
-        simulator = self._journaled(
-            self._simulator, explanation, attempt, self._simulator_name, "simulator"
-        )
-        task = replace(self._tasks.build(explanation, split, judge), simulator=simulator)
-        if split == "holdout":
-            task = without_leaks(task, leaks)
-        means = self._rotated_means(explanation)
-        for outcome in score_all(task, missing):
-            scores = tuple(with_rotated(score, means) for score in outcome.scores)
-            outcome = replace(outcome, scores=scores)
-            kept[outcome.scorer] = outcome
-            self._write(explanation, split, outcome, attempt)
-        return [kept[name] for name in names]
-
-    def _rotated_means(self, explanation: Explanation) -> Mapping[tuple[str, str], float]:
-        """What rotated directions reach by the run's explainer, on the run's text."""
-        if self._plan.corpus or not self._source.is_run:
-            return {}
-        return rotated_means(self._log, Unit.parse(explanation.target))
-
-    def _journaled(
-        self,
-        chat: Chat | BatchedJudge | None,
-        explanation: Explanation,
-        attempt: int,
-        name: str,
-        role: Role,
-    ) -> Chat | None:
-        if chat is None:
-            return None
-        target = explanation.target
-        return JournaledJudge(chat, self._log, target, name, attempt, role, self._budget)
-
-    def _is_free(self, scorer: str) -> bool:
-        """Whether a scorer costs nothing on select."""
-        by_predicate = self._judge is None and scorer not in ON_SUBJECT
-        return by_predicate or scorer.startswith("simulation")
-
-    def _event_id(self, explanation: Explanation, split: Split, scorer: str) -> str:
-        model = self._simulator_name if scorer == "llm_simulation" else self._plan.judge.name
-        return "/".join([explanation.id, model, self._plan.corpus, split, scorer])
-
-    def _logged(self, explanation: Explanation, split: Split, scorer: str) -> Any:
-        return self._log.get(EVENT, explanation.target, self._event_id(explanation, split, scorer))
-
-    def _write(
-        self, explanation: Explanation, split: Split, outcome: Outcome, attempt: int
-    ) -> None:
-        row = {
-            "judge": self._plan.judge.name,
-            "corpus": self._plan.corpus or None,
-            "split": split,
-            "explanation": explanation.words,
-            "predicate": explanation.predicate,
-            "attempt": attempt,
-            **outcome.to_json(),
-        }
-        id = self._event_id(explanation, split, outcome.scorer)
-        self._log.write(EVENT, row, target=explanation.target, id=id)
-
-
-def _from_log(row: Mapping[str, Any]) -> Outcome:
-    scores = tuple(Score.from_json(score) for score in row["scores"])
-    return Outcome(row["scorer"], scores, row["failure"], row["skipped"], Cost())

@@ -9,7 +9,7 @@ import pytest
 
 from hubel.agent.cli.main import run_command_line
 from hubel.agent.llm.conversation import Reply, Request
-from hubel.agent.rescoring.evaluate import EVENT
+from hubel.agent.rescoring.evaluation_log import EVENT
 from hubel.agent.rescoring.sources import open_source
 from hubel.agent.review.report import write_report
 from hubel.agent.review.run_catalog import RunCatalog
