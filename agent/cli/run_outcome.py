@@ -8,19 +8,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..engine import EngineChoice, open_engine
+from ..engine import EngineChoice
 from ..runlog.layout import PIECES, run_argument
-from ..runlog.log import WriterLock
 from ..runlog.model_config import BudgetConfig
-from ..runlog.progress import Reporter, progress
+from ..runlog.progress import progress
 from . import output
+from .chosen_engine import chosen_engine
 from .exit_status import BUDGET, DONE, SOME_FAILED
 from .layers_table import show_layers
 from .targets_table import show_targets
 
 if TYPE_CHECKING:
     from ...tools.subject import Subject
-    from ..engine import Engine
     from ..run.execute import RunResult
 
 LISTED = 1000
@@ -45,7 +44,7 @@ def finish(
     with (
         continuable(folder),
         progress(quiet=args.quiet) as reporter,
-        run_engine(choice, folder, reporter) as engine,
+        chosen_engine(choice, folder / PIECES, reporter, [folder]) as engine,
     ):
         result = execute_run(
             folder, reporter=reporter, subject=subject, limits=limits, engine=engine
@@ -84,21 +83,6 @@ def _show(folder: Path, result: RunResult, args: argparse.Namespace) -> None:
         return
     show_layers(folder, as_json=False)
     output.note(f"`hubel show {run_argument(folder)}` lists all targets")
-
-
-@contextmanager
-def run_engine(
-    choice: EngineChoice | None, folder: Path, reporter: Reporter
-) -> Iterator[Engine | None]:
-    """The engine of a run; None for threads of this process."""
-    if choice is None or choice.name == "local":
-        yield None
-        return
-    with WriterLock(folder):  # a second process is refused before it starts workers
-        pass
-    with open_engine(choice, folder / PIECES, reporter.say) as engine:
-        reporter.say(f"engine: {engine.note}")
-        yield engine
 
 
 @contextmanager

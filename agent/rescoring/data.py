@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -16,9 +16,9 @@ from ...tools.dissection import Predicate, TextView
 from ...tools.errors import UsageError
 from ...tools.index import Collected
 from ...tools.subject.address import Unit
-from ..runlog.data_files import check_folder, keep_recorded_files, record_file
-from ..runlog.layout import COLLECTED
-from ..runlog.lexicon import predict, stored_lexicon, subject_lexicon
+from ..runlog.data_files import check_folder, files_in, keep_recorded_files, record_file
+from ..runlog.layout import COLLECTED, LEXICON
+from ..runlog.lexicon import open_lexicon, predict, stored_lexicon, subject_lexicon
 from ..runlog.progress import Reporter
 from ..runlog.run_subject import (
     StoredSuite,
@@ -38,6 +38,18 @@ if TYPE_CHECKING:
     from .other_corpus import ReadStored
 
 
+class ReadyParts(NamedTuple):
+    """What a worker of an engine finds, so that it collects nothing and reads no log.
+
+    Attributes:
+        other_corpus: the file of activations on the plan's corpus.
+        subject: keeps the subject that the given function loads.
+    """
+
+    other_corpus: Path | None
+    subject: Callable[[Callable[[], Subject]], Subject]
+
+
 class SourceData:
     """What scoring the explanations of one source reads.
 
@@ -47,6 +59,7 @@ class SourceData:
             cannot read them by itself.
         log: of the source's folder; holds the hashes of the activations.
         read_stored: reads activations on another corpus out of an index's store; see `open_holdout`.
+        ready: of a worker, where all files are complete and checked.
     """
 
     def __init__(
@@ -58,13 +71,28 @@ class SourceData:
         open_holdout: Callable[[Path], Collected],
         log: RunLog,
         read_stored: ReadStored | None = None,
+        ready: ReadyParts | None = None,
     ) -> None:
         self.source, self.plan, self.reporter = source, plan, reporter
         self.loaded_subject = subject
         self._open_holdout = open_holdout
         self._log = log
-        self._read_stored = read_stored
+        self._read_stored, self._ready = read_stored, ready
         self._predictions: dict[tuple[str, Split], np.ndarray] = {}
+
+    def files(self) -> tuple[list[str], str]:
+        """Make all files that scoring reads.
+
+        Returns:
+            Their paths in the source's folder; and of these the one of another corpus, or "".
+        """
+        folder, other = self.source.folder, ""
+        assert self._collected.is_dir()
+        if self.plan.corpus:
+            path = self._other_corpus.file_of(self._units[0])
+            other = path.relative_to(folder).as_posix()
+        names = [*files_in(folder, COLLECTED), *([other] if other else [])]
+        return names + (files_in(folder, LEXICON) if self.source.is_run else []), other
 
     def split(self, split: Split) -> Collected:
         """The activations of a split. With `plan.corpus`, select and holdout are that corpus."""
@@ -104,6 +132,8 @@ class SourceData:
     def _collected(self) -> Path:
         """The folder of the activations. A run has them; those of a table are collected here."""
         folder = self.source.folder / COLLECTED
+        if self._ready is not None:
+            return folder
         if self.source.is_run:
             check_folder(self.source.folder, COLLECTED)
             return folder
@@ -141,6 +171,8 @@ class SourceData:
         """The units' activations on the corpus of the plan."""
         from .other_corpus import OtherCorpus, collect_on_corpus
 
+        if self._ready is not None and self._ready.other_corpus is not None:
+            return Collected(self._ready.other_corpus)
         if self.source.planted or self.source.nulls:
             raise UsageError(
                 f"{self.source.name} has planted, null or control units, which exist on the run's "
@@ -174,7 +206,8 @@ class SourceData:
         """The vocabulary that the explanations' predicates look up."""
         if not self.source.is_run:
             return self.subject_lexicon
-        lexicon = stored_lexicon(self.source.folder)
+        read = stored_lexicon if self._ready is None else open_lexicon
+        lexicon = read(self.source.folder)
         if self.plan.corpus:  # what was frozen knows the words of the run's own text only
             lexicon.annotator = SpacyAnnotator(lexicon.strings, self.reporter.say)
         return lexicon
@@ -189,6 +222,11 @@ class SourceData:
         """The subject, checked to be the model that the source was made with."""
         if self.loaded_subject is not None:
             return self.loaded_subject
+        return (
+            self._load_subject() if self._ready is None else self._ready.subject(self._load_subject)
+        )
+
+    def _load_subject(self) -> Subject:
         source, suite = self.source, None
         if source.planted:
             suite = StoredSuite(source.folder, source.corpus, Path(source.index))

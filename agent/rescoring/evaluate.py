@@ -16,6 +16,8 @@
 The answers of a judge are journaled, and targets are judged side by side. With `retry_failed`,
 scores in the log are kept and only failed ones are asked for again. When a budget is reached, the
 remaining targets stay pending; the same call continues from the journal.
+
+With an engine, workers score (`score_on_engine`); this process alone writes the log.
 """
 
 from __future__ import annotations
@@ -49,6 +51,7 @@ from .evaluation_log import EvaluationLog
 from .measure import Readers, measure
 from .open_data import open_source_data
 from .plan import Evaluation, RescoredTarget, RescoringPlan
+from .score_on_engine import RemoteSubject, pieces_removed, score_inputs, score_on_engine
 from .scoring_tasks import TaskBuilder
 from .second_opinion import second_opinion
 from .sources import ExplanationSource
@@ -56,6 +59,7 @@ from .tables import Explanation
 
 if TYPE_CHECKING:
     from ...tools.subject import Subject
+    from ..engine import Engine
 
 OPINION_EVENT = "second_opinion"
 WAITING = "waiting"
@@ -89,6 +93,7 @@ def evaluate(
     reporter: Reporter | None = None,
     subject: Subject | None = None,
     checks: Checks | None = None,
+    engine: Engine | None = None,
 ) -> Evaluation:
     """Score a source's explanations.
 
@@ -96,6 +101,8 @@ def evaluate(
         subject: the subject, if the caller has loaded it; otherwise it is loaded on first use.
         checks: of the plan, which were made (`check_plan`); their budget is shared by several
             sources. By default the plan is checked here, and its budget is for this source.
+        engine: whose workers score, or run the subject where a judge is asked. Results do not depend
+            on it.
     """
     if checks is None:
         checks = Checks(Budget(plan.budget))
@@ -103,12 +110,16 @@ def evaluate(
     budget = checks.budget or Budget(plan.budget)
     reporter = reporter or Reporter()
     source.folder.mkdir(parents=True, exist_ok=True)
-    with WriterLock(source.folder), closing(RunLog(source.folder)) as log:
+    with (
+        WriterLock(source.folder),
+        closing(RunLog(source.folder)) as log,
+        pieces_removed(source),
+    ):
         checks.write_to(log)
         asks = plan.judge.is_language_model or plan.simulator.is_language_model
         if asks and not plan.batch:
             refuse_open_batches(log)
-        scorer = _SourceScorer(source, plan, log, reporter, subject, budget)
+        scorer = _SourceScorer(source, plan, log, reporter, subject, budget, engine)
         rows = scorer.score_all(reporter)
         if source.imported is not None:
             opinion = second_opinion(rows, source.layer_of)
@@ -142,8 +153,10 @@ class _SourceScorer:
         reporter: Reporter,
         subject: Subject | None,
         budget: Budget,
+        engine: Engine | None,
     ) -> None:
         self._source, self._plan, self._log, self._budget = source, plan, log, budget
+        self._engine = engine
         self.budget_reached = ""
         """Which limit was reached; "" if none was."""
         self._patience = Patience(plan.patience)
@@ -151,8 +164,17 @@ class _SourceScorer:
         self._judge = self._make_chat(plan.judge)
         self._simulator = self._make_simulator()
         data = open_source_data(source, plan, reporter, subject, log)
-        self._tasks = TaskBuilder(source, plan, data)
+        self._inputs = None if engine is None else score_inputs(source, plan, data, log)
+        elsewhere = None
+        if engine is not None and self._inputs is not None:
+            elsewhere = RemoteSubject(engine, self._inputs).functions
+        self._tasks = TaskBuilder(source, plan, data, elsewhere)
         self._written = EvaluationLog(source, plan, log, by_predicate=self._judge is None)
+
+    @property
+    def _is_computed(self) -> bool:
+        """Whether nobody is asked, so that a worker can score alone."""
+        return self._judge is None and self._simulator is None
 
     def _make_simulator(self) -> Chat | BatchedJudge | None:
         plan = self._plan
@@ -167,7 +189,9 @@ class _SourceScorer:
 
     def score_all(self, reporter: Reporter) -> list[RescoredTarget]:
         """Score all explanations; returns one row for each, in their order."""
-        explanations = list(self._source.explanations)
+        explanations, engine = list(self._source.explanations), self._engine
+        if engine is not None and self._inputs is not None and self._is_computed:
+            return score_on_engine(engine, self._inputs, self._written, explanations, reporter)
         rows = self._score_each(explanations, reporter)
         while waiting := [place for place, row in enumerate(rows) if row.status == WAITING]:
             assert self._desk is not None
@@ -199,7 +223,8 @@ class _SourceScorer:
             try:
                 for number, future in enumerate(as_completed(futures)):
                     future.result()
-                    reporter.update("score", number + 1, len(futures), unit="targets")
+                    note = "" if self._engine is None else self._engine.note
+                    reporter.update("score", number + 1, len(futures), unit="targets", note=note)
             except BaseException:  # Ctrl-C, or a defect: raised again when no thread is at work
                 self._patience.stopped.set()  # ends the waits for language models
                 pool.shutdown(cancel_futures=True)

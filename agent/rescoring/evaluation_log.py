@@ -18,7 +18,7 @@ from ...evals.score import Score, Split
 from ...evals.scorers.score_all import Outcome
 from ...tools.subject.address import Unit
 from ..investigation.rotated_floors import rotated_means, with_rotated
-from ..runlog.log import RunLog
+from ..runlog.log import Data, RunLog, canonical
 from ..runlog.reviews import Reviews
 from .measure import Measured, SplitWork, Work
 from .plan import RescoredTarget, RescoringPlan
@@ -88,8 +88,14 @@ class EvaluationLog:
         )
         return Order(explanation, work, names, kept, after_viewing)
 
-    def write(self, order: Order, measured: Measured, seconds: float) -> RescoredTarget:
-        """Write what was measured, and return the explanation's row."""
+    def write(
+        self, order: Order, measured: Measured, seconds: float, *, again: bool = False
+    ) -> RescoredTarget:
+        """Write what was measured, and return the explanation's row.
+
+        Args:
+            again: whether it may be in the log already; then only what is missing is written.
+        """
         explanation = order.explanation
         means = self._rotated_means(explanation)
         outcomes: dict[Split, list[Outcome]] = {}
@@ -98,13 +104,13 @@ class EvaluationLog:
             for outcome in measured.outcomes[wanted.split]:
                 scores = tuple(with_rotated(score, means) for score in outcome.scores)
                 known[outcome.scorer] = replace(outcome, scores=scores)
-                self._write(explanation, wanted, known[outcome.scorer])
+                self._write(explanation, wanted, known[outcome.scorer], again=again)
             outcomes[wanted.split] = [known[name] for name in order.names[wanted.split]]
         if measured.transfer:
             rows = [score.to_json() for score in measured.transfer]
             row = {"corpus": self._plan.corpus, "parts": rows}
             id = f"{explanation.id}/{self._plan.corpus}"
-            self._log.write(TRANSFER_EVENT, row, target=explanation.target, id=id)
+            self._append(TRANSFER_EVENT, row, explanation.target, id, again=again)
         return RescoredTarget(
             explanation,
             "done",
@@ -172,7 +178,9 @@ class EvaluationLog:
     def _logged(self, explanation: Explanation, split: Split, scorer: str) -> Any:
         return self._log.get(EVENT, explanation.target, self._event_id(explanation, split, scorer))
 
-    def _write(self, explanation: Explanation, wanted: SplitWork, outcome: Outcome) -> None:
+    def _write(
+        self, explanation: Explanation, wanted: SplitWork, outcome: Outcome, *, again: bool
+    ) -> None:
         row = {
             "judge": self._plan.judge.name,
             "corpus": self._plan.corpus or None,
@@ -183,7 +191,12 @@ class EvaluationLog:
             **outcome.to_json(),
         }
         id = self._event_id(explanation, wanted.split, outcome.scorer)
-        self._log.write(EVENT, row, target=explanation.target, id=id)
+        self._append(EVENT, row, explanation.target, id, again=again)
+
+    def _append(self, event: str, row: Data, target: str, id: str, *, again: bool) -> None:
+        logged = self._log.get(event, target, id) if again else None
+        if logged is None or canonical(logged) != canonical(row):
+            self._log.write(event, row, target=target, id=id)
 
 
 def _from_log(row: Mapping[str, Any]) -> Outcome:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ...tools.index.holdout import open_collected_holdout, stored_activations
 from ..runlog.log import RunLog
 from ..runlog.progress import Reporter
-from .data import SourceData
+from .data import ReadyParts, SourceData
 from .plan import RescoringPlan
 from .sources import ExplanationSource
 
@@ -24,13 +24,14 @@ def open_source_data(
     reporter: Reporter,
     subject: Subject | None,
     log: RunLog,
+    ready: ReadyParts | None = None,
 ) -> SourceData:
     """What scoring a source's explanations reads, held-out text included.
 
     Args:
         subject: the subject, if the caller has loaded it.
         log: of the source's folder.
+        ready: of a worker.
     """
-    return SourceData(
-        source, plan, reporter, subject, open_collected_holdout, log, stored_activations
-    )
+    doors = open_collected_holdout, log, stored_activations
+    return SourceData(source, plan, reporter, subject, *doors, ready)

@@ -7,8 +7,10 @@ holdout only: a forward pass is not spent on select.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property, partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,7 +18,12 @@ from ...evals.floors import OtherTargets
 from ...evals.judge.protocol import Chat
 from ...evals.score import Split
 from ...evals.scorers.registry import ScoringTask
-from ...evals.scorers.resources import ScorerResources
+from ...evals.scorers.resources import (
+    ActivationsOnTexts,
+    MeasureEffects,
+    ScorerResources,
+    TextLoss,
+)
 from ...evals.scorers.task import collected_sample, keep_contexts, scoring_task
 from ...evals.statistics.sample import Sample
 from ...tools.subject.address import Unit
@@ -34,6 +41,19 @@ ON_SUBJECT = ("generative", "intervention", "surprisal")
 """Scorers that run the subject."""
 
 
+class SubjectFunctions(NamedTuple):
+    """What scorers may do to the subject; `effects` only of units that can be steered."""
+
+    activations_on: ActivationsOnTexts
+    loss: TextLoss
+    effects: MeasureEffects | None
+
+
+def is_steerable(unit: Unit) -> bool:
+    """Whether a unit's effects can be measured: neurons and latents can be set to a value."""
+    return unit.site in ("mlp", "sae")
+
+
 def without_leaks(task: ScoringTask, leaks: Leaks | None) -> ScoringTask:
     """The task on the contexts that do not leak; all of them if none would be left."""
     left = np.setdiff1d(np.arange(len(task.sample)), leaks.contexts if leaks else ())
@@ -43,10 +63,21 @@ def without_leaks(task: ScoringTask, leaks: Leaks | None) -> ScoringTask:
 
 
 class TaskBuilder:
-    """Builds the scoring tasks of one source under one plan. Safe to use from many threads."""
+    """Builds the scoring tasks of one source under one plan. Safe to use from many threads.
 
-    def __init__(self, source: ExplanationSource, plan: RescoringPlan, data: SourceData) -> None:
+    Args:
+        functions: has another process run the subject; None to run it here.
+    """
+
+    def __init__(
+        self,
+        source: ExplanationSource,
+        plan: RescoringPlan,
+        data: SourceData,
+        functions: Callable[[str, Split], SubjectFunctions] | None = None,
+    ) -> None:
         self._source, self._plan, self._data = source, plan, data
+        self._functions = functions or self.functions
         self._lock = threading.Lock()
         self._subject_lock = threading.Lock()
 
@@ -182,27 +213,23 @@ class TaskBuilder:
         is_null = explanation.target in self._source.nulls
         if split == "select" or is_null or not set(ON_SUBJECT) & set(scorers):
             return resources
-        return self._with_subject(resources, explanation.target, split)
+        functions = self._functions(explanation.target, split)
+        return replace(resources, **functions._asdict())
 
-    def _with_subject(
-        self, resources: ScorerResources, target: str, split: Split
-    ) -> ScorerResources:
-        """The resources, and the functions that run the subject; neurons and latents can be steered."""
+    def functions(self, target: str, split: Split) -> SubjectFunctions:
+        """What scorers may do to the subject, which is loaded for it."""
         from .subject_probe import SubjectProbe, draw_decoys
 
         unit, subject = Unit.parse(target), self._data.subject
-        is_steerable = unit.site in ("mlp", "sae")
-        decoys: list[Unit] = []
-        if (
-            is_steerable
-        ):  # compared with other neurons of the layer, or decoder rows of other latents
-            width = subject.shape.count(unit.place)
-            decoys = draw_decoys(unit, width, target_seed(self._source.seed, target))
+        if not is_steerable(unit):
+            probe = SubjectProbe(subject, unit, lock=self._subject_lock)
+            return SubjectFunctions(probe.activations_on, probe.loss, None)
+        # Compared with other neurons of the layer, or decoder rows of other latents.
+        width = subject.shape.count(unit.place)
+        decoys = draw_decoys(unit, width, target_seed(self._source.seed, target))
         probe = SubjectProbe(subject, unit, decoys, self._subject_lock)
-        resources = replace(resources, activations_on=probe.activations_on, loss=probe.loss)
-        if not is_steerable:
-            return resources
         # Steer with the largest activation of the split, so that the subject sees realistic values.
         collected = self._data.split(split)
         strength = float(np.abs(collected.signal(unit)).max())
-        return replace(resources, effects=probe.effects(collected.tokens, strength))
+        effects = probe.effects(collected.tokens, strength)
+        return SubjectFunctions(probe.activations_on, probe.loss, effects)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...evals.scorers.resources import ConfusableUnit, TokenEffect
+from ...evals.scorers.resources import ConfusableUnit, MeasureEffects, TokenEffect
 from ...tools.instruments.similar_units import similar_collected_units
 from ...tools.subject.address import Unit
 from ...tools.subject.input_texts import read_units, tokenize_texts
@@ -90,9 +90,7 @@ class SubjectProbe:
         assert logits is not None
         return logits
 
-    def effects(
-        self, tokens: Int[np.ndarray, "contexts seq"], strength: float
-    ) -> Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], list[list[TokenEffect]]]:
+    def effects(self, tokens: Int[np.ndarray, "contexts seq"], strength: float) -> MeasureEffects:
         """See `evals.scorers.resources.MeasureEffects`: steered to a strength, against ablated.
 
         Measurements are kept: a unit does the same under every explanation of it.

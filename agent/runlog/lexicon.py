@@ -92,6 +92,11 @@ def stored_lexicon(folder: Path) -> Lexicon:
             f"`hubel resume {run_argument(folder)}` continues it"
         )
     check_folder(folder, LEXICON)
+    return open_lexicon(folder)
+
+
+def open_lexicon(folder: Path) -> Lexicon:
+    """The lexicon in a run's folder, whose files the caller has checked."""
     lexicon = Lexicon.load(folder / LEXICON)
     lexicon.annotator = StoredAnnotator(folder / LEXICON, lexicon.strings)
     return lexicon

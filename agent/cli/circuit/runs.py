@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from ....tools.errors import BudgetReached
 from ...circuits.config import CircuitConfig
 from ...circuits.result import CircuitResult, FoundCircuit, IntervalRow, read_result
-from ...runlog.layout import CIRCUIT, CIRCUIT_DRAWING, CIRCUIT_REPORT, run_argument
+from ...runlog.layout import CIRCUIT, CIRCUIT_DRAWING, CIRCUIT_REPORT, PIECES, run_argument
 from ...runlog.model_config import BudgetConfig
 from ...runlog.progress import progress
 from .. import options, output
-from ..run_outcome import continuable, run_engine
+from ..chosen_engine import chosen_engine
+from ..run_outcome import continuable
 
 if TYPE_CHECKING:
     from ....tools.subject import Subject
@@ -36,7 +37,7 @@ def finish_circuit(folder: Path, args: argparse.Namespace, subject: Subject | No
         with (
             continuable(folder),
             progress(quiet=args.quiet) as reporter,
-            run_engine(options.engine(args), folder, reporter) as engine,
+            chosen_engine(options.engine(args), folder / PIECES, reporter, [folder]) as engine,
         ):
             result = execute_circuit_run(folder, reporter, subject, limits=limits, engine=engine)
     except BudgetReached as error:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ....tools.errors import UsageError
+from ...runlog.layout import PIECES
 from ...runlog.progress import progress
 from .. import options, output
+from ..chosen_engine import chosen_engine
 from ..confirm_cost import add_yes, confirm_cost
 from ..exit_status import BUDGET, DONE, SOME_FAILED
 from ..opinion_output import opinion_summaries, show_opinion, show_unscored_words
@@ -82,6 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--html", type=Path, metavar="FILE", help="also write a page with plots")
     options.add_device(parser)
+    options.add_engine(parser)
 
 
 def _add_text(parser: argparse.ArgumentParser) -> None:
@@ -120,6 +123,7 @@ def run(args: argparse.Namespace) -> int:
     from ...rescoring.plan import json_rows
     from ...rescoring.sources import open_source
 
+    choice = options.engine(args)
     corpus_index, table_index = _indexes(args)
     plan = replace(_plan(args), corpus_index=corpus_index)
     checks = Checks(Budget(plan.budget))
@@ -129,9 +133,14 @@ def run(args: argparse.Namespace) -> int:
     ]
     n_targets = sum(len(source.explanations) for source in sources)
     confirm_cost(n_targets, estimated_usd(plan, n_targets), plan.budget, args)
-    with progress(quiet=args.quiet) as reporter:
+    folders = [source.folder for source in sources]
+    with (
+        progress(quiet=args.quiet) as reporter,
+        chosen_engine(choice, folders[0] / PIECES, reporter, folders) as engine,
+    ):
         evaluations = [
-            evaluate(source, plan, reporter=reporter, checks=checks) for source in sources
+            evaluate(source, plan, reporter=reporter, checks=checks, engine=engine)
+            for source in sources
         ]
     if args.json:
         for row in json_rows(evaluations):
