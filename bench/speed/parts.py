@@ -14,10 +14,14 @@ from .probing import probing_speed
 from .ratios import SpeedComparison, early_stop_speed, statistics_speed
 from .rows import SpeedRow
 from .run import long_run, short_run
+from .run_memory import run_memory
 from .session import open_session
+from .shard_memory import shard_memory
 from .similarity import similarity_speed
 from .tool import cold_tools
 from .verdicts import verdicts
+from .worker_memory import worker_memory
+from .workers import workers_speed
 
 if TYPE_CHECKING:
     from .speed_bench import SpeedBench
@@ -59,5 +63,15 @@ PARTS: Mapping[str, SpeedPart] = {
     "long-run": SpeedPart("a run of 200 new targets, in its own process", long_run),
     "verdicts": SpeedPart("whether verdicts from the store are those from a pass", verdicts),
     "memory": SpeedPart("peak memory against tokens, layers and targets", peak_memory),
+    "workers": SpeedPart(
+        "an investigation by a worker of Ray over one process, and a call to it", workers_speed
+    ),
+    "shard-memory": SpeedPart("peak memory of shards and merges of an index", shard_memory),
+    "run-memory": SpeedPart(
+        "peak memory of runs, and of what is done with them, against targets", run_memory
+    ),
+    "worker-memory": SpeedPart(
+        "peak memory with a worker of Ray, against pieces and targets", worker_memory
+    ),
     "demo": SpeedPart("the demo with an empty cache", demo),
 }

@@ -111,10 +111,14 @@ class SpeedBench:
         """
         package = (__package__ or "hubel").split(".")[0]
         self.runs.mkdir(parents=True, exist_ok=True)
-        environment = {**os.environ, "HUBEL_RUNS": str(self.runs)}
+        environment = self.environment()
         if cache is not None:
             environment["HUBEL_CACHE"] = str(cache)
         return run_process([sys.executable, "-m", package, *arguments], environment)
+
+    def environment(self) -> dict[str, str]:
+        """That of the processes which the bench starts."""
+        return {**os.environ, "HUBEL_RUNS": str(self.runs)}
 
     @property
     def runs(self) -> Path:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -16,7 +17,17 @@ from safetensors.numpy import load_file, save_file
 from hubel.agent.cli.main import run_command_line
 from hubel.agent.runlog.layout import COLLECTED
 from hubel.agent.runlog.progress import progress
-from hubel.bench.speed import demo, directions, memory, session, tool
+from hubel.bench.speed import (
+    demo,
+    directions,
+    memory,
+    run_memory,
+    session,
+    shard_memory,
+    tool,
+    worker_memory,
+    workers,
+)
 from hubel.bench.speed.process_cost import ProcessCost, run_process
 from hubel.bench.speed.run import cpu_by_phase
 from hubel.bench.speed.speed_bench import SpeedBench
@@ -96,6 +107,14 @@ def test_a_process_that_fails_is_no_measurement() -> None:
     program = "import sys; sys.stderr.write('no such luck'); sys.exit(3)"
     with pytest.raises(UnavailableError, match="ended with 3: no such luck"):
         run_process([sys.executable, "-c", program], dict(os.environ))
+
+
+def test_the_peak_of_a_process_is_not_that_of_the_process_that_started_it() -> None:
+    held = np.ones(30_000_000)  # 240 MB
+    cost = run_process([sys.executable, "-c", "print(1)"], dict(os.environ))
+    assert held.nbytes / 2**20 > 200 > 60 > cost.peak_mb
+    large = "x = bytearray(150 << 20); print(len(x))"
+    assert run_process([sys.executable, "-c", large], dict(os.environ)).peak_mb > 150
 
 
 def test_the_cost_of_a_process_includes_its_children() -> None:
@@ -202,3 +221,41 @@ def test_memory_and_tools_in_their_own_processes(
     measured = rows(capsys)
     assert [row["part"] for row in measured] == ["tool"] * 3 + ["memory"] * 2
     assert min(row["peak_rss_mb"] for row in measured) > 10
+
+
+@pytest.mark.slow
+def test_memory_of_shards_and_of_runs(
+    subject_and_corpus: list[str], capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_memory, "POINTS", ((2048, 2),))
+    monkeypatch.setattr(run_memory, "TARGETS", (4,))
+    command = ["bench", "speed", *subject_and_corpus, "--only", "shard-memory,run-memory"]
+    assert run_command_line([*command, "--max-tokens", "4096", "--quiet", "--json"]) == 0
+    shards, *commands = rows(capsys)
+    assert min(shards["shard_peak_rss_mb"], shards["merge_peak_rss_mb"]) > 10
+    names = [f"memory of {name}, 4 targets" for name in ("run", *run_memory.AFTERWARDS)]
+    assert [row["name"] for row in commands] == names
+    assert min(row["peak_rss_mb"] for row in commands) > 10
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed (the extra `ray`)")
+def test_a_worker_over_one_process(
+    subject_and_corpus: list[str], capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("WARM", 1), ("COUNTED", 4), ("REPEATS", 1), ("CALLS", 5)):
+        monkeypatch.setattr(workers, name, value)
+    monkeypatch.setattr(worker_memory, "PIECES", (2,))
+    monkeypatch.setattr(worker_memory, "TARGETS", (4,))
+    command = ["bench", "speed", *subject_and_corpus, "--only", "workers,worker-memory"]
+    assert run_command_line([*command, "--max-tokens", "4096", "--quiet", "--json"]) == 0
+    measured = rows(capsys)
+    memory_rows = [row for row in measured if row["part"] == "worker-memory"]
+    assert min(row["driver_peak_rss_mb"] for row in memory_rows) > 10
+    assert min(row["worker_peak_rss_mb"] for row in memory_rows) > 10
+    one, by_worker, call, more = (row for row in measured if row["part"] == "workers")
+    parts = [by_worker[f"{part}_cpu_ms_a_target"] for part in ("driver", "worker", "ray")]
+    assert by_worker["cpu_ms_a_target"] == pytest.approx(sum(parts), abs=0.1)
+    difference = by_worker["cpu_ms_a_target"] - one["cpu_ms_a_target"]
+    assert more["more_ms_a_target"] == pytest.approx(difference, abs=0.1)
+    assert call["wall_ms"] > 0
