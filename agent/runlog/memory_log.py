@@ -7,12 +7,11 @@ as there is only ever one writer of a log.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from .event_shelf import MemoryShelf
-from .log import Entry, RunLog, storable
+from .log import Entry, RunLog
 
 
 class MemoryLog(RunLog):
@@ -36,8 +35,8 @@ class MemoryLog(RunLog):
         """Keep events, and remember them for `take`."""
         super().write_all(entries)
         with self._lock:
-            for name, data in entries:
-                written = json.loads(storable(data))
+            for name, _ in entries:
+                written = self._read(self._events[name.event, name.target][name.id])
                 self._written.setdefault(name.target, []).append((name, written))
 
     def take(self, target: str) -> list[Entry]:
