@@ -28,6 +28,7 @@ from .conversation import TokenUsage
 NAMES = ("input", "output", "cache_read", "cache_write", "batch")
 BATCH_SHARE = 0.5
 """What both providers ask for an answer in a batch, of its usual price (read 2026-11)."""
+SHIPPED = Path(__file__).parent / "prices.toml"
 ENTRY_KEYS = ("model", *NAMES, "date", "source")
 MILLION = 1_000_000
 
@@ -124,12 +125,17 @@ def known_price(model: str, base_url: str = "") -> KnownPrice | None:
     files = [own] if own.is_file() else []
     if os.environ.get("HUBEL_PRICES") and not files:
         raise UsageError(f"HUBEL_PRICES names {str(own)!r}, and there is no such file")
-    files += [] if base_url else [Path(__file__).parent / "prices.toml"]
+    files += [] if base_url else [SHIPPED]
     for file in files:
         for entry in _entries(file):
             if entry.get("model") == model:
-                return KnownPrice(_checked(entry, f"{file}: {model}"), _origin(entry, file))
+                return _as_price(entry, file)
     return None
+
+
+def shipped_prices() -> dict[str, KnownPrice]:
+    """The price of each model in the shipped file."""
+    return {entry["model"]: _as_price(entry, SHIPPED) for entry in _entries(SHIPPED)}
 
 
 def read_price(text: str, option: str = "--price") -> dict[str, float]:
@@ -192,6 +198,10 @@ def _checked(entry: Mapping[str, object], where: str) -> dict[str, float]:
             f"{where}: batch is the share of the price that an answer in a batch costs, 0 to 1"
         )
     return numbers
+
+
+def _as_price(entry: Mapping[str, Any], file: Path) -> KnownPrice:
+    return KnownPrice(_checked(entry, f"{file}: {entry['model']}"), _origin(entry, file))
 
 
 def _origin(entry: Mapping[str, object], file: Path) -> str:

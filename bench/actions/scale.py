@@ -13,19 +13,20 @@ from ...agent.cli.exit_status import DONE
 from . import shared_options
 
 if TYPE_CHECKING:
-    from ..scale.cost_model import LeftOut
+    from ...agent.llm.conversation import TokenUsage
     from ..scale.measure import SizeCost
-    from ..scale.projection import Projection
+    from ..scale.projection import Prices
 
-TOKENS = (2048, 4096, 8192)
-"""Of the corpus: the last two on the smallest subject only, for what a target's text costs."""
-TARGETS = 4
+TOKENS = (2048, 4096, 8192, 16_384)
+"""Of the corpus: all but the first on the smallest subject only, for what a target's text costs."""
+CONVERSATIONS = 6
+"""Targets that a program explains in place of a language model, for their tokens."""
 PROJECTED_TOKENS = 10_000_000
 ACCELERATORS = (1, 8, 64)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The text, and how much of it."""
+    """The text, how much of it, and what machines cost."""
     shared_options.add_corpus(parser)
     parser.add_argument(
         "--sizes", type=int, metavar="N", help="measure the N smallest subjects only (at least 3)"
@@ -37,6 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"tokens of the corpus in the projection (default: {PROJECTED_TOKENS:,})",
     )
+    for name, what in (("gpu", "an accelerator with its host"), ("core", "a core of the host")):
+        parser.add_argument(
+            f"--{name}-hour-usd",
+            type=float,
+            default=0.0,
+            metavar="USD",
+            help=f"what {what} costs an hour, for dollars in the projection (default: no price)",
+        )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -46,7 +55,9 @@ def run(args: argparse.Namespace) -> int:
     from ...agent.runlog.progress import progress
     from ...tools.corpus import read_corpus
     from ...tools.subject import load_subject
+    from ..scale.conversation import count_tokens
     from ..scale.measure import measure_sizes
+    from ..scale.projection import Prices
     from ..scale.sizes import SIZES
 
     torch.set_num_threads(1)
@@ -59,86 +70,65 @@ def run(args: argparse.Namespace) -> int:
         tokenizer = load_subject("smollm2-135m", progress=reporter.say).tokenizer
         corpus = read_corpus(args.corpus)
         costs: list[SizeCost] = []
-        for cost in measure_sizes(plan, tokenizer, corpus, TARGETS, Path(folder), reporter):
+        for cost in measure_sizes(plan, tokenizer, corpus, Path(folder), reporter):
             costs.append(cost)
             if args.json:
                 output.json_line({"part": "measured", **cost.to_json()})
-    report(costs, args.tokens, as_json=args.json)
+        reporter.say("conversations with a program in place of a language model")
+        usage = count_tokens(Path(folder) / "conversations", costs[-1], CONVERSATIONS)
+    prices = Prices(args.gpu_hour_usd, args.core_hour_usd)
+    report(costs, usage, args.tokens, prices, as_json=args.json)
     return DONE
 
 
-def report(costs: Sequence[SizeCost], tokens: int, *, as_json: bool) -> None:
+def report(
+    costs: Sequence[SizeCost],
+    usage: dict[str, TokenUsage],
+    tokens: int,
+    prices: Prices,
+    *,
+    as_json: bool,
+) -> None:
     """Print what was measured, the checks and the projection.
 
     Args:
+        usage: tokens of a target by role.
         tokens: of the projected index.
     """
+    from ..scale import tables
+    from ..scale.conversation import target_prices
     from ..scale.cost_model import fit, leave_one_out
-    from ..scale.projection import SUBJECTS, project
+    from ..scale.projection import SUBJECTS, project, target_cost
 
     indexes, targets = [cost.index_cost for cost in costs], [cost.target_cost for cost in costs]
     index, target = fit(indexes), fit(targets)
     checks = {"index": leave_one_out(indexes), "target": leave_one_out(targets)}
+    of_target = target_cost(target, index, checks["target"])
     projections = [
-        project(subject, n, tokens, index, target) for subject in SUBJECTS for n in ACCELERATORS
+        project(subject, n, tokens, index, of_target) for subject in SUBJECTS for n in ACCELERATORS
     ]
-    if as_json:
+    dollars = target_prices(usage)
+    if not as_json:
+        tables.show_costs(costs)
         for what, left_out in checks.items():
-            for each in left_out:
-                output.json_line(
-                    {"part": "left out", "what": what, **each._asdict(), "error": each.error}
-                )
-        for each in projections:
-            hours = {"index_hours": each.index_hours, "bottleneck": each.bottleneck}
-            output.json_line({"part": "projected", "tokens": tokens, **each._asdict(), **hours})
+            tables.show_left_out(what, left_out)
+        tables.show_bytes(file for cost in costs for file in cost.files)
+        tables.show_conversations(usage, dollars)
+        tables.show_projections(projections, tokens, of_target, prices)
         return
-    columns = ("size", "weights", "units", "tokens", "ms a token", "forward", "s a target", "bytes")
-    cells = [
-        (
-            cost.size.name,
-            f"{cost.size.weights / 1e6:.0f} M",
-            f"{cost.size.units:,}",
-            f"{cost.tokens:,}",
-            f"{1e3 * cost.index_cost.seconds:.3f}",
-            f"{cost.forward_share:.0%}",
-            f"{cost.target_cost.seconds:.2f}",
-            f"{cost.index_bytes:,}",
-        )
-        for cost in costs
-    ]
-    output.table(columns, cells, right=columns[1:])
     for what, left_out in checks.items():
-        _show_left_out(what, left_out)
-    _show_projections(projections, tokens)
-
-
-def _show_left_out(what: str, left_out: Sequence[LeftOut]) -> None:
-    columns = (f"{what}, left out of the fit", "measured s", "predicted s", "error")
-    cells = [
-        (each.name, f"{each.measured:.3g}", f"{each.predicted:.3g}", f"{each.error:+.0%}")
-        for each in left_out
-    ]
-    output.table(columns, cells, right=columns[1:])
-
-
-def _show_projections(projections: Sequence[Projection], tokens: int) -> None:
-    from ..scale.projection import ASSUMED
-
-    columns = ("subject", "accelerators", "index h", "all neurons h", "driver h", "slowest part")
-    cells = [
-        (
-            each.subject,
-            each.accelerators,
-            f"{each.index_hours:.2f}",
-            f"{each.targets:.1f}",
-            f"{each.driver:.1f}",
-            each.bottleneck,
-        )
-        for each in projections
-    ]
-    output.table(columns, cells, right=columns[1:5])
-    output.line(
-        f"projected for {tokens:,} tokens, not measured: each accelerator {ASSUMED.name}, assumed "
-        f"{ASSUMED.flops / 1e12:.0f} TFLOP/s, {ASSUMED.link / 1e9:.0f} GB/s to the host, "
-        f"{ASSUMED.cores} cores"
-    )
+        for each in left_out:
+            row = {"what": what, **each._asdict(), "error": each.error}
+            output.json_line({"part": "left out", **row})
+    for what, model in (("index", index), ("target", target)):
+        row = {"what": what, "coefficients": model.coefficients.tolist()}
+        output.json_line({"part": "fit", **row})
+    for role, of_role in usage.items():
+        output.json_line({"part": "tokens", "role": role, **vars(of_role)})
+    for price in dollars:
+        output.json_line({"part": "price", **price._asdict()})
+    for each in projections:
+        row = {"tokens": tokens, "target": of_target.origin, **each._asdict()}
+        row |= {"index_hours": each.index_hours, "bottleneck": each.bottleneck}
+        usd = each.usd(prices) if any(prices) else None
+        output.json_line({"part": "projected", **row, "hours": each.hours, "usd": usd})

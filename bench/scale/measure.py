@@ -1,42 +1,42 @@
-"""Measures what an index and targets cost for random subjects, in seconds of one core."""
+"""Measures what an index and targets cost in subjects of several sizes, in seconds of one core."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...agent.run.execute import execute_run, make_run, resolve
-from ...agent.runlog.config import RunConfig
-from ...agent.runlog.log import RunLog
-from ...agent.runlog.phases import EVENT as TIMING
 from ...agent.runlog.progress import Reporter
 from ...tools.corpus import Corpus
 from ...tools.index import Index, build_index
 from ...tools.subject import load_subject
-from ...tools.subject.subject import Subject
+from .bytes_on_disk import BytesOnDisk, check_run, check_shard
 from .cost_model import MeasuredCost, index_terms, target_terms
+from .detectors import detector_addresses
 from .sizes import SubjectSize, write_subject
+from .targets import TargetSeconds, target_seconds
 
 
 class SizeCost(NamedTuple):
     """What one size cost.
 
     Attributes:
-        index_cost: for each token. target_cost: for each target.
+        index_cost: for each token. target_cost: for each target, their mean.
         forward_share: the bare forward pass's share of the index's time.
-        index_bytes: of the index on disk.
+        index_bytes: of the index on disk. files: those whose bytes are known without a fit.
+        folder: where its index is.
     """
 
     size: SubjectSize
     tokens: int
     index_cost: MeasuredCost
     target_cost: MeasuredCost
+    targets: TargetSeconds
     forward_share: float
     index_bytes: int
+    files: list[BytesOnDisk]
+    folder: Path
 
     def to_json(self) -> dict[str, Any]:
         """For a JSON line."""
@@ -47,8 +47,11 @@ class SizeCost(NamedTuple):
             "tokens": self.tokens,
             "index_ms_a_token": round(1e3 * self.index_cost.seconds, 4),
             "target_s": round(self.target_cost.seconds, 3),
+            "targets": len(self.targets.each),
+            "target_spread": round(self.targets.spread, 3),
             "forward_share": round(self.forward_share, 3),
             "index_bytes": self.index_bytes,
+            "files": [{**of_kind._asdict(), "error": of_kind.error} for of_kind in self.files],
         }
 
 
@@ -56,57 +59,47 @@ def measure_sizes(
     plan: Sequence[tuple[SubjectSize, int]],
     tokenizer: Any,
     corpus: Corpus,
-    n_targets: int,
     folder: Path,
     reporter: Reporter,
+    *,
+    shards: int = 2,
 ) -> Iterator[SizeCost]:
     """Index and explain with each size; numbers of threads are the caller's.
 
     Args:
         plan: sizes, each with the tokens of its index.
-        n_targets: a target's cost is the difference between so many and four times as many.
+        shards: so many of the plan's are also computed as a shard, with an activation store.
     """
     for number, (size, tokens) in enumerate(plan):
         reporter.update("sizes", number, len(plan), note=f"{size.name}, {tokens:,} tokens")
-        place = folder / f"{number}"
-        subject = load_subject(str(write_subject(size, tokenizer, place)))
-        yield _measure(size, subject, corpus, tokens, n_targets, place)
+        yield _measure(size, tokens, tokenizer, corpus, folder / f"{number}", number < shards)
     reporter.update("sizes", len(plan), len(plan))
 
 
 def _measure(
-    size: SubjectSize, subject: Subject, corpus: Corpus, tokens: int, n_targets: int, folder: Path
+    size: SubjectSize, tokens: int, tokenizer: Any, corpus: Corpus, folder: Path, shard: bool
 ) -> SizeCost:
+    subject = load_subject(str(write_subject(size, tokenizer, folder)))
+    index, run, addresses = folder / "index", folder / "run", detector_addresses(size)
     start = time.process_time()
-    summary = build_index(subject, corpus, folder / "index", max_tokens=tokens, store="none")
-    index_s = time.process_time() - start
-    read = summary.tokens
-    explain = partial(_explain_seconds, folder, subject, size)
-    explain("first", 1)  # what is computed once for a text, and then cached
-    few, many = n_targets, 4 * n_targets
-    target_s = (explain("many", many) - explain("few", few)) / (many - few)
+    summary = build_index(subject, corpus, index, max_tokens=tokens, store="none")
+    index_s, read = time.process_time() - start, summary.tokens
+    targets = target_seconds(run, index, subject, addresses)
+    files = [check_run(size, index, run, len(addresses))]
+    if shard:
+        files += check_shard(size, subject, corpus, tokens, folder / "shard")
+    name = f"{size.name}, {read:,}"
     return SizeCost(
         size,
         read,
-        MeasuredCost(size.name, index_terms(size.weights, size.units, read), index_s / read),
-        MeasuredCost(f"{size.name}, {read:,}", target_terms(read, size.weights), target_s),
+        MeasuredCost(name, index_terms(size.weights, size.units, read), index_s / read),
+        MeasuredCost(name, target_terms(read, size.weights), targets.mean),
+        targets,
         summary.forward_seconds / summary.total_seconds,
-        _bytes_of(Index.open(folder / "index")),
+        _bytes_of(Index.open(index)),
+        files,
+        folder,
     )
-
-
-def _explain_seconds(folder: Path, subject: Subject, size: SubjectSize, name: str, n: int) -> float:
-    """CPU seconds of the investigations of n neurons, spread over the layers."""
-    step = max(size.layers * size.mlp // n, 1)
-    numbers = [divmod(i * step, size.mlp) for i in range(n)]
-    targets = [f"mlp.{layer}.{neuron}" for layer, neuron in numbers]
-    run = folder / name
-    make_run(run, resolve(RunConfig(index=str(folder / "index"), targets=targets)))
-    execute_run(run, subject=subject)
-    with closing(RunLog(run, writable=False)) as log:
-        (timing,) = log.all(TIMING).values()
-    (explain,) = (phase for phase in timing["phases"] if phase["name"] == "explain")
-    return float(explain["cpu_seconds"])
 
 
 def _bytes_of(index: Index) -> int:

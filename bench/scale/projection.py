@@ -6,16 +6,20 @@ Nothing here was measured on an accelerator: its speeds are assumptions, which t
 2. Activations go to the host, 4 bytes for each unit and token, over its link.
 3. Statistics are taken by the accelerator's share of the host's cores, at the speed that was
    measured here, and one host writes the index. These three overlap, so that the slowest counts.
-4. A target's search and scores run on cores; its experiments on the accelerator.
+4. A target's search and scores run on cores; the passes of its experiments on the accelerator, and
+   those that collect the activations of each `TOGETHER` targets.
 5. Shards and targets are independent; what the driver does for each target alone is not divided.
+6. The machines are paid from the start of the index to the end of the targets, all of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from .cost_model import CostModel
-from .sizes import SubjectSize
+from ...agent.cli.commands.run import TOGETHER
+from .cost_model import CostModel, LeftOut
+from .sizes import SIZES, SubjectSize
 
 
 class Accelerator(NamedTuple):
@@ -40,6 +44,60 @@ SUBJECTS = {
 """Dimensions of the published Llama 3 models."""
 DRIVER_S = 0.02
 """Seconds of the driver for each target: its events, its row, its verdict."""
+SEARCHED_TOKENS = 75_082
+"""Tokens on which a target is searched and scored: those of Lee news, on which `MEASURED_S` was."""
+MEASURED_S = 2.12
+"""CPU seconds of a target of the default subject, of a run of 200 (docs/speed.md)."""
+MEASURED_WEIGHTS = SIZES[2].weights
+"""Of the default subject, which has the dimensions of that size."""
+LARGEST_ERROR = 0.2
+"""A model with a larger one on something that was left out of its fit is not projected."""
+
+
+class Prices(NamedTuple):
+    """Dollars an hour of an accelerator with its host, and of a core; 0 where there is no price."""
+
+    gpu_hour: float = 0.0
+    core_hour: float = 0.0
+
+
+class TargetCost(NamedTuple):
+    """What a target costs.
+
+    Attributes:
+        search_s: of one core.
+        experiment_tokens: which its experiments send through all of the subject.
+        origin: where these figures are from.
+    """
+
+    search_s: float
+    experiment_tokens: float
+    origin: str
+
+
+MEASURED = TargetCost(MEASURED_S, 0.0, f"{MEASURED_S} CPU seconds a target, as measured")
+
+
+def target_cost(target: CostModel, index: CostModel, checks: Sequence[LeftOut]) -> TargetCost:
+    """What was measured, divided as the model says into the search and the passes of experiments.
+
+    Detectors have more to be found in them than a neuron, so that only their passes are taken from
+    the model; and if it failed a check, nothing is.
+
+    Args:
+        checks: of the target's model.
+    """
+    if max(abs(check.error) for check in checks) > LARGEST_ERROR:
+        return MEASURED
+    seconds_an_operation, *_ = index.coefficients.tolist()
+    *_, seconds_a_weight = target.coefficients.tolist()
+    searched = max(MEASURED_S - seconds_a_weight * MEASURED_WEIGHTS, 0.0)
+    tokens = seconds_a_weight / (2 * seconds_an_operation)
+    origin = (
+        f"{MEASURED_S} CPU seconds a target as measured, of which the model takes "
+        f"{MEASURED_S - searched:.2f} for passes over {tokens:.0f} tokens"
+    )
+    return TargetCost(searched, tokens, origin)
 
 
 class Projection(NamedTuple):
@@ -51,7 +109,10 @@ class Projection(NamedTuple):
     transfer: float
     statistics: float
     """The three overlapping parts of the index, each alone."""
+    passes: float
+    """Those that collect activations, and those of experiments."""
     targets: float
+    """The searches and scores of all targets."""
     driver: float
 
     @property
@@ -60,39 +121,42 @@ class Projection(NamedTuple):
         return max(self.forward, self.transfer, self.statistics)
 
     @property
+    def hours(self) -> float:
+        """From the start to the end: what overlaps counts once."""
+        return self.index_hours + max(self.passes, self.targets, self.driver)
+
+    @property
     def bottleneck(self) -> str:
         """What takes longest of all."""
-        parts = ("forward", "transfer", "statistics", "targets", "driver")
+        parts = ("forward", "transfer", "statistics", "passes", "targets", "driver")
         return max(parts, key=lambda name: getattr(self, name))
 
+    def usd(self, prices: Prices) -> float:
+        """Dollars of the machines (6)."""
+        hourly = prices.gpu_hour + ASSUMED.cores * prices.core_hour
+        return self.hours * self.accelerators * hourly
 
-def project(subject: str, n: int, tokens: int, index: CostModel, target: CostModel) -> Projection:
+
+def project(subject: str, n: int, tokens: int, index: CostModel, target: TargetCost) -> Projection:
     """Hours on n accelerators of `ASSUMED`.
 
     Args:
-        tokens: of the corpus that is indexed; explanations are searched on as much of it as here.
-        index, target: fitted on cores.
+        tokens: of the corpus that is indexed; targets are searched on `SEARCHED_TOKENS` of it.
+        index: fitted on cores.
     """
     size, hour = SUBJECTS[subject], 3600.0
-    _, each_unit, written = index.coefficients
-    own, each_token, _ = target.coefficients
-    searched = min(tokens, SEARCHED_TOKENS)
+    _, each_unit, written = index.coefficients.tolist()
     neurons = size.layers * size.mlp
-    experiments = 2.0 * size.weights * EXPERIMENT_TOKENS / ASSUMED.flops
-    search = (own + each_token * searched) / ASSUMED.cores
+    collected = min(tokens, SEARCHED_TOKENS) * -(-neurons // TOGETHER)
+    read = collected + neurons * target.experiment_tokens
+    forward_s = 2.0 * size.weights / ASSUMED.flops / n
     return Projection(
         subject,
         n,
-        forward=tokens * 2.0 * size.weights / ASSUMED.flops / n / hour,
+        forward=tokens * forward_s / hour,
         transfer=tokens * 4.0 * size.units / ASSUMED.link / n / hour,
         statistics=size.units * (tokens * each_unit / n + written) / ASSUMED.cores / hour,
-        targets=neurons * max(search, experiments) / n / hour,
+        passes=read * forward_s / hour,
+        targets=neurons * target.search_s / ASSUMED.cores / n / hour,
         driver=neurons * DRIVER_S / hour,
     )
-
-
-SEARCHED_TOKENS = 320_000
-"""Tokens of the contexts on which a target's formulas are searched and scored, by default at most:
-2,000 contexts of 64 on explore, and about as many on select and holdout together, and a margin."""
-EXPERIMENT_TOKENS = 20_000
-"""Tokens that a target's experiments read, each with an ablation or a patch."""

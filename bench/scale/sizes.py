@@ -1,4 +1,7 @@
-"""Random subjects of several sizes: what they cost does not depend on what they have learnt."""
+"""Random subjects of several sizes, with detectors of known words (`detectors`) as targets.
+
+What an index of them costs does not depend on what they have learnt.
+"""
 
 from __future__ import annotations
 
@@ -44,9 +47,13 @@ thirds of SmolLM2-360M. Smaller matrices than these do not keep a core busy."""
 
 
 def write_subject(size: SubjectSize, tokenizer: Any, folder: Path) -> Path:
-    """Save a random subject of a size with the tokenizer; returns its folder."""
+    """Save a random subject of a size, with detectors, and the tokenizer; returns its folder."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
+
+    from ...tools.subject.silence_transformers import silence
+    from ...tools.subject.token_text import token_strings
+    from .detectors import plant_detectors
 
     config = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -61,6 +68,9 @@ def write_subject(size: SubjectSize, tokenizer: Any, folder: Path) -> Path:
     path = folder / size.name
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        LlamaForCausalLM(config).save_pretrained(path)
+        model = LlamaForCausalLM(config)
+    plant_detectors(model, size, token_strings(tokenizer, len(tokenizer)))
+    with silence():
+        model.save_pretrained(path)
     tokenizer.save_pretrained(path)
     return path
