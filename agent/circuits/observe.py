@@ -129,10 +129,10 @@ def measure_quantities(
 def quantities_ahead(
     context: CircuitContext, prompts: PromptSet, nodes: Sequence[Node], writers: Sequence[Node]
 ) -> list[tuple[PromptSet, Measurement]]:
-    """What `measure_quantities` will ask for."""
+    """What `measure_quantities` will ask for, the longest first."""
     paths = context.paths(nodes, _queries(writers))
     steered = [(prompts.subset(PATH_PROMPTS), paths)] if paths.senders else []
-    return [(prompts, ObservedNodes(tuple(nodes))), *steered]
+    return [*steered, (prompts, ObservedNodes(tuple(nodes)))]
 
 
 def _queries(heads: Sequence[Node]) -> list[Target]:

@@ -99,7 +99,8 @@ def verify(
     prompts = TestPrompts.of(context.prompts("heldout", config.heldout, draw))
     circuits = TestedCircuits.of(context.graph, choice, config.seed)
     swaps = _draw_swaps(context, parts.nodes, roles)
-    context.ahead(*circuit_runs(circuits, prompts), *_role_runs(context, prompts.all, parts, swaps))
+    role_runs = _role_runs(context, prompts.all, parts, swaps)  # first, since they take longest
+    context.ahead(*role_runs, *circuit_runs(circuits, prompts))
     differences = context.logit_differences(prompts.all)
     return HeldoutFindings(
         len(prompts.all),
@@ -205,8 +206,8 @@ def _role_runs(
 ) -> list[tuple[PromptSet, Measurement]]:
     """What testing roles and interchanging components will ask for."""
     runs = [
-        (prompts, PatchedNodes(parts.nodes)),
         *quantities_ahead(context, prompts, parts.nodes, parts.writers),
+        (prompts, PatchedNodes(parts.nodes)),
     ]
     if swaps:
         runs.append((prompts, InterchangedNodes(tuple(_interchanges(swaps)))))

@@ -14,11 +14,12 @@ import hubel
 from hubel.agent.circuits.replay import replay_circuit
 from hubel.agent.circuits.result import circuit_edges, read_result
 from hubel.agent.cli.main import run_command_line
+from hubel.agent.runlog.layout import PIECES
 from hubel.tools.circuits.exchange.circuit_file import read_circuit_file
 from hubel.tools.circuits.exchange.foreign_circuit import ForeignCircuit, fit
 from hubel.tools.circuits.exchange.graph_schema import schema_fault
 from hubel.tools.circuits.graph import Edge, Graph
-from tests.support.induction import induction_subject, write_pairs
+from tests.support.induction import save_loadable, write_pairs
 from tests.support.tiny import tiny_subject
 from tests.tools.circuits.test_circuit_exchange import latents
 
@@ -30,17 +31,16 @@ MEASURED = ("faithfulness", "random", "completeness", "panel", "model_score", "c
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the hand-made subject, its task, and a finished circuit run."""
-    folder, subject = tmp_path_factory.mktemp("exchange"), induction_subject()
-    with torch.no_grad():  # neurons that do something, which the self-test at load asks for
-        for block in subject.model.transformer.h:
-            block.mlp.c_fc.bias.fill_(1)
-            block.mlp.c_proj.weight[:, -1] = 0.01
-    subject.model.save_pretrained(folder / "subject")
-    subject.tokenizer.save_pretrained(folder / "subject")
+    folder = tmp_path_factory.mktemp("exchange")
+    save_loadable(folder / "subject")
     write_pairs(folder / "pairs.jsonl")
-    argv = ["circuit", "run", *task(folder), *SMALL, "--share", ".2", "--name", "found"]
-    assert run_command_line([*argv, "--runs", str(folder / "runs")]) == 0
+    assert run(folder, "found") == 0
     return folder
+
+
+def run(folder: Path, name: str, *more: str) -> int:
+    argv = ["circuit", "run", *task(folder), *SMALL, "--share", ".2", "--name", name, *more]
+    return run_command_line([*argv, "--runs", str(folder / "runs")])
 
 
 def task(folder: Path) -> list[str]:
@@ -202,3 +202,29 @@ def _effects(fitted: Any) -> list[tuple[Edge, float]]:
     known = ~fitted.effects.isnan()
     values = fitted.effects[known & fitted.graph.all_edges].tolist()
     return list(zip(fitted.graph.edges_of(known), values, strict=True))
+
+
+def test_options_of_an_engine_are_checked_before_a_run_is_made(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export(world, "eap-ig", tmp_path / "circuit.json")
+    assert run(world, "refused", "--workers", "2") == 2
+    assert import_(world, tmp_path / "circuit.json", "refused", "--address", "auto") == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[1] for line in lines] == [
+        f" {option} is of --engine ray" for option in ("--workers", "--address")
+    ]
+    assert not (world / "runs" / "refused").exists()
+
+
+@pytest.mark.slow
+def test_a_circuit_run_on_ray_prints_and_keeps_the_same(
+    world: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip(
+        "ray", reason="the engine of several machines is Ray: pip install 'hubel[ray]'"
+    )
+    assert run(world, "on-ray", "--engine", "ray", "--workers", "1", "--json") == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == read_result(world / "runs" / "found")
+    assert not (world / "runs" / "on-ray" / PIECES).exists()
