@@ -16,7 +16,7 @@ finds. So each subject gets the same detectors:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,9 +24,7 @@ from jaxtyping import Float
 
 from ...tools.subject.planted_units.suite import read_suite
 from ..planted import PROJECT_SUITE
-
-if TYPE_CHECKING:
-    from .sizes import SubjectSize
+from .sizes import SubjectSize
 
 RULES = (
     *("word-class/articles", "word-class/prepositions", "word-class/subject-pronouns"),

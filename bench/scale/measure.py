@@ -14,7 +14,8 @@ from ...tools.subject import load_subject
 from .bytes_on_disk import BytesOnDisk, check_run, check_shard
 from .cost_model import MeasuredCost, index_terms, target_terms
 from .detectors import detector_addresses
-from .sizes import SubjectSize, write_subject
+from .random_subject import write_subject
+from .sizes import SubjectSize
 from .targets import TargetSeconds, target_seconds
 
 

@@ -36,7 +36,8 @@ from hubel.bench.scale.projection import (
     project,
     target_cost,
 )
-from hubel.bench.scale.sizes import SIZES, SubjectSize, write_subject
+from hubel.bench.scale.random_subject import write_subject
+from hubel.bench.scale.sizes import SIZES, SubjectSize
 from hubel.bench.tiny_subject import word_tokenizer
 from hubel.tools.corpus import read_corpus
 from hubel.tools.subject import load_subject
