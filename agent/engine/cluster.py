@@ -59,7 +59,7 @@ print("versions", found["ray_version"], found["python_version"])
 
 
 class ClusterSize(NamedTuple):
-    """What the nodes of a cluster have in all, and the CPUs of the smallest."""
+    """What the nodes of a cluster that have CPUs have in all, and the CPUs of the smallest."""
 
     nodes: int
     cpus: int
@@ -204,11 +204,12 @@ def _ask(address: str, environment: dict[str, str]) -> str:
 
 
 def cluster_size(ray: Any) -> ClusterSize:
-    """What the living nodes have."""
-    found = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    cpus = [int(resources.get("CPU", 0)) for resources in found]
+    """What the living nodes have. A node without CPUs, such as a head that does no work, has no worker."""
+    living = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    found = [resources for resources in living if resources.get("CPU", 0) >= 1]
+    cpus = [int(resources["CPU"]) for resources in found]
     gpus = sum(int(resources.get("GPU", 0)) for resources in found)
-    return ClusterSize(len(found), sum(cpus), gpus, min((n for n in cpus if n), default=0))
+    return ClusterSize(len(found), sum(cpus), gpus, min(cpus, default=0))
 
 
 def worker_size(size: ClusterSize, wanted: int) -> WorkerSize:
@@ -216,7 +217,13 @@ def worker_size(size: ClusterSize, wanted: int) -> WorkerSize:
 
     Raises:
         UsageError: more are wanted than the cluster has CPUs.
+        UnavailableError: it has none.
     """
+    if not size.nodes:
+        raise UnavailableError(
+            "no node of the cluster has a CPU: start its nodes as docs/cluster.md says, and then this "
+            "command, which continues"
+        )
     count = wanted or size.gpus or size.nodes
     if count > size.cpus:
         raise UsageError(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import socket
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from hubel.agent.engine.cluster import (
     WorkerSize,
     check_address,
     check_answers,
+    cluster_size,
     one_line,
     worker_size,
 )
@@ -52,6 +55,20 @@ def test_one_worker_on_each_gpu_or_node() -> None:
     assert worker_size(ClusterSize(1, 8, 1, 8), 2) == WorkerSize(2, 1, 0.5)
     with pytest.raises(UsageError, match="at most 12"):
         worker_size(ClusterSize(3, 12, 0, 4), 13)
+
+
+def test_a_head_without_cpus_has_no_worker() -> None:
+    def node(cpus: int, gpus: int = 0, *, alive: bool = True) -> dict[str, Any]:
+        # as Ray describes nodes: what a node does not have is not in its resources
+        resources = {"CPU": float(cpus), "GPU": float(gpus), "memory": 1e9}
+        return {"Alive": alive, "Resources": {name: n for name, n in resources.items() if n}}
+
+    head, small, large = node(0), node(4), node(8, 2)
+    ray = SimpleNamespace(nodes=lambda: [head, small, large, node(4, alive=False)])
+    assert cluster_size(ray) == ClusterSize(2, 12, 2, 4)
+    without_nodes = cluster_size(SimpleNamespace(nodes=lambda: [head]))
+    with pytest.raises(UnavailableError, match="no node of the cluster has a CPU"):
+        worker_size(without_nodes, 0)
 
 
 def test_a_worker_that_differs_is_unfit(tmp_path: Path) -> None:
