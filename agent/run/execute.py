@@ -188,7 +188,7 @@ def execute_run(
                 resources.record_neighbours(part)
             resources.record_rotated()
             _decide(folder, config, log, resources.lexicon())
-        if not counts.pending and (pending or unscored or not is_decided):
+        if not counts.pending:  # also of a run that was killed just before this
             shutil.rmtree(folder / PIECES, ignore_errors=True)  # what an engine's workers left
             log.seal()
         failed_scores = sum(_failed_scores(log, t) for t in config.targets)

@@ -14,7 +14,8 @@ from hubel.agent.cli.main import run_command_line
 from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.run.replay import replay
 from hubel.agent.run.verify_run import verify_run
-from hubel.agent.runlog.log import Event, RunLog, read_events
+from hubel.agent.runlog.layout import PIECES
+from hubel.agent.runlog.log import Event, read_events
 from hubel.agent.runlog.reviews import Reviews
 from hubel.agent.runlog.views import target_rows
 from hubel.bench.soak.forge import forge
@@ -83,11 +84,13 @@ def test_what_was_added_or_removed_is_found(run: Path) -> None:
     assert "is missing" in verify_run(run).problems[0]
 
 
-def test_a_removed_seal_is_found(run: Path) -> None:
-    (run / "seal.json").unlink()
+def test_a_missing_seal_is_found_and_a_resume_writes_it(run: Path) -> None:
+    (run / "seal.json").unlink()  # or the run was killed between its verdicts and its seal
+    (run / PIECES).mkdir()
     assert "has no seal.json" in verify_run(run).problems[0]
-    RunLog(run).seal()
+    execute_run(run)
     assert verify_run(run).holds
+    assert not (run / PIECES).exists(), "what a killed run left is deleted with its end"
 
 
 def test_a_run_from_before_hashes_is_not_recorded(
