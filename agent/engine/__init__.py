@@ -8,7 +8,7 @@ are is known to the rooms above: shards of an index, targets of a run, calls of 
 
 from __future__ import annotations
 
-from .engine import Engine, EngineChoice
+from .engine import Engine, EngineChoice, NoWorkerError
 from .local import LocalEngine
 from .opening import open_engine
 from .piece import Piece, PieceOutcome, SmallCall
@@ -18,6 +18,7 @@ __all__ = [
     "Engine",
     "EngineChoice",
     "LocalEngine",
+    "NoWorkerError",
     "Piece",
     "PieceOutcome",
     "SmallCall",

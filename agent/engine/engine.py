@@ -6,9 +6,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from ...tools.errors import UnavailableError
 from .piece import Piece, PieceOutcome, SmallCall
 
 EngineName = Literal["local", "ray"]
+
+
+class NoWorkerError(UnavailableError):
+    """No worker is left, and none comes: this ends the command, and not one piece or target of it."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Engine(Protocol):
         worker is free, so memory does not grow with their number.
 
         Raises:
-            UnavailableError: no worker is left, and none comes.
+            NoWorkerError: no worker is left, and none comes.
         """
         ...
 
@@ -54,7 +59,8 @@ class Engine(Protocol):
         """The answer of a free worker. Safe to use from many threads, which wait for their turn.
 
         Raises:
-            HubelError: what the call raised, as the same class; or no worker is left.
+            HubelError: what the call raised, as the same class.
+            NoWorkerError: no worker is left, and none comes.
         """
         ...
 

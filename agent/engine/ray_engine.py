@@ -28,7 +28,7 @@ from ...tools.errors import HubelError, UnavailableError
 from ...tools.files import writing
 from ..runlog.stopping import Stopped
 from .cluster import WorkerSize, cluster_size, connect, one_line, worker_size
-from .engine import EngineChoice
+from .engine import EngineChoice, NoWorkerError
 from .piece import Piece, PieceOutcome, SmallCall
 from .piece_feed import PieceFeed
 from .ray_worker import RayWorker, WorkerOrder, check_report, versions_here
@@ -232,7 +232,7 @@ class RayEngine:
         started = time.monotonic()
         try:
             done = self._on_a_worker(piece, piece.title)
-        except _NoWorker:
+        except NoWorkerError:
             raise
         except _DeadlyRequest as error:
             return PieceOutcome(
@@ -280,9 +280,9 @@ class RayEngine:
                 if self._alive:
                     end = time.monotonic() + START_S
                 elif not self._starting:
-                    raise _NoWorker(self._last_failure or "the cluster has no worker")
+                    raise NoWorkerError(self._last_failure or "the cluster has no worker")
                 elif time.monotonic() > end:
-                    raise _NoWorker(
+                    raise NoWorkerError(
                         f"the cluster has had no worker for {START_S:.0f} s: start its nodes again, and "
                         "then this command, which continues"
                     )
@@ -373,10 +373,6 @@ class RayEngine:
         thread = threading.Thread(target=target, args=args, daemon=True)
         self._threads = [one for one in self._threads if one.is_alive()] + [thread]
         thread.start()
-
-
-class _NoWorker(UnavailableError):
-    """No worker is left, so nothing more can be done: this ends the whole run of pieces."""
 
 
 class _DeadlyRequest(UnavailableError):

@@ -1,7 +1,8 @@
 """Many investigations side by side in this process; what each leaves in the log.
 
 `investigate_target` is the boundary of an investigation: whatever is raised inside becomes a failure
-of its target.
+of its target. Only the loss of the last worker of an engine is none: it would fail every target, each
+after its first replies were paid for.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ...evals.judge.protocol import AnswerPending
 from ...tools.errors import BudgetReached, HubelError
 from ...tools.files.secrets import mask_message
+from ..engine import NoWorkerError
 from ..runlog.progress import Reporter
 from ..runlog.stopping import Stopped
 from ..runlog.target_counts import EndedTargets
@@ -103,7 +105,11 @@ def show_result(context: InvestigationContext, target: str) -> None:
 def investigate_target(
     graph: CompiledStateGraph[Any, Any, Any, Any], driver: ExplainerDriver, target: str
 ) -> None:
-    """One investigation, from where its checkpoint left it. Any error is a failure of this target."""
+    """One investigation, from where its checkpoint left it. Any error is a failure of this target.
+
+    Raises:
+        NoWorkerError: the engine that calls the instruments has no worker left.
+    """
     context = driver.context
     thread: Any = {"configurable": {"thread_id": target}, "recursion_limit": 1000}
     try:
@@ -116,6 +122,8 @@ def investigate_target(
         graph.invoke(None if started else {"target": target}, thread, durability="sync")
     except Stopped:
         return
+    except NoWorkerError:
+        raise
     except AnswerPending:
         context.wait_for_batch(target)
     except BudgetReached as reached:  # the target stays pending

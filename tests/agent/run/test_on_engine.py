@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hubel.agent.engine import LocalEngine, PieceOutcome, Worker
+from hubel.agent.engine import LocalEngine, NoWorkerError, PieceOutcome, Worker
 from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.run.replay import replay
 from hubel.agent.run.target_piece import TargetPiece
@@ -152,3 +152,26 @@ def test_a_worker_with_another_subject_is_refused_in_one_line(
         execute_run(folder, subject=tiny, engine=LocalEngine(OtherSubject()))
     assert "\n" not in str(refusal.value)
     assert execute_run(folder, subject=tiny).done == 5
+
+
+def test_the_loss_of_the_last_worker_ends_the_run_and_fails_no_target(
+    tmp_path: Path, tiny: Subject, tiny_index: Path
+) -> None:
+    class Dying(LocalEngine):
+        calls = 0
+
+        def call(self, request: Any) -> Any:
+            Dying.calls += 1
+            if Dying.calls > 2:
+                raise NoWorkerError("the cluster has had no worker for 180 s")
+            return super().call(request)
+
+    settings = {"explainer": "openai:soak", "targets": ["mlp.0.1", "mlp.1.2-", "mlp.2.0"]}
+    settings |= {"competitor": False, "max_contexts": 300, "concurrency": 1}
+    folder = new_run(tmp_path / "run", tiny_index, **settings)
+    with pytest.raises(NoWorkerError, match="no worker for 180 s"):
+        execute_run(folder, subject=tiny, model=SoakModel(), engine=Dying(Worker(subject=tiny)))
+    asked = {e.target for e in read_events(folder) if e.event == "llm_call"}
+    assert asked == {"mlp.0.1"}, "no further target is paid for"
+    assert not [e for e in read_events(folder) if e.event == "failure"]
+    assert execute_run(folder, subject=tiny, model=SoakModel()).done == 3
