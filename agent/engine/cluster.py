@@ -11,6 +11,8 @@
    none to an address that it is given, so it is told to where that is the difference.
 6. Importing Ray replaces the handler of SIGTERM; it is put back, so that the signal ends a command
    as Ctrl-C does.
+6. Ray prints nothing here. When a node dies it would print the last lines of its log on standard
+   output, between the lines of `--json`, whatever `log_to_driver` says.
 """
 
 from __future__ import annotations
@@ -79,7 +81,9 @@ def import_ray() -> Any:
     """The module; raises UnavailableError if it is not installed."""
     _ray_version()
     with _handlers_kept():
-        return import_module("ray")
+        ray, printer = import_module("ray"), import_module("ray._private.worker")
+    vars(printer)["_worker_logs_enabled"] = False
+    return ray
 
 
 def _ray_version() -> str:
