@@ -3,6 +3,7 @@ its servers busy.
 
     kill_runs    runs killed with SIGKILL at random moments and resumed: nothing lost, nothing twice,
                  nothing paid twice
+    cluster_soak a Ray cluster that dies, while it makes indexes and runs: as in one process
     kill_shards  shards and merges of an index killed likewise: the files of one process
     batch_kills  the same at every step of a batch of answers
     malformed    answers that are malformed in every way: no crash, and no score from any
@@ -25,7 +26,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from . import (
     batch_kills,
@@ -40,6 +40,8 @@ from . import (
     pressure,
 )
 from .fork_server import ForkServer
+from .promises import Promise, SoakResult, counts, never
+from .run_checks import KillTally
 
 Report = Callable[[str, int, int, str], None]
 """Called with the step, how much is done, the total, and the unit."""
@@ -80,30 +82,6 @@ class Size:
     page_requests: int = 10_000
     jobs: int = 2
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class Promise:
-    """One line of the table: what was found, and what was promised."""
-
-    what: str
-    found: Any
-    promised: str
-    kept: bool
-
-
-@dataclass(frozen=True)
-class SoakResult:
-    """All promises, and all counts."""
-
-    promises: list[Promise]
-    figures: dict[str, Any]
-    notes: list[str]
-
-    @property
-    def kept(self) -> bool:
-        """Whether every promise was kept."""
-        return all(promise.kept for promise in self.promises)
 
 
 def soak(folder: Path, size: Size, report: Report) -> SoakResult:
@@ -163,9 +141,9 @@ def soak(folder: Path, size: Size, report: Report) -> SoakResult:
 
 def _kill_runs(
     folder: Path, index: Path, fork_servers: list[ForkServer], size: Size, report: Report
-) -> kill_runs.KillTally:
+) -> KillTally:
     """Kill runs until there are enough, with one thread per fork server."""
-    total, numbers = kill_runs.KillTally(), count()
+    total, numbers = KillTally(), count()
 
     def work(place: int, fork_server: ForkServer) -> None:
         own_folder = folder / f"killer-{place}"
@@ -196,7 +174,7 @@ def _kill_batches(
 
 
 def _result(
-    killed: kill_runs.KillTally,
+    killed: KillTally,
     shards: kill_shards.ShardKillTally,
     batches: batch_kills.BatchKillTally,
     answers: malformed.MalformedTally,
@@ -212,10 +190,10 @@ def _result(
         *kill_promises(killed),
         *piece_promises(shards, batches),
         *answer_promises(answers),
-        _none("flipped bits that changed an output unnoticed", flipped.count("silent")),
-        _none("flipped bits that ended in a traceback", flipped.count("traceback")),
-        _none("changed values of a run that the chain did not notice", edited.unnoticed),
-        _none(
+        never("flipped bits that changed an output unnoticed", flipped.count("silent")),
+        never("flipped bits that ended in a traceback", flipped.count("traceback")),
+        never("changed values of a run that the chain did not notice", edited.unnoticed),
+        never(
             "and with a forged chain, computed values that no replay noticed",
             edited.computed_unnoticed,
         ),
@@ -237,31 +215,31 @@ def _result(
     if bombed is not None:
         promises += bomb_promises(bombed)
     figures = {
-        "kills": _without_notes(killed),
-        "shard_kills": _without_notes(shards),
-        "batch_kills": _without_notes(batches) | {"broken": batches.broken},
-        "malformed": _without_notes(answers),
-        "flips": _without_notes(flipped),
-        "edits": _without_notes(edited),
+        "kills": counts(killed),
+        "shard_kills": counts(shards),
+        "batch_kills": counts(batches) | {"broken": batches.broken},
+        "malformed": counts(answers),
+        "flips": counts(flipped),
+        "edits": counts(edited),
         "budgets": [vars(check) for check in budgets],
         "busy": None if load is None else vars(load),
         "cpu_ms_a_turn": cpu,
         "page": None if page is None else vars(page),
-        "bombs": None if bombed is None else _without_notes(bombed),
+        "bombs": None if bombed is None else counts(bombed),
     }
     all_tallies = (killed, shards, batches, answers, flipped, edited, bombed)
     notes = [note for tally in all_tallies if tally for note in tally.notes]
     return SoakResult(promises, figures, notes)
 
 
-def kill_promises(killed: kill_runs.KillTally) -> list[Promise]:
+def kill_promises(killed: KillTally) -> list[Promise]:
     """What holds under kills."""
     return [
-        _none("targets lost", killed.lost),
-        _none("targets that ended twice", killed.twice),
-        _none("runs that ended otherwise than an undisturbed one", killed.other_rows),
-        _none("journaled replies asked for again", killed.asked_again),
-        _none("replies journaled twice", killed.journaled_twice),
+        never("targets lost", killed.lost),
+        never("targets that ended twice", killed.twice),
+        never("runs that ended otherwise than an undisturbed one", killed.other_rows),
+        never("journaled replies asked for again", killed.asked_again),
+        never("replies journaled twice", killed.journaled_twice),
     ]
 
 
@@ -270,21 +248,21 @@ def piece_promises(
 ) -> list[Promise]:
     """What holds when shards of an index and batches of answers are killed."""
     return [
-        _none("indexes of killed shards that differ from one process's", shards.differing),
-        _none("broken by kills at steps of a batch (paid twice, lost, other rows)", batches.broken),
+        never("indexes of killed shards that differ from one process's", shards.differing),
+        never("broken by kills at steps of a batch (paid twice, lost, other rows)", batches.broken),
     ]
 
 
 def answer_promises(answers: malformed.MalformedTally) -> list[Promise]:
     """What holds under malformed answers."""
     return [
-        _none("crashes from malformed answers", answers.crashes),
-        _none("scores from malformed answers", answers.scored),
-        _none("explanations that no good answer proposed", answers.stray),
-        _none("targets that harmless faults changed", answers.changed),
-        _none("invalid token counts that were accepted", answers.believed),
-        _none("targets without an end", answers.unended),
-        _none("logs that cannot be read", answers.unreadable),
+        never("crashes from malformed answers", answers.crashes),
+        never("scores from malformed answers", answers.scored),
+        never("explanations that no good answer proposed", answers.stray),
+        never("targets that harmless faults changed", answers.changed),
+        never("invalid token counts that were accepted", answers.believed),
+        never("targets without an end", answers.unended),
+        never("logs that cannot be read", answers.unreadable),
     ]
 
 
@@ -292,8 +270,8 @@ def bomb_promises(bombed: bombs.BombTally) -> list[Promise]:
     """What holds under the bombs of a model server."""
     memory = round(bombed.peak_mb)
     return [
-        _none("crashes from bombs of a model server", bombed.crashes),
-        _none("bombs that held a question too long", bombed.late),
+        never("crashes from bombs of a model server", bombed.crashes),
+        never("bombs that held a question too long", bombed.late),
         Promise("memory under them, MB", memory, f"< {bombs.MEMORY_MB}", memory < bombs.MEMORY_MB),
     ]
 
@@ -303,8 +281,8 @@ def page_promises(page: page_load.PageLoad) -> list[Promise]:
     slowest, memory, printed = page.slowest_ms, page.peak_mb, page.stderr_bytes
     limits = (page_load.SLOWEST_MS, page_load.MEMORY_MB, page_load.STDERR_BYTES)
     return [
-        _none("visits to a crowded page that failed", page.failed_visits),
-        _none("requests to it that were not answered", page.requests - page.answered),
+        never("visits to a crowded page that failed", page.failed_visits),
+        never("requests to it that were not answered", page.requests - page.answered),
         Promise("slowest visit, ms", round(slowest), f"< {limits[0]}", slowest < limits[0]),
         Promise(
             "memory of the page's server, MB", round(memory), f"< {limits[1]}", memory < limits[1]
@@ -315,15 +293,6 @@ def page_promises(page: page_load.PageLoad) -> list[Promise]:
 
 def _budget_promises(budgets: list[pressure.BudgetCheck]) -> list[Promise]:
     return [
-        _none("calls over a budget and those in flight", sum(check.over for check in budgets)),
-        _none("requests that the log does not count", sum(check.unlogged for check in budgets)),
+        never("calls over a budget and those in flight", sum(check.over for check in budgets)),
+        never("requests that the log does not count", sum(check.unlogged for check in budgets)),
     ]
-
-
-def _without_notes(tally: object) -> dict[str, Any]:
-    return {name: value for name, value in vars(tally).items() if name != "notes"}
-
-
-def _none(what: str, n: int) -> Promise:
-    """The promise that something never happens."""
-    return Promise(what, n, "0", n == 0)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 EXIT = {"done": 0, "budget": 3, "failed": 4}
 """Exit statuses of a child, as those of the command line."""
 COMMAND_S = 120
-"""Seconds after which a command line is killed; none takes more than a few."""
+"""Seconds after which a command line is killed; none takes more than a few in one process."""
 
 
 @dataclass(frozen=True)
@@ -83,14 +83,25 @@ class ForkServer:
         self._send(command)
         return self._receive()["pid"]
 
-    def start_command(self, argv: Sequence[str], output: Path, cache: Path) -> int:
+    def start_command(
+        self,
+        argv: Sequence[str],
+        output: Path,
+        cache: Path,
+        *,
+        key: str = "none",
+        limit_s: int = COMMAND_S,
+    ) -> int:
         """Fork a child that runs one command line; returns its process id.
 
         Args:
             output: for its standard output; its standard error goes to the same name with `.err`.
             cache: its HUBEL_CACHE.
+            key: its API key, as in `start`.
+            limit_s: seconds after which it is killed.
         """
-        self._send({"argv": list(argv), "output": str(output), "cache": str(cache)})
+        command = {"argv": list(argv), "output": str(output), "cache": str(cache)}
+        self._send(command | {"key": key, "limit_s": limit_s})
         return self._receive()["pid"]
 
     def start_index(self, step: Mapping[str, Any]) -> int:
@@ -171,6 +182,11 @@ def _work_of(command: Mapping[str, Any]) -> Callable[[Subject, dict[str, Any]], 
     return _run_index if "index" in command else _run_child
 
 
+def key_variables(key: str) -> dict[str, str]:
+    """The environment in which a process has an API key, whichever the provider."""
+    return {"OPENAI_API_KEY": key, "ANTHROPIC_API_KEY": key}
+
+
 def _report(message: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
@@ -215,7 +231,7 @@ def _run_child(subject: Subject, command: dict[str, Any]) -> None:
 
     status = 1
     try:
-        os.environ |= {"OPENAI_API_KEY": command["key"], "ANTHROPIC_API_KEY": command["key"]}
+        os.environ |= key_variables(command["key"])
         _end_with_parent()
         if command["dies_at"]:
             batch_steps.die_at(command["dies_at"])
@@ -231,10 +247,10 @@ def _run_command(_subject: Subject, command: dict[str, Any]) -> None:
 
     status = 1
     try:
-        os.environ["HUBEL_CACHE"] = command["cache"]
+        os.environ |= {"HUBEL_CACHE": command["cache"]} | key_variables(command["key"])
         for path, stream in ((command["output"], 1), (command["output"] + ".err", 2)):
             os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), stream)
-        signal.alarm(COMMAND_S)
+        signal.alarm(command["limit_s"])
         status = run_command_line(command["argv"])
     except SystemExit as leaving:  # argparse
         status = int(leaving.code or 0)
