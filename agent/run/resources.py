@@ -17,6 +17,7 @@ from ...tools.dissection import TextView
 from ...tools.dissection.search import shared_candidates
 from ...tools.errors import HubelError, UsageError
 from ...tools.index import Collected, Index, collect
+from ...tools.index.activation_store.source import open_stored_source
 from ...tools.index.collect_pass import CollectedChunk, collect_chunk
 from ...tools.instruments import InstrumentContext
 from ...tools.subject.address import Unit
@@ -166,6 +167,10 @@ class RunResources:
         """What the steps of the investigations work with; the first part is collected."""
         folder = self._folder / COLLECTED
         explore, select = (Collected.open(folder, split) for split in ("explore", "select"))
+        if (
+            self._config.suite
+        ):  # planted units take values from the store, as where it was collected
+            open_stored_source(self.subject(), self.index())
         return InvestigationContext(
             self._folder,
             self._config,

@@ -126,16 +126,25 @@ def planted(subject: Subject, suite: Suite, corpus: str) -> PlantedSubject:
 
 
 def _replant(subject: Subject, stored: StoredSuite) -> PlantedSubject:
-    """Plant a suite's units in a subject again, as its index was made."""
+    """Plant a suite's units in a subject again, as its index was made.
+
+    Raises:
+        UsageError: the corpus of that name is another text here; units would have other values.
+    """
     from ...tools.corpus import read_corpus
     from ...tools.index import Index
     from ...tools.subject import plant, read_suite
 
-    index = Index.open(stored.index_folder)
+    index, corpus = Index.open(stored.index_folder), read_corpus(stored.corpus)
+    if corpus.sha256 != index.corpus_sha256:
+        raise UsageError(
+            f"the corpus {stored.corpus} is another text than that of the index {stored.index_folder}, "
+            "on which the planted units depend: put the same one where every node reads it"
+        )
     return plant(
         subject,
         read_suite(stored.folder / SUITE),
-        read_corpus(stored.corpus).documents,
+        corpus.documents,
         context_len=index.context_len,
         max_tokens=index.tokens,
     )

@@ -178,7 +178,7 @@ class PlantedSubject(Subject):
             if source.layer > layer or (source.layer == layer and source.site == "resid")
         ]
         if not reached:
-            self._values.stored = read
+            self._values.read_stored(read)
 
     def depends_on_text(self, layer: int) -> bool:
         """Whether the layer has planted units."""

@@ -48,6 +48,16 @@ class UnitValues:
         self.stored: StoredActivations | None = None
         self.artificial = _artificial_units(base, suite, suite_unit_at)
 
+    def read_stored(self, stored: StoredActivations) -> None:
+        """Take shuffled nulls from stored activations from now on.
+
+        A table from a pass is dropped. It differs by the store's rounding, so that a process that
+        made the index would see other values than one that finds it.
+        """
+        if self.stored is None:
+            self.__dict__.pop("_shuffle_table", None)
+        self.stored = stored
+
     def sources(self, unit: Unit) -> tuple[Site, ...]:
         """What a pass must capture for a unit; empty if the text decides its values."""
         artificial = self.artificial.get(unit)
