@@ -6,9 +6,10 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ...agent.cli import output
+from ...agent.cli import options, output
+from ...agent.cli.chosen_engine import chosen_engine
 from ...agent.cli.exit_status import DONE, SOME_FAILED
-from ...agent.runlog.layout import CONFIG
+from ...agent.runlog.layout import CONFIG, PIECES
 from ...tools.errors import UsageError
 from . import shared_options
 
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     shared_options.add_name(parser, "bench-null-N")
     shared_options.add_seed(parser)
+    options.add_engine(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.targets < 2:
         raise UsageError(f"--targets {args.targets}: a bench of nulls needs at least 2")
+    choice = options.engine(args)
     folder = args.runs / (args.name or f"bench-null-{args.targets}")
     with progress(quiet=args.quiet) as reporter:
         subject = load_subject(args.subject, device=args.device, dtype=args.dtype)
@@ -60,7 +63,8 @@ def run(args: argparse.Namespace) -> int:
             )
             check_model(config)
             make_run(folder, resolve(config))
-        result = execute_run(folder, reporter=reporter, subject=subject)
+        with chosen_engine(choice, folder / PIECES, reporter, [folder]) as engine:
+            result = execute_run(folder, reporter=reporter, subject=subject, engine=engine)
     targets = bench_rows(RunConfig.load(folder), target_rows(folder))
     kinds, differences = summary(targets), real_minus_control(targets)
     if args.json:

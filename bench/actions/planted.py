@@ -7,15 +7,18 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...agent.cli import output
+from ...agent.cli import options, output
+from ...agent.cli.chosen_engine import chosen_engine
 from ...agent.cli.exit_status import DONE, SOME_FAILED
 from ...agent.cli.output import two_decimals
+from ...agent.runlog.layout import PIECES
 from ...tools.errors import UsageError
 from . import shared_options
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ...agent.engine import EngineChoice
     from ...agent.rescoring.plan import RescoringPlan
     from ...agent.runlog.progress import Reporter
     from ...tools.subject import PlantedSubject, SuiteUnit
@@ -74,6 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shared_options.add_explainer(parser)
     shared_options.add_name(parser, "bench-planted-SUITE-CORPUS-EXPLAINER")
     shared_options.add_seed(parser)
+    options.add_engine(parser)
     scorers = parser.add_argument_group("which scorers can be trusted?")
     scorers.add_argument(
         "--scorers", metavar="S,S", help="compare these scorers, or all, on the planted units"
@@ -108,14 +112,14 @@ def run(args: argparse.Namespace) -> int:
     if args.dictionary and args.scorers:
         raise UsageError("--scorers compares scorers on planted units: leave out --dictionary")
     units = choose_units(suite, args.targets, args.seed)
-    plan = _scorer_plan(args)
+    plan, choice = _scorer_plan(args), options.engine(args)
     folder = args.runs / (args.name or _run_name(args, suite.digest))
     with progress(quiet=args.quiet) as reporter:
         subject = planted(
             load_subject(args.subject, device=args.device, dtype=args.dtype), suite, args.corpus
         )
         bench = _latents_bench if args.dictionary else _units_bench
-        report, failed = bench(args, subject, units, folder, reporter)
+        report, failed = bench(args, choice, subject, units, folder, reporter)
         if plan is not None:
             from ..scorers import compare_scorers
 
@@ -132,6 +136,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _units_bench(
     args: argparse.Namespace,
+    choice: EngineChoice,
     subject: PlantedSubject,
     units: Sequence[SuiteUnit],
     folder: Path,
@@ -147,12 +152,14 @@ def _units_bench(
         return planted_index(subject, args.corpus, reporter)
 
     make_planted_run(folder, subject, targets, index, **run_settings(args))
-    result = execute_run(folder, reporter=reporter, subject=subject)
+    with chosen_engine(choice, folder / PIECES, reporter, [folder]) as engine:
+        result = execute_run(folder, reporter=reporter, subject=subject, engine=engine)
     return evaluate(folder, subject, units), result.failed
 
 
 def _latents_bench(
     args: argparse.Namespace,
+    choice: EngineChoice,
     subject: PlantedSubject,
     units: Sequence[SuiteUnit],
     folder: Path,
@@ -169,7 +176,8 @@ def _latents_bench(
         return latents_index(known, args.corpus, reporter)
 
     make_planted_run(folder, subject, known.all_targets, index, **run_settings(args))
-    result = execute_run(folder, reporter=reporter, subject=subject)
+    with chosen_engine(choice, folder / PIECES, reporter, [folder]) as engine:
+        result = execute_run(folder, reporter=reporter, subject=subject, engine=engine)
     return evaluate_latents(folder, known, reporter), result.failed
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from hubel.agent.cli.main import run_command_line
+from hubel.agent.engine import LocalEngine, Worker
 from hubel.agent.run.execute import execute_run
 from hubel.agent.run.replay import replay
 from hubel.agent.runlog.config import RunConfig
@@ -19,7 +20,9 @@ from hubel.agent.runlog.run_subject import planted
 from hubel.bench.actions.planted import add_arguments, run_settings
 from hubel.bench.planted import evaluate, make_planted_run, planted_index, target_of
 from hubel.bench.scorers import PlantedMeaning, rivals_of
+from hubel.tools.errors import UnavailableError
 from hubel.tools.subject import Subject, Unit, read_suite
+from tests.agent.run.test_on_engine import events
 from tests.support.suites import NULLS_AND_ROTATED
 from tests.support.tiny import WORDS, tiny_subject
 
@@ -199,6 +202,29 @@ def test_a_run_resumes_without_the_bench(
     assert (result.done, result.failed, result.pending) == (6, 0, 0)
     assert evaluate(folder, subject, read.units).summary["recovered"] == 1.0
     assert replay(folder).mismatches == []
+
+
+def test_workers_plant_the_units_again_and_find_the_same(
+    tmp_path: Path, corpus: Path, suite: Path, base: Subject
+) -> None:
+    subject = planted(base, read_suite(suite), str(corpus))
+    targets = [target_of(subject, unit) for unit in subject.suite.units]
+
+    def make(name: str) -> Path:
+        def index() -> Path:
+            return planted_index(subject, str(corpus), Reporter())
+
+        make_planted_run(tmp_path / name, subject, targets, index, explainer="ten-tokens")
+        return tmp_path / name
+
+    here, there, refused = make("here"), make("there"), make("refused")
+    execute_run(here, subject=subject)
+    worker = Worker()  # has no subject: it loads one, and plants
+    assert execute_run(there, subject=subject, engine=LocalEngine(worker)).done == 6
+    assert events(there) == events(here)
+    corpus.write_text(corpus.read_text().replace("bank", "city"))
+    with pytest.raises(UnavailableError, match=r"this process: the corpus .* is another text"):
+        execute_run(refused, subject=subject, engine=LocalEngine())
 
 
 def test_bad_input_is_told_before_anything_is_made(

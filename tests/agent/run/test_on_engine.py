@@ -140,6 +140,20 @@ def test_calls_of_instruments_go_to_workers_and_replies_stay_here(
             assert events(remote)[name] == data
 
 
+def test_nulls_and_controls_are_made_alike_on_workers(
+    tmp_path: Path, tiny: Subject, tiny_index: Path
+) -> None:
+    kinds = ("noise", "shuffled:mlp.0.1", "rotated", "redrawn:mlp.0.2")
+    assert isinstance(tiny.shape.n_neurons, int)
+    nulls = {f"mlp.0.{tiny.shape.n_neurons + n}": kind for n, kind in enumerate(kinds)}
+    settings = {"targets": [*nulls, "mlp.0.3"], "nulls": nulls, "explainer": "ten-tokens"}
+    local = new_run(tmp_path / "local", tiny_index, **settings)
+    remote = new_run(tmp_path / "remote", tiny_index, **settings)
+    execute_run(local, subject=tiny)
+    execute_run(remote, subject=tiny, engine=LocalEngine(Worker(subject=tiny)))
+    assert events(remote) == events(local)
+
+
 def test_a_worker_with_another_subject_is_refused_in_one_line(
     tmp_path: Path, tiny: Subject, tiny_index: Path
 ) -> None:
