@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...agent.cli import output
+from ...agent.cli import options, output
+from ...agent.cli.chosen_engine import chosen_engine
 from ...agent.cli.exit_status import DONE
+from ...agent.engine import SubjectChoice
 from ...agent.runlog.tiers import TIERS
 from ...tools.errors import UsageError
+from ...tools.files import cache_dir
 from . import shared_options
 
 if TYPE_CHECKING:
@@ -74,6 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also what no search over the same concepts can exceed (takes some minutes)",
     )
     parser.add_argument("--seed", type=int, default=7, help="seed of all draws (default: 7)")
+    options.add_engine(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -85,12 +89,19 @@ def run(args: argparse.Namespace) -> int:
     from ..explanations.bounds import bound_means, bounds
     from ..explanations.measure import ExplanationBench
     from ..explanations.summary import summary, verdicts_by_target
+    from ..explanations.unit_piece import measure_on_engine
 
-    explainer = _explainer(args)
+    explainer, choice = _explainer(args), options.engine(args)
     left_out = families(args.ablate) if args.ablate else []
     torch.set_num_threads(1)
     with progress(quiet=args.quiet) as reporter:
-        bench = ExplanationBench(_drawn(args, reporter), reporter)
+        drawn = _drawn(args, reporter)
+        with chosen_engine(choice, cache_dir(), reporter) as engine:
+            if engine is not None:
+                subject = drawn.subject
+                name = SubjectChoice(subject.name, subject.revision, args.device, args.dtype)
+                measure_on_engine(engine, drawn, name, args.explainer, reporter)
+        bench = ExplanationBench(drawn, reporter)
         rows = list(bench.rows(explainer))
         losses = ablation_lines(bench, rows, left_out)
         bound_lines = bounds(bench, rows) if args.bounds else []

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from hubel.agent.engine import LocalEngine, SubjectChoice, Worker
 from hubel.agent.explainers.compositional import Compositional
 from hubel.agent.explainers.ten_tokens import TenTokens
 from hubel.agent.run.execute import execute_run, make_run, resolve
@@ -15,6 +17,7 @@ from hubel.agent.runlog.views import target_rows
 from hubel.bench.explanations.ablation import ablation_lines, families, without
 from hubel.bench.explanations.measure import ExplanationBench
 from hubel.bench.explanations.summary import summary, verdicts_by_target
+from hubel.bench.explanations.unit_piece import measure_on_engine
 from hubel.bench.explanations.units import DrawnUnits, UnitDraw
 from hubel.tools.dissection.grammar import parse_concept
 from hubel.tools.index import Index
@@ -53,6 +56,25 @@ def test_units_of_every_kind_are_explained_and_scored(bench: ExplanationBench) -
     (neurons,) = [line for line in lines if (line["kind"], line["layer"]) == ("neuron", None)]
     rs = [row.figures["r"] or 0 for row in rows if row.kind == "neuron"]
     assert neurons["r"] == pytest.approx(np.mean(rs), abs=1e-4)
+
+
+def test_workers_measure_the_same_into_the_cache(
+    tiny: Subject, tiny_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rows() -> list[dict[str, Any]]:
+        measured = make_bench(tiny, tiny_index).rows(TenTokens())
+        return [row.to_json() | {"seconds": 0.0} for row in measured]
+
+    expected = rows()
+    monkeypatch.setenv("HUBEL_CACHE", str(tmp_path / "other"))
+    subject = SubjectChoice(tiny.name, tiny.revision)
+    drawn = make_bench(tiny, tiny_index).drawn
+    engine = LocalEngine(Worker(subject=tiny))
+    measure_on_engine(engine, drawn, subject, "ten-tokens", Reporter())
+    assert not list((tmp_path / "other").rglob("pieces/*"))
+    made = len(list((tmp_path / "other").rglob("*.json")))
+    assert rows() == expected
+    assert len(list((tmp_path / "other").rglob("*.json"))) == made, "all was in the cache"
 
 
 def test_rows_are_the_same_each_time(
