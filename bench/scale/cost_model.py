@@ -2,8 +2,10 @@
 
 1. An index costs, for each token, two floating-point operations for each weight at some speed, and
    some time for each unit whose statistics it takes; and once, some time to write each unit.
-2. A target costs some time of its own, some for each token of the text on which its formulas are
-   searched and scored, and its experiments' forward passes, in proportion to the weights.
+2. A target costs some time of its own, some for each distinct token of the text on which its
+   formulas are searched, and its experiments' forward passes, in proportion to the weights. A search
+   compares concepts, and a text has more of them as it has more words: with all of its tokens
+   instead of the distinct ones, the longest text came out 27 % too expensive.
 3. The coefficients are not negative, and minimise the sum of squared relative errors.
 """
 
@@ -70,6 +72,6 @@ def index_terms(weights: int, units: int, tokens: int) -> tuple[float, float, fl
     return 2.0 * weights, float(units), units / tokens
 
 
-def target_terms(tokens: int, weights: int) -> tuple[float, float, float]:
-    """Of one target (2): itself, tokens of its text, and weights."""
-    return 1.0, float(tokens), float(weights)
+def target_terms(distinct_tokens: int, weights: int) -> tuple[float, float, float]:
+    """Of one target (2): itself, distinct tokens of its text, and weights."""
+    return 1.0, float(distinct_tokens), float(weights)

@@ -33,9 +33,10 @@ from ...tools.subject.subject import Subject
 
 
 class TargetSeconds(NamedTuple):
-    """CPU seconds of the investigation of each target, and the words of each one's first formula."""
+    """CPU seconds of the investigation of each target, and the distinct tokens of its text."""
 
     each: tuple[float, ...]
+    distinct_tokens: int
 
     @property
     def mean(self) -> float:
@@ -58,7 +59,7 @@ def target_seconds(
         targets: at least two; the first one is not counted (2).
 
     Raises:
-        HubelError: a target failed, or no hypothesis about it was found.
+        HubelError: a target failed.
     """
     make_run(folder, resolve(RunConfig(index=str(index), targets=list(targets))))
     config = RunConfig.load(folder)
@@ -68,9 +69,10 @@ def target_seconds(
         closing(RunResources(folder, config, log, Reporter(), subject, None, None)) as resources,
         open_checkpoints(folder, lambda line: None) as saver,
     ):
-        driver = resources.driver()
+        driver, types = resources.driver(), set[int]()
         for text in collected_texts(folder):
             _ = TextView(text.tokens, text.length, resources.lexicon()).annotations
+            types.update(text.tokens[text.mask].tolist())
         graph, each = build_graph(driver, saver), list[float]()
         for target in config.targets:
             start = time.process_time()
@@ -78,4 +80,4 @@ def target_seconds(
             each.append(time.process_time() - start)
             if failure := log.get("failure", target):
                 raise HubelError(f"{target} could not be explained: {failure['error']}")
-    return TargetSeconds(tuple(each[1:]))
+    return TargetSeconds(tuple(each[1:]), len(types))

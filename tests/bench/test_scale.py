@@ -109,9 +109,10 @@ def test_only_passes_are_projected_and_nothing_of_a_model_that_failed_a_check() 
     operation, own, token, experiments = 2e-11, 0.1, 1e-5, 150.0
     points = [
         MeasuredCost("", terms, own + token * terms[1] + 2 * experiments * operation * terms[2])
-        for terms in (target_terms(n, size.weights) for size in SIZES for n in (2048, 8192))
+        for terms in (target_terms(n, size.weights) for size in SIZES for n in (900, 3700))
     ]
     target, index = fit(points), fit(costs(operation, 4e-10))
+    assert max(abs(each.error) for each in leave_one_out(points)) < 1e-9
     of_target = target_cost(target, index, [LeftOut("", 1.0, 1.19)])
     assert of_target.experiment_tokens == pytest.approx(experiments)
     passes = experiments * 2 * operation * SIZES[2].weights
@@ -175,7 +176,8 @@ def test_a_size_is_measured_and_reported(
     (cost,) = measure_sizes(plan, word_tokenizer(WORDS), corpus, tmp_path, Reporter(), shards=0)
     assert cost.index_cost.terms == index_terms(size.weights, size.units, cost.tokens)
     assert cost.index_cost.seconds > 0
-    assert cost.target_cost.terms == target_terms(cost.tokens, size.weights)
+    assert cost.target_cost.terms == target_terms(cost.targets.distinct_tokens, size.weights)
+    assert 20 < cost.targets.distinct_tokens < 300  # bytes and a dozen words
     assert len(cost.targets.each) == DETECTORS - 1
     assert min(cost.targets.each) > 0
     (collected,) = cost.files
