@@ -80,7 +80,7 @@ class MeasurementPiece:
 
 
 @dataclass(frozen=True)
-class SubjectCall:
+class QuestionCall:
     """A question that a worker's subject answers."""
 
     subject: SubjectChoice
@@ -141,7 +141,7 @@ class EngineMeasurements:
 
     def ask(self, question: SubjectQuestion) -> Any:
         """The answer of a free worker's subject; raises what the question raised there."""
-        return self._engine.call(SubjectCall(self._subject, question))
+        return self._engine.call(QuestionCall(self._subject, question))
 
     def _piece(self, part: BatchMeasurement) -> MeasurementPiece:
         return MeasurementPiece(self._folder, self._subject, part)
