@@ -67,9 +67,11 @@ LOOKING = (
     "tools/files",
     "agent/runlog/log",
     "tools/index",
+    "tools/index/shards/merge",
     "evals/",
 )
-"""Where looking at results begins (folders and modules): none of these, nor what they run on import, loads torch."""
+"""Where looking at results begins, and the merge of shards (folders and modules): none of these, nor what
+they run on import, loads torch."""
 
 
 class Import(NamedTuple):

@@ -25,6 +25,7 @@ from ...agent.engine.cluster import import_ray
 from ...agent.engine.ray_engine import RayEngine
 from ...agent.run.execute import execute_run, make_run, resolve
 from ...agent.runlog.config import RunConfig
+from ...agent.runlog.model_config import ModelConfig
 from ...agent.runlog.progress import Reporter, StepProgress
 from ...tools.index import Index
 from .rows import SpeedRow
@@ -105,7 +106,14 @@ def _investigate(
     index = Index.open(bench.index)
     layer = min(site.layer for site in index.sites if site.kind == "mlp")
     targets = [f"mlp.{layer}~{WARM + COUNTED}@16"]
-    config = RunConfig(str(bench.index), targets, concurrency=1, max_contexts=CONTEXTS, rotated=0)
+    # The cheapest explainer: of one that takes a second for a target, 20 ms would be lost in the noise.
+    config = RunConfig(
+        str(bench.index),
+        targets,
+        ModelConfig("ten-tokens"),
+        concurrency=1,
+        max_contexts=CONTEXTS,
+    )
     folder = bench.runs / name
     make_run(folder, resolve(config))
     watch = _TargetWatch(engine)

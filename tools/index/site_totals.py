@@ -13,16 +13,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from ..subject.address import Site
-from .batch_activations import BatchActivations
 from .batch_plan import Batch, BatchPlan
 from .slot_file import SlotFile
 from .thread_team import Blocks
 from .topk import TopK, update_topk
+
+if TYPE_CHECKING:
+    from .batch_activations import BatchActivations
 
 MIN_UNITS = 256
 """Units per thread in the top-k update; fewer are no faster."""
