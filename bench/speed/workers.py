@@ -146,11 +146,15 @@ class _TargetWatch(Reporter):
     def show(self, current: StepProgress) -> None:
         """Note the first look at `WARM` targets or more, and the last."""
         done = int(current.done)
-        if current.step != "explain" or done in (self.last.done, 0):
+        if current.step != "explain" or self.last.done == done:
             return
-        self.last = _Look(done, time.perf_counter(), self._read())
-        if self.first.done < WARM:
-            self.first = self.last
+        if self.first.done < WARM <= done:
+            self.first = self._look(done)
+        elif current.is_complete:  # a look takes some ms, so there is none in between
+            self.last = self._look(done)
+
+    def _look(self, done: int) -> _Look:
+        return _Look(done, time.perf_counter(), self._read())
 
     def _read(self) -> CpuReading:
         if self._engine is None:
