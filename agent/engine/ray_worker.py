@@ -18,7 +18,7 @@ from ...tools.files.code_digest import code_digest
 from .worker import UnfitWorker, Worker
 
 ROOT = Path(__file__).parents[2]
-CODE = ("tools", "evals", "studies", "agent")
+CODE = ("tools", "evals", "studies", "agent", "bench")
 """The folders whose code decides what comes out of a piece."""
 OTHER_PACKAGES = ("torch", "numpy", "transformers")
 """Packages whose version decides it too."""
