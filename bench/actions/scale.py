@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
             costs.append(cost)
             if args.json:
                 output.json_line({"part": "measured", **cost.to_json()})
-        reporter.say("conversations with a program in place of a language model")
+        reporter.say("explaining some targets with a program in place of a language model")
         usage = count_tokens(Path(folder) / "conversations", costs[-1], CONVERSATIONS)
     prices = Prices(args.gpu_hour_usd, args.core_hour_usd)
     report(costs, usage, args.tokens, prices, as_json=args.json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import product
 from pathlib import Path
 
@@ -192,3 +193,7 @@ def test_a_size_is_measured_and_reported(
     assert "not measured" in printed
     assert "$3 for an accelerator" in printed
     assert "70B" in printed
+    report(costs, usage, 1000, Prices(), as_json=True)
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {row["part"] for row in rows} == {"left out", "fit", "tokens", "price", "projected"}
+    assert [row["usd"] for row in rows if row["part"] == "projected"] == [None] * 9
