@@ -29,9 +29,10 @@ from ...tools.files import writing
 from ..runlog.stopping import Stopped
 from .cluster import WorkerSize, cluster_size, connect, one_line, worker_size
 from .engine import EngineChoice, NoWorkerError
+from .head import LOOK_S, Head
 from .piece import Piece, PieceOutcome, SmallCall
 from .piece_feed import PieceFeed
-from .ray_worker import RayWorker, WorkerOrder, check_report, versions_here
+from .ray_worker import LivingWorker, RayWorker, WorkerOrder, check_report, versions_here
 from .worker import UnfitWorker
 
 MOST_DEATHS = 5
@@ -44,19 +45,12 @@ IN_CONSTRUCTOR = "creation task"
 """What Ray says of an actor whose constructor raised, and not of one that died."""
 START_S = 180.0
 """Seconds to wait for a worker where none is left: a node restarts, or is replaced by another."""
+PATIENT_S = 20.0
+"""Seconds of that before a line says so."""
 SETTINGS = ("HUBEL_CACHE", "XDG_CACHE_HOME", "HF_HOME", "HF_HUB_OFFLINE")
 """Variables that workers take over from this process, unless their node sets them."""
 JOIN_S = 5.0
 """Seconds for threads to end after their workers were killed."""
-
-
-class LivingWorker(NamedTuple):
-    """A worker that is ready or at work."""
-
-    actor: Any
-    where: str
-    node: str
-    pid: int
 
 
 class RayEngine:
@@ -79,7 +73,7 @@ class RayEngine:
     ) -> None:
         self._most_deaths = most_deaths
         self._ray, self._size, self._order, self._expected = ray, size, order, expected
-        self._say = say
+        self._say, self._head = say, Head(ray)
         self._dead = (
             ray.exceptions.RayActorError,
             ray.exceptions.NodeDiedError,
@@ -93,7 +87,7 @@ class RayEngine:
         self._starting: dict[int, Any] = {}
         self._failed_starts, self._deaths, self._started = 0, 0, 0
         self._last_failure = ""
-        self._closed = False
+        self._closed, self._said_waiting = False, False
         self._threads: list[threading.Thread] = []
         for _ in range(size.workers):
             self._start_worker()
@@ -119,14 +113,8 @@ class RayEngine:
                 shared.mkdir(parents=True, exist_ok=True)
                 probe.write_bytes(b"seen")
             settings = {name: os.environ[name] for name in SETTINGS if name in os.environ}
-            engine = cls(
-                ray,
-                size,
-                WorkerOrder(probe, settings, Path.cwd()),
-                versions_here(),
-                say,
-                most_deaths,
-            )
+            order = WorkerOrder(probe, settings, Path.cwd())
+            engine = cls(ray, size, order, versions_here(), say, most_deaths)
             try:
                 engine._give_back(engine._take())
             except BaseException:
@@ -207,8 +195,13 @@ class RayEngine:
         """As `Engine.close`."""
         with self._change:
             self._closed = True
-            actors = [slot.actor for slot in self._alive.values()] + list(self._starting.values())
+            actors = [slot.actor for slot in self._alive.values()] + [
+                actor for actor in self._starting.values() if actor
+            ]
             self._change.notify_all()
+        if self._head.lost:
+            self._order.probe.unlink(missing_ok=True)
+            return
         for actor in actors:
             self._ray.kill(actor)
         end = time.monotonic() + JOIN_S
@@ -248,7 +241,7 @@ class RayEngine:
         while True:
             slot = self._take()
             try:
-                answer = self._ray.get(slot.actor.work.remote(request))
+                answer = self._await(slot.actor.work.remote(request))
             except self._dead as error:
                 self._bury(slot, one_line(error))
                 deaths += 1
@@ -270,21 +263,35 @@ class RayEngine:
                 raise answer.error
             return _Done(answer.value, slot.where, deaths)
 
+    def _await(self, reference: Any) -> Any:
+        """What a worker answers; raises LostHead as soon as that is so."""
+        while True:
+            try:
+                return self._ray.get(reference, timeout=LOOK_S)
+            except self._ray.exceptions.GetTimeoutError:
+                self._head.require()
+
     def _take(self) -> LivingWorker:
         """A free worker, for which this waits."""
         with self._change:
-            end = time.monotonic() + START_S
+            since = time.monotonic()
             while not self._idle:
+                waited = time.monotonic() - since
                 if self._closed:
                     raise Stopped
                 if self._alive:
-                    end = time.monotonic() + START_S
+                    since = time.monotonic()
                 elif not self._starting:
                     raise NoWorkerError(self._last_failure or "the cluster has no worker")
-                elif time.monotonic() > end:
+                elif waited > START_S:
                     raise NoWorkerError(
-                        f"the cluster has had no worker for {START_S:.0f} s: start its nodes again, and "
-                        "then this command, which continues"
+                        f"the cluster has had no worker for {START_S:.0f} s: start its nodes again, or let "
+                        "other work on it end, and then start this command, which continues"
+                    )
+                elif waited > PATIENT_S and not self._said_waiting:
+                    self._said_waiting = True
+                    self._say(
+                        "waiting for a worker: the nodes start slowly, are gone, or do other work"
                     )
                 self._change.wait(1.0)
             if self._closed:
@@ -304,6 +311,7 @@ class RayEngine:
             self._deaths += 1
             closed = self._closed
         if not closed:
+            self._head.require()
             self._say(f"{slot.where} died ({cause}); another one takes its work")
             self._ray.kill(slot.actor)  # it may only be out of reach
             self._start_worker()
@@ -323,14 +331,17 @@ class RayEngine:
                 return
             self._started += 1
             number = self._started
-            make = self._ray.remote(RayWorker).options(
-                num_cpus=self._size.cpus,
-                num_gpus=self._size.gpus,
-                scheduling_strategy="SPREAD",
-                max_restarts=0,
-                max_task_retries=0,
-            )
-            self._starting[number] = make.remote(self._order)
+            self._starting[number] = None  # so that nobody sees no worker in between
+        needs: Any = {"num_cpus": self._size.cpus, "num_gpus": self._size.gpus}
+        needs |= {"scheduling_strategy": "SPREAD", "max_restarts": 0, "max_task_retries": 0}
+        make = self._ray.remote(RayWorker).options(**needs)
+        actor = make.remote(self._order)  # not under the lock: it waits for a head that is gone
+        with self._change:
+            self._starting[number] = actor
+            closed = self._closed
+        if closed:
+            self._ray.kill(actor)
+            return
         self._thread(self._await_start, number)
 
     def _await_start(self, number: int) -> None:

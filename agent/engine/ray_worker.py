@@ -46,6 +46,15 @@ class WorkerReport(NamedTuple):
     cache: str = ""
 
 
+class LivingWorker(NamedTuple):
+    """A worker that is ready or at work."""
+
+    actor: Any
+    where: str
+    node: str
+    pid: int
+
+
 class WorkerAnswer(NamedTuple):
     """What came of a request: a value, or an error that hubel raised on purpose."""
 
