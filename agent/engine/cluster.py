@@ -11,7 +11,7 @@
    none to an address that it is given, so it is told to where that is the difference.
 6. Importing Ray replaces the handler of SIGTERM; it is put back, so that the signal ends a command
    as Ctrl-C does.
-6. Ray prints nothing here. When a node dies it would print the last lines of its log on standard
+7. Ray prints nothing here. When a node dies it would print the last lines of its log on standard
    output, between the lines of `--json`, whatever `log_to_driver` says.
 """
 

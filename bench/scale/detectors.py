@@ -15,6 +15,7 @@ finds. So each subject gets the same detectors:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -47,16 +48,15 @@ WRITES = 0.1
 SEED = 0
 
 
+def _matches_any(patterns: Sequence[re.Pattern[str]], strings: Sequence[str]) -> list[bool]:
+    return [any(pattern.search(string) for pattern in patterns) for string in strings]
+
+
 def token_values(strings: Sequence[str]) -> Float[np.ndarray, "detector token"]:
     """The activation of each detector on each token of a vocabulary; negative ones become 0 (1)."""
     units = {unit.id: unit for unit in read_suite(PROJECT_SUITE).units}
-    matches = np.array(
-        [
-            [any(part.pattern.search(string) for part in units[rule].parts) for string in strings]
-            for rule in RULES
-        ],
-        dtype=float,
-    )
+    patterns = [[part.pattern for part in units[rule].parts] for rule in RULES]
+    matches = np.array([_matches_any(of_rule, strings) for of_rule in patterns], dtype=float)
     rng = np.random.default_rng(SEED)
     values = NOISE * rng.standard_normal((DETECTORS, len(strings)))
     for row in values:

@@ -81,15 +81,12 @@ def show_conversations(usage: Mapping[str, TokenUsage], prices: Sequence[TargetP
         *("model", "$ a target, explainer", "at most", "simulator and judge", "in batches"),
         *(f"all of {name}" for name in SUBJECTS),
     )
-    cells = [
-        (
-            price.model,
-            *(f"{usd:.4f}" for usd in (price.explainer, price.at_most)),
-            *(f"{usd:.4f}" for usd in (price.readers, price.in_batches)),
-            *(f"{size.layers * size.mlp * price.explainer:,.0f}" for size in SUBJECTS.values()),
-        )
-        for price in prices
-    ]
+    neurons = [size.layers * size.mlp for size in SUBJECTS.values()]
+    cells = list[tuple[str, ...]]()
+    for price in prices:
+        of_target = (price.explainer, price.at_most, price.readers, price.in_batches)
+        of_all = [f"{n * price.explainer:,.0f}" for n in neurons]
+        cells.append((price.model, *(f"{usd:.4f}" for usd in of_target), *of_all))
     output.table(columns, cells, right=columns[1:])
     for origin in sorted({price.origin for price in prices}):
         output.line(f"prices: {origin}")
