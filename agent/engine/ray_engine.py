@@ -290,9 +290,9 @@ class RayEngine:
                     )
                 elif waited > PATIENT_S and not self._said_waiting:
                     self._said_waiting = True
-                    self._say(
-                        "waiting for a worker: the nodes start slowly, are gone, or do other work"
-                    )
+                    self._say("waiting for a worker: the nodes start slowly, are gone or busy")
+                elif waited > LOOK_S:
+                    self._head.require()
                 self._change.wait(1.0)
             if self._closed:
                 raise Stopped
