@@ -34,8 +34,7 @@ class IndexSummary:
     """What a pass cost.
 
     Attributes:
-        forward_seconds: time of the same batches without hooks: every tenth is timed, and the sum
-            scaled to all.
+        forward_seconds: time of the same batches without hooks, scaled to all from a few of them.
         total_seconds: time from the first batch to the end, without loading the model and without
             the timing passes.
         peak_rss_mb: of the whole process.

@@ -1,8 +1,8 @@
 """How long a pass takes, and how much of that is the model's own time.
 
-Every tenth batch is run a second time without hooks. The share of those bare passes in the time
-that the same batches took with everything, times the time of all batches, is `forward_seconds`. The
-bare passes are not part of `total_seconds`.
+Some batches of explore are run a second time without hooks (`is_timed`). The share of those bare
+passes in the time that the same batches took with everything, times the time of all batches, is
+`forward_seconds`. The bare passes are not part of `total_seconds`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
-EVERY = 10
+if TYPE_CHECKING:
+    from ..corpus import Split
+
+EVERY = 40
+"""Batches of explore of which one is run twice, so that a long pass takes 2 % more for its clock."""
+
+
+def is_timed(split: Split, turn: int, n_turns: int) -> bool:
+    """Whether a batch is run a second time: the middle one of forty, or of all if they are fewer."""
+    return split == "explore" and turn % EVERY == min(EVERY, n_turns - 1) // 2
 
 
 @dataclass

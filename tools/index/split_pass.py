@@ -3,7 +3,7 @@
 1. Resume from the newest checkpoint, if a pass was killed here.
 2. Read each batch; every site's activations are added to its totals before the next layer is
    computed.
-3. Every tenth batch is run again without hooks, for the clock.
+3. A few batches are run again without hooks, for the clock.
 4. At the end, write statistics, exemplars, contexts and documents into a folder that appears
    complete or not at all.
 """
@@ -34,7 +34,7 @@ from .batch_plan import Batch, BatchPlan
 from .checkpoint import Checkpoints
 from .index_files import files_to_json, hash_files
 from .latent_totals import LatentTotals
-from .pass_clock import EVERY, PassClock
+from .pass_clock import PassClock, is_timed
 from .site_totals import SiteTotals
 from .store import Columns, statistics_columns, write_exemplars, write_statistics, write_text
 from .thread_team import ThreadTeam
@@ -147,8 +147,8 @@ class SplitPass:
         start = time.perf_counter()
         self.subject.stream(ids, sites, consume)
         seconds, bare_seconds = time.perf_counter() - start, None
-        # 3. The middle one of ten, or the last one of a short split.
-        if batch.turn % EVERY == min(EVERY // 2, self.plan.n_turns - 1):
+        # 3. Run it again without hooks.
+        if is_timed(self.plan.split, batch.turn, self.plan.n_turns):
             start = time.perf_counter()
             bare_pass(
                 self.subject, ids, [*self.sites, *(latents.reads for latents in self.latents)]
