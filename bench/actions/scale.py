@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from ..scale.measure import SizeCost
     from ..scale.projection import Prices
 
-TOKENS = (2048, 4096, 8192, 16_384)
-"""Of the corpus: all but the first on the smallest subject only, for what a target's text costs."""
+TOKENS = (4096, 8192, 16_384, 65_536)
+"""Of the corpus: all but the first on the smallest subject only, for what a longer text costs. In shorter
+ones every token is in the sample for quantiles, whose cost does not grow with the text."""
 CONVERSATIONS = 6
 """Targets that a program explains in place of a language model, for their tokens."""
 PROJECTED_TOKENS = 10_000_000

@@ -3,9 +3,11 @@
 Nothing here was measured on an accelerator: its speeds are assumptions, which the table names.
 
 1. The forward passes of an index run at a share of the accelerator's speed.
-2. Activations go to the host, 4 bytes for each unit and token, over its link.
-3. Statistics are taken by the accelerator's share of the host's cores, at the speed that was
-   measured here, and one host writes the index. These three overlap, so that the slowest counts.
+2. The accelerator takes the statistics (`tools/index/batch_activations`); the extremes of each unit
+   and context go to the host over its link. What the statistics take there is not counted: five
+   readings of the activations at 3 TB/s are 2 % of the forward pass at 8B.
+3. The host's share of cores chooses the best contexts, at a speed that was measured, and one host
+   writes the index. These three overlap, so that the slowest counts.
 4. A target's search and scores run on cores; the passes of its experiments on the accelerator, and
    those that collect the activations of each `TOGETHER` targets.
 5. Shards and targets are independent; what the driver does for each target alone is not divided.
@@ -42,6 +44,10 @@ SUBJECTS = {
     "70B": SubjectSize(80, 8192, 28672, 64, 8),
 }
 """Dimensions of the published Llama 3 models."""
+EXTREMES_BYTES = 8 / 64
+"""Of each unit and token that leave an accelerator: two numbers for a context of 64 tokens."""
+CHOICE_S = 0.5e-9
+"""Seconds of a core to choose the best contexts, for each unit and token (docs/design/index-in-one-pass.md)."""
 DRIVER_S = 0.02
 """Seconds of the driver for each target: its events, its row, its verdict."""
 SEARCHED_TOKENS = 75_082
@@ -145,7 +151,7 @@ def project(subject: str, n: int, tokens: int, index: CostModel, target: TargetC
         index: fitted on cores.
     """
     size, hour = SUBJECTS[subject], 3600.0
-    _, each_unit, written = index.coefficients.tolist()
+    *_, written = index.coefficients.tolist()
     neurons = size.layers * size.mlp
     collected = min(tokens, SEARCHED_TOKENS) * -(-neurons // TOGETHER)
     read = collected + neurons * target.experiment_tokens
@@ -154,8 +160,8 @@ def project(subject: str, n: int, tokens: int, index: CostModel, target: TargetC
         subject,
         n,
         forward=tokens * forward_s / hour,
-        transfer=tokens * 4.0 * size.units / ASSUMED.link / n / hour,
-        statistics=size.units * (tokens * each_unit / n + written) / ASSUMED.cores / hour,
+        transfer=tokens * EXTREMES_BYTES * size.units / ASSUMED.link / n / hour,
+        statistics=size.units * (tokens * CHOICE_S / n + written) / ASSUMED.cores / hour,
         passes=read * forward_s / hour,
         targets=neurons * target.search_s / ASSUMED.cores / n / hour,
         driver=neurons * DRIVER_S / hour,

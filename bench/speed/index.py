@@ -1,7 +1,7 @@
 """Indexing all units, with and without an activation store, over the model's own forward passes.
 
 1. Build each index, and count the process's CPU seconds.
-2. Run the same batches through the model alone. An index runs one in ten so itself, for its own
+2. Run the same batches through the model alone. An index runs a few so itself, for its own
    estimate; those are taken off.
 3. The ratio of the two is what reading and writing cost on top of the model.
 """
@@ -56,7 +56,7 @@ def _forward_passes(bench: SpeedBench) -> _ForwardPasses:
 
     from ...tools.corpus import SPLITS, make_contexts, read_corpus
     from ...tools.index.batch_plan import batch_rows, reading_order
-    from ...tools.index.pass_clock import EVERY
+    from ...tools.index.pass_clock import is_timed
     from ...tools.index.split_pass import bare_pass
     from ...tools.subject.address import Site
 
@@ -82,7 +82,7 @@ def _forward_passes(bench: SpeedBench) -> _ForwardPasses:
             with torch.inference_mode():
                 subject.model(ids, use_cache=False)
             with_logits += watch.read()[1]
-            timed += cpu * (number % EVERY == min(EVERY // 2, len(batches) - 1))
+            timed += cpu * is_timed(split, number, len(batches))
     return _ForwardPasses(seconds, timed, with_logits)
 
 

@@ -28,6 +28,7 @@ from hubel.bench.scale.detectors import DETECTORS, detector_addresses, token_val
 from hubel.bench.scale.measure import measure_sizes
 from hubel.bench.scale.projection import (
     ASSUMED,
+    CHOICE_S,
     MEASURED,
     MEASURED_S,
     SEARCHED_TOKENS,
@@ -86,7 +87,9 @@ def test_hours_are_the_work_over_the_speed() -> None:
     index = fit(costs(2e-11, 4e-10))
     one, many = (project("8B", n, 1_000_000, index, SEARCH) for n in (1, 64))
     size = SUBJECTS["8B"]
-    assert one.statistics * 3600 == pytest.approx(size.units * (1e6 * 4e-10 + 1e-5) / ASSUMED.cores)
+    chosen = size.units * (1e6 * CHOICE_S + 1e-5)
+    assert one.statistics * 3600 == pytest.approx(chosen / ASSUMED.cores)
+    assert one.transfer * 3600 == pytest.approx(1e6 / 64 * size.units * 2 * 4 / ASSUMED.link)
     assert one.forward * 3600 == pytest.approx(1e6 * 2 * size.weights / ASSUMED.flops)
     assert one.targets * 3600 == pytest.approx(32 * 14336 * 2.0 / ASSUMED.cores)
     # 458,752 neurons are collected in 224 parts, and each reads 100 tokens in its experiments
