@@ -25,6 +25,7 @@ from .locate import subject_folder, subject_title, weights_sha256
 from .model_config import read_config
 from .passed_tests import SelfTestConditions
 from .placement import DevicePlacement, describe_map, placement
+from .quantised_folder import is_dequantisable
 from .tokenizer import load_tokenizer
 from .weights import load_model, wrapper_note
 
@@ -196,16 +197,14 @@ def require_decoder(name: str, what: str) -> None:
 def _read_config_alone(name: str, revision: str | None = None) -> Any:
     folder = subject_folder(name, revision, weights=False)
     check_folder(folder)
-    return read_config(folder).config
+    return read_config(folder, quantised=is_dequantisable(folder)).config
 
 
 def subject_width(name: str) -> int:
     """d_model of a subject, from its configuration: no weights are fetched or loaded."""
     if name in embedded.EMBEDDED:
         return embedded.EMBEDDED[name].width
-    folder = subject_folder(name, None, weights=False)
-    check_folder(folder)
-    return read_config(folder).config.hidden_size
+    return _read_config_alone(name).hidden_size
 
 
 def subject_revision(name: str) -> str:

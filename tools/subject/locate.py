@@ -32,7 +32,10 @@ def subject_folder(
     *,
     weights: bool = True,
 ) -> Path:
-    """A subject's folder, fetched and dequantised if needed, with its weights or without.
+    """A subject's folder, fetched if needed.
+
+    Args:
+        weights: whether its weights are needed, as numbers: a quantised folder is then dequantised.
 
     Raises:
         UsageError: there is no such subject.
@@ -41,15 +44,13 @@ def subject_folder(
     if name in embedded.EMBEDDED:
         return embedded.embedded_folder(progress, embedded.EMBEDDED[name])
     if os.path.isdir(name):  # unlike Path.is_dir, False for a name that cannot be a path
-        return _plain_folder(Path(name), progress)
+        return _plain_folder(Path(name), name, progress) if weights else Path(name)
     if is_gguf(name):
         return gguf_folder(Path(name), progress)
     check_not_a_file(name)
     progress(f"looking for {name} on the Hugging Face hub")
     folder = _from_hub(name, revision, (*SMALL_FILES, *(["*.safetensors"] if weights else [])))
-    if is_dequantisable(folder) and not weights:
-        return subject_folder(name, revision, progress)
-    return _plain_folder(folder, progress)
+    return _plain_folder(folder, name, progress) if weights else folder
 
 
 def subject_title(name: str, folder: Path) -> str:
@@ -72,12 +73,12 @@ def weights_sha256(folder: Path) -> str:
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
-def _plain_folder(folder: Path, progress: Callable[[str], None]) -> Path:
+def _plain_folder(folder: Path, name: str, progress: Callable[[str], None]) -> Path:
     """The folder, or the one with its weights as numbers if they are codes."""
     if not is_dequantisable(folder):
         return folder
     check_folder(folder)
-    return dequantised_folder(folder, weights_sha256(folder), progress)
+    return dequantised_folder(folder, weights_sha256(folder), name, progress)
 
 
 def _from_hub(name: str, revision: str | None, patterns: tuple[str, ...]) -> Path:

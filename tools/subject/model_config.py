@@ -162,8 +162,10 @@ def _quantisation(content: Mapping[str, Any]) -> Mapping[str, Any]:
     stored = content.get("quantization_config")
     if not stored:
         return {}
-    named = isinstance(stored, Mapping) and stored.get("quant_method")
-    return stored if named else {"quant_method": "an unnamed method"}
+    method = stored.get("quant_method") if isinstance(stored, Mapping) else None
+    if isinstance(method, str) and method:
+        return stored
+    return {"quant_method": "an unnamed method"}
 
 
 def quantised_message(folder: Path, method: str) -> str:

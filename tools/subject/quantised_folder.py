@@ -13,23 +13,24 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
-from importlib.util import find_spec
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ..errors import UnavailableError
+from ..errors import UnavailableError, UsageError
 from ..files import atomic_folder, cache_dir, file_sha256, locked
+from ..files.stored_tensors import read_stored_tensors
 from .model_config import CONFIG, read_config, stored_quantisation
 from .plain_model import save_plain_model
 from .weights import load_dequantised
 
 METHODS: dict[str, tuple[str, ...]] = {
     "bitsandbytes": ("bitsandbytes",),
-    "compressed-tensors": ("compressed_tensors",),
+    "compressed-tensors": ("compressed-tensors",),
     "fp8": (),
 }
-"""What transformers dequantises, and the modules that it needs for it."""
+"""What transformers dequantises, and the packages that it needs for it."""
 NOTE = "dequantised.json"
 """In the folder that was made: what it was made from."""
 SMALL_FILES = ("*.json", "*.model", "*.txt", "*.jinja")
@@ -53,27 +54,37 @@ def quantisation_name(stored: Mapping[str, Any]) -> str:
 
 
 def dequantised_folder(
-    folder: Path, weights: str, progress: Callable[[str], None] = lambda line: None
+    folder: Path,
+    weights: str,
+    subject: str,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """The plain folder that a quantised one was made into; made if it is not there yet.
 
     Args:
         weights: hash of the quantised weights.
+        subject: its name, for a line on what takes long.
 
     Raises:
         UsageError: the folder is not what its config.json says.
         UnavailableError: a package that undoes its quantisation is missing, or the disk is full.
     """
     small = {path.name: file_sha256(path) for path in _small_files(folder)}
-    key = hashlib.sha256(json.dumps([weights, small], sort_keys=True).encode()).hexdigest()
+    stored = stored_quantisation(folder)
+    name = quantisation_name(stored)
+    packages = ("transformers", *METHODS[stored["quant_method"]])
+    _check_packages(folder, name, packages)
+    if stored["quant_method"] == "compressed-tensors":
+        _check_compressed(folder, stored)
+    versions = {package: version(package) for package in packages}
+    inputs = json.dumps([weights, small, versions], sort_keys=True)
+    key = hashlib.sha256(inputs.encode()).hexdigest()
     made = cache_dir() / "subjects" / f"dequantised{_FORMAT}-{key[:16]}"
     if made.exists():  # it appears complete or not at all
         return made
-    name = quantisation_name(stored_quantisation(folder))
-    _check_packages(folder, name)
     with locked(made):
         if not made.exists():
-            progress(f"dequantising {folder.name} from {name} (once)")
+            progress(f"dequantising {Path(subject).name} from {name} (once)")
             with atomic_folder(made) as part:
                 _dequantise(folder, part)
                 (part / NOTE).write_text(json.dumps({"from": name}), encoding="utf-8")
@@ -88,13 +99,38 @@ def dequantised_title(title: str, folder: Path) -> str:
     return f"{title}, dequantised from {json.loads(note.read_text(encoding='utf-8'))['from']}"
 
 
-def _check_packages(folder: Path, name: str) -> None:
-    method = name.partition(" ")[0]
-    if any(find_spec(module) is None for module in METHODS[method]):
-        raise UnavailableError(
-            f"{str(folder)!r} is quantised ({name}), and the package {method} is not installed: "
-            "pip install 'hubel[quantised]', or give the model it was made from"
+def _check_packages(folder: Path, name: str, packages: Sequence[str]) -> None:
+    for package in packages:
+        try:
+            version(package)
+        except PackageNotFoundError as error:
+            raise UnavailableError(
+                f"{str(folder)!r} is quantised ({name}), and the package {package} is not installed: "
+                "pip install 'hubel[quantised]', or give the model it was made from"
+            ) from error
+
+
+def _check_compressed(folder: Path, stored: Mapping[str, Any]) -> None:
+    """Refuse what transformers would decode in silence with the wrong scheme, or without a scale.
+
+    It takes the first group's scheme for all layers, and codes without a scale as they are.
+    """
+    groups = stored.get("config_groups")
+    if stored.get("format") != "pack-quantized" or not isinstance(groups, Mapping):
+        raise UsageError(
+            f"{str(folder)!r} is quantised ({quantisation_name(stored)}); of compressed-tensors only "
+            "the format pack-quantized is read: give the model it was made from"
         )
+    if len(groups) != 1:
+        raise UsageError(
+            f"{str(folder)!r} has {len(groups)} groups of layers that are quantised each in its own way "
+            "(config_groups), of which only one is read: give the model it was made from"
+        )
+    names = read_stored_tensors(folder)
+    for packed in (name for name in names if name.endswith(".weight_packed")):
+        scale = packed.removesuffix("packed") + "scale"
+        if scale not in names:
+            raise UsageError(f"{scale!r} is missing in {str(folder)!r}; fetch the model again")
 
 
 def _dequantise(folder: Path, part: Path) -> None:

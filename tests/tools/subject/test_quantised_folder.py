@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -121,9 +122,21 @@ def test_a_method_that_cannot_be_undone_is_refused(plain: Path) -> None:
     assert "gptq" in refusal(plain)
 
 
+@pytest.mark.parametrize("method", [["fp8"], {"a": 1}, 8, "", None])
+def test_a_method_that_is_no_name_is_refused(plain: Path, method: Any) -> None:
+    edit_json(plain / "config.json", {"quantization_config": {"quant_method": method}})
+    assert "an unnamed method" in refusal(plain)
+
+
+def test_a_shape_needs_no_weights(plain: Path) -> None:
+    save_fp8(plain)
+    (plain / "model.safetensors").unlink()
+    assert subject_width(str(plain)) == 16
+
+
 def test_a_missing_package_is_named(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     edit_json(plain / "config.json", {"quantization_config": {"quant_method": "bitsandbytes"}})
-    monkeypatch.setitem(METHODS, "bitsandbytes", ("no_such",))
+    monkeypatch.setitem(METHODS, "bitsandbytes", ("no-such",))
     assert "hubel[quantised]" in refusal(plain, UnavailableError)
 
 
@@ -154,7 +167,9 @@ def test_eight_bits_of_bitsandbytes_are_codes_times_scales(tmp_path: Path, plain
     assert subject.title == "int8, dequantised from bitsandbytes int8"
 
 
-def test_compressed_tensors_of_four_bits(tmp_path: Path, plain: Path) -> None:
+@pytest.fixture
+def compressed(plain: Path) -> Tensors:
+    """Make a plain folder's projections compressed-tensors of 4 bits; returns what they mean."""
     pytest.importorskip("compressed_tensors", reason="compressed-tensors is not installed")
     pack: Any = import_module("compressed_tensors.compressors.pack_quantized.helpers").pack_to_int32
     meant: Tensors = {}
@@ -185,8 +200,28 @@ def test_compressed_tensors_of_four_bits(tmp_path: Path, plain: Path) -> None:
             }
         },
     )
+    return meant
+
+
+def test_compressed_tensors_are_codes_times_scales(plain: Path, compressed: Tensors) -> None:
     subject = load_subject(str(plain), device="cpu")
-    weights_held = subject.model.state_dict()
-    for name, value in meant.items():
-        torch.testing.assert_close(weights_held[name], value)
+    held = subject.model.state_dict()
+    for name, value in compressed.items():
+        torch.testing.assert_close(held[name], value)
     assert subject.title == "tiny, dequantised from compressed-tensors pack-quantized"
+
+
+@pytest.mark.usefixtures("compressed")
+def test_compressed_tensors_of_several_schemes_or_without_a_scale_are_refused(plain: Path) -> None:
+    stored = json.loads((plain / "config.json").read_text())["quantization_config"]
+    groups = stored["config_groups"]
+    for change, reason in (
+        ({"config_groups": groups | {"group_1": groups["group_0"]}}, "2 groups"),
+        ({"format": "float-quantized"}, "only the format pack-quantized"),
+    ):
+        edit_json(plain / "config.json", {"quantization_config": stored | change})
+        assert reason in refusal(plain)
+    edit_json(plain / "config.json", {"quantization_config": stored})
+    scale = GATE.replace("weight", "weight_scale")
+    rewrite(plain, lambda t: {k: v for k, v in t.items() if k != scale})
+    assert f"{scale!r} is missing" in refusal(plain)
