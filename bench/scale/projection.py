@@ -4,8 +4,8 @@ Nothing here was measured on an accelerator: its speeds are assumptions, which t
 
 1. The forward passes of an index run at a share of the accelerator's speed.
 2. The accelerator takes the statistics (`tools/index/batch_activations`); the extremes of each unit
-   and context go to the host over its link. What the statistics take there is not counted: five
-   readings of the activations at 3 TB/s are 2 % of the forward pass at 8B.
+   and context go to the host over its link. What the statistics take there is not counted: about 30
+   bytes are read and written for each number, at 3 TB/s an eighth of the forward pass at 8B.
 3. The host's share of cores chooses the best contexts, at a speed that was measured, and one host
    writes the index. These three overlap, so that the slowest counts.
 4. A target's search and scores run on cores; the passes of its experiments on the accelerator, and

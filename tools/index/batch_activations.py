@@ -28,6 +28,10 @@ one reduction to the next. Measured for 30 layers: 22 us per token, and 28 with 
 """
 
 
+CONTEXTS_AT_ONCE = 16
+"""Reduced at once on an accelerator, so that float32 copies of them take little of its memory."""
+
+
 class Reduced(NamedTuple):
     """Of each context its extremes (float32), and of the batch its sums and sums of squares."""
 
@@ -151,7 +155,9 @@ class DeviceActivations:
 
     def __init__(self, values: Float[Tensor, "context seq unit"], batch: Batch) -> None:
         self._values, self._batch = values, batch
-        self._lengths = torch.from_numpy(batch.lengths).to(values.device)
+        position = np.arange(values.shape[1])
+        counted = (position > 0) & (position < batch.lengths[:, None])
+        self._counted = torch.from_numpy(counted).to(values.device)
 
     @property
     def n_units(self) -> int:
@@ -160,13 +166,16 @@ class DeviceActivations:
 
     def reduce(self, blocks: Blocks) -> Reduced:
         """As `BatchActivations.reduce`; the threads are not used."""
+        counted = self._counted[:, 1:, None]
         high, low, sums = list[Tensor](), list[Tensor](), list[Tensor]()
-        for start, stop, length in self._batch.groups:
-            chunk = self._values[start:stop, 1:length].float()
-            high.append(chunk.amax(dim=1))
-            low.append(chunk.amin(dim=1))
+        for start in range(0, len(self._values), CONTEXTS_AT_ONCE):
+            part = slice(start, start + CONTEXTS_AT_ONCE)
+            chunk, counts = self._values[part, 1:].float(), counted[part]
+            high.append(chunk.masked_fill(~counts, -torch.inf).amax(dim=1))
+            low.append(chunk.masked_fill(~counts, torch.inf).amin(dim=1))
+            chunk = chunk.masked_fill(~counts, 0.0)
             total = chunk.sum(dim=(0, 1), dtype=torch.float64)
-            squares = chunk.square().sum(dim=(0, 1), dtype=torch.float64)
+            squares = chunk.square_().sum(dim=(0, 1), dtype=torch.float64)
             sums.append(torch.stack([total, squares]))
         extremes = torch.stack([torch.cat(high), torch.cat(low)]).cpu().numpy()
         return Reduced(extremes[0], extremes[1], torch.stack(sums).sum(dim=0).cpu().numpy())
@@ -175,14 +184,16 @@ class DeviceActivations:
         self, context: Int[np.ndarray, " new"], unit: Int[np.ndarray, " new"], seq: int
     ) -> Float[np.ndarray, "new seq"]:
         """As `BatchActivations.rows`."""
+        if not len(unit):  # nearly always, after the first batches
+            return np.zeros((0, seq), np.float16)
         contexts, units = self._there(context), self._there(unit)
         rows = self._values[contexts, :, units].float().to(torch.float16)
-        return self._padded(self._counted(rows, self._lengths[contexts]), seq)
+        return self._padded(rows.masked_fill(~self._counted[contexts], 0.0), seq)
 
     def whole(self, context: int, seq: int) -> Float[np.ndarray, "seq unit"]:
         """As `BatchActivations.whole`."""
         columns = self._values[context].T.float().to(torch.float16)
-        return self._padded(self._counted(columns, self._lengths[context]), seq).T
+        return self._padded(columns.masked_fill(~self._counted[context], 0.0), seq).T
 
     def tokens(
         self, context: Int[np.ndarray, " token"], position: Int[np.ndarray, " token"]
@@ -197,14 +208,6 @@ class DeviceActivations:
 
     def _there(self, numbers: Int[np.ndarray, " number"]) -> Int[Tensor, " number"]:
         return torch.from_numpy(numbers.astype(np.int64)).to(self._values.device)
-
-    def _counted(
-        self, rows: Float[Tensor, "row seq"], lengths: Int[Tensor, "*row"]
-    ) -> Float[Tensor, "row seq"]:
-        """Rows with 0 where nothing counts."""
-        position = torch.arange(rows.shape[1], device=rows.device)
-        counts = (position > 0) & (position < lengths.reshape(-1, 1))
-        return rows.masked_fill(~counts, 0.0)
 
     @staticmethod
     def _padded(rows: Float[Tensor, "row short"], seq: int) -> Float[np.ndarray, "row seq"]:
