@@ -86,10 +86,9 @@ class SourceData:
         Returns:
             Their paths in the source's folder; and of these the one of another corpus, or "".
         """
-        folder, other = self.source.folder, ""
-        assert self._collected.is_dir()
+        folder, other = self._collected.parent, ""  # collects them if they are missing
         if self.plan.corpus:
-            path = self._other_corpus.file_of(self._units[0])
+            path = self._other_corpus.file_of(self.units[0])
             other = path.relative_to(folder).as_posix()
         names = [*files_in(folder, COLLECTED), *([other] if other else [])]
         return names + (files_in(folder, LEXICON) if self.source.is_run else []), other
@@ -125,7 +124,8 @@ class SourceData:
         return formula_parts(Predicate.parse(printed), text)
 
     @cached_property
-    def _units(self) -> list[Unit]:
+    def units(self) -> list[Unit]:
+        """The unit of each explanation."""
         return [Unit.parse(e.target) for e in self.source.explanations]
 
     @cached_property
@@ -145,7 +145,7 @@ class SourceData:
         collect(
             self.subject,
             Index.open(Path(self.source.index)),
-            list(dict.fromkeys(unit.unsided for unit in self._units)),
+            list(dict.fromkeys(unit.unsided for unit in self.units)),
             folder,
             max_contexts=self.source.max_contexts,
             progress=self.reporter,
@@ -189,7 +189,7 @@ class SourceData:
         return collect_on_corpus(
             other,
             self.source.folder,
-            self._units,
+            self.units,
             lambda: self.subject,
             reporter=self.reporter,
             record=partial(record_file, self._log),
@@ -237,9 +237,9 @@ class SourceData:
             device=self.plan.device,
             dtype=self.plan.dtype,
             suite=suite,
-            directions=index_directions(map(str, self._units), Path(source.index)),
+            directions=index_directions(map(str, self.units), Path(source.index)),
             progress=self.reporter.say,
         )
-        latents = {unit.name for unit in self._units if unit.site == "sae"}
+        latents = {unit.name for unit in self.units if unit.site == "sae"}
         attach_latents(subject, Path(source.index), latents)
         return subject

@@ -179,9 +179,12 @@ class WorkerSource:
 
         def subject(load: Callable[[], Subject]) -> Subject:
             revision = source.subject["revision"]
-            name = f"subject {revision} {source.index} {inputs.plan.dtype}"
+            # Dictionaries and directions are loaded with it, as the source's units need them.
+            attached = sorted({unit.name for unit in data.units if unit.name})
+            name = f"subject {revision} {source.index} {inputs.plan.dtype} {attached}"
             try:
-                loaded = worker.subject_at_hand(revision) or worker.keep(name, load)
+                at_hand = None if attached else worker.subject_at_hand(revision)
+                loaded = at_hand or worker.keep(name, load)
                 loaded.require_revision(revision, repr(source.name))
             except HubelError as error:
                 raise UnfitWorker(f"{worker.where}: {error}") from error
