@@ -126,7 +126,7 @@ def index_on_engine(
                 summary = claim_folder(out, decision.settings)
             if summary:
                 _say_if_without_store(out, decision, warn)
-                shutil.rmtree(folder)
+                _remove(folder)
                 return summary
             begun = _begin(folder, order, check, shards or engine.workers, decision)
         chosen = replace(order, store=begun.store, store_bits=begun.store_bits)
@@ -139,8 +139,14 @@ def index_on_engine(
             progress=reporter,
             warn=warn,
         )
-        shutil.rmtree(folder)
+        _remove(folder)
         return summary
+
+
+def _remove(folder: Path) -> None:
+    """Remove merged shards, the plan first: without it a repetition finds the index finished."""
+    (folder / PLAN).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def shards_folder(out: Path) -> Path:

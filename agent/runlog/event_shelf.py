@@ -12,6 +12,8 @@ import weakref
 import zlib
 from typing import Protocol
 
+from ...tools.errors import CorruptError
+
 SHORT = 128
 """Bytes of a text that stays in memory: its place would hardly take less."""
 LENGTH_BITS = 32
@@ -74,7 +76,13 @@ class FileShelf:
             return place
         assert self._descriptor is not None
         length = place & ((1 << LENGTH_BITS) - 1)
-        return zlib.decompress(os.pread(self._descriptor, length, place >> LENGTH_BITS))
+        try:
+            return zlib.decompress(os.pread(self._descriptor, length, place >> LENGTH_BITS))
+        except (OSError, zlib.error) as error:
+            raise CorruptError(
+                f"the temporary file of a log in {tempfile.gettempdir()} cannot be read ({error}); "
+                "the log itself is whole: set TMPDIR to a folder elsewhere, and repeat the command"
+            ) from error
 
     def _write(self, packed: bytes) -> None:
         if self._descriptor is None:

@@ -282,14 +282,16 @@ def _to_parquet(folder: Path) -> None:
         sealed = path.with_suffix(".parquet")
         if path.suffix == ".jsonl":
             partial, envelopes = sealed.with_suffix(".partial"), read_segment(path)
-            with pq.ParquetWriter(partial, event_schema(), compression="zstd") as writer:
-                while rows := [
-                    _sealed_row(envelope) for envelope in islice(envelopes, SEALED_ROWS)
-                ]:
-                    writer.write_table(pa.Table.from_pylist(rows, schema=event_schema()))
-            if pq.read_metadata(partial).num_rows:
-                os.replace(partial, sealed)
-            partial.unlink(missing_ok=True)
+            try:
+                with pq.ParquetWriter(partial, event_schema(), compression="zstd") as writer:
+                    while rows := [
+                        _sealed_row(envelope) for envelope in islice(envelopes, SEALED_ROWS)
+                    ]:
+                        writer.write_table(pa.Table.from_pylist(rows, schema=event_schema()))
+                if pq.read_metadata(partial).num_rows:
+                    os.replace(partial, sealed)
+            finally:
+                partial.unlink(missing_ok=True)
         path.with_suffix(".jsonl").unlink(missing_ok=True)
 
 

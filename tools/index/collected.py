@@ -62,7 +62,12 @@ class _Part:
         stored = self._rows
         n = math.prod(stored.shape)
         start = stored.offset + row * n * stored.dtype.itemsize
-        values = np.fromfile(self.path, stored.dtype, n, offset=start)
+        try:
+            values = np.fromfile(self.path, stored.dtype, n, offset=start)
+        except OSError as error:
+            raise CorruptError(
+                f"{self.path} cannot be read ({error.strerror}); resume the run, which collects it again"
+            ) from error
         if len(values) < n:
             raise CorruptError(f"{self.path} is cut short; delete it and resume the run")
         return values.reshape(stored.shape).astype(np.float32)
