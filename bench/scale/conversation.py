@@ -21,6 +21,7 @@ from ...agent.runlog.config import RunConfig
 from ...agent.runlog.events import LLM_REQUEST
 from ...agent.runlog.log import Data, RunLog
 from ...agent.runlog.model_config import ModelConfig
+from ...tools.errors import HubelError
 from ...tools.subject import load_subject
 from ..loopback import Loopback
 from ..loopback.demo_model import DemoModel
@@ -44,20 +45,23 @@ class TargetPrice(NamedTuple):
         origin: where its price is from, and when it was read.
         explainer, at_most: the conversation that was counted, and what the estimate takes for it.
         readers, in_batches: simulator and judge as they were counted, at once and in batches.
+
+    None where tokens were not counted, or have no price.
     """
 
     model: str
     origin: str
-    explainer: float
-    at_most: float
-    readers: float
-    in_batches: float
+    explainer: float | None
+    at_most: float | None
+    readers: float | None
+    in_batches: float | None
 
 
 def count_tokens(folder: Path, cost: SizeCost, n_targets: int) -> dict[str, TokenUsage]:
     """Mean tokens of a target by role, of a new run against the loopback server.
 
-    Simulator and judge are asked about a target only if the program concludes with an explanation.
+    Simulator and judge are asked about a target only if the program concludes with an explanation; a
+    role that no target came to is left out.
 
     Args:
         folder: of the run.
@@ -71,20 +75,23 @@ def count_tokens(folder: Path, cost: SizeCost, n_targets: int) -> dict[str, Toke
         make_run(folder, resolve(config))
         execute_run(folder, subject=subject)
     with closing(RunLog(folder, writable=False)) as log:
+        for target in targets:
+            if failure := log.get("failure", target):
+                raise HubelError(f"{target} could not be explained: {failure['error']}")
         rows = [list(log.all(LLM_REQUEST, target).values()) for target in targets]
-    return {role: _mean_usage(rows, role) for role in ROLES}
+    by_role = {role: [_of_role(row, role) for row in rows] for role in ROLES}
+    return {role: _mean_usage(asked) for role, asked in by_role.items() if any(asked)}
 
 
-def _mean_usage(rows: Sequence[Sequence[Data]], role: str) -> TokenUsage:
-    """The mean over the targets that asked this model.
+def _of_role(rows: Sequence[Data], role: str) -> list[Data]:
+    return [row for row in rows if row["role"] == role]
 
-    Args:
-        rows: the requests of each target.
-    """
-    asked = [[row for row in of_target if row["role"] == role] for of_target in rows]
-    asked = [of_target for of_target in asked if of_target]
+
+def _mean_usage(requests: Sequence[Sequence[Data]]) -> TokenUsage:
+    """The mean over the targets that have requests."""
+    asked = [of_target for of_target in requests if of_target]
     sums = (sum(row[name] for row in chain(*asked)) for name in COUNTS)
-    return TokenUsage(*(round(total / max(len(asked), 1)) for total in sums))
+    return TokenUsage(*(round(total / len(asked)) for total in sums))
 
 
 def target_prices(usage: Mapping[str, TokenUsage]) -> list[TargetPrice]:
@@ -93,11 +100,12 @@ def target_prices(usage: Mapping[str, TokenUsage]) -> list[TargetPrice]:
     for model, known in shipped_prices().items():
         price = price_from(known.price)
         assert price is not None
-        paid = {role: price.of(usage[role]) or 0.0 for role in ROLES}
-        readers = paid["simulator"] + paid["judge"]
-        at_most = price.of(AT_MOST["explainer"]) or 0.0
-        share = known.price.get("batch", BATCH_SHARE)
+        paid = {role: price.of(counted) for role, counted in usage.items()}
+        simulator, judge = paid.get("simulator"), paid.get("judge")
+        readers = None if simulator is None or judge is None else simulator + judge
+        in_batches = readers and known.price.get("batch", BATCH_SHARE) * readers
+        at_most = price.of(AT_MOST["explainer"])
         prices.append(
-            TargetPrice(model, known.origin, paid["explainer"], at_most, readers, share * readers)
+            TargetPrice(model, known.origin, paid.get("explainer"), at_most, readers, in_batches)
         )
     return prices

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -75,6 +76,8 @@ def measure_sizes(
     for number, (size, tokens) in enumerate(plan):
         reporter.update("sizes", number, len(plan), note=f"{size.name}, {tokens:,} tokens")
         yield _measure(size, tokens, tokenizer, corpus, folder / f"{number}", number < shards)
+        if number + 1 < len(plan):  # the last one is used once more
+            shutil.rmtree(folder / f"{number}")
     reporter.update("sizes", len(plan), len(plan))
 
 

@@ -85,11 +85,17 @@ def show_conversations(usage: Mapping[str, TokenUsage], prices: Sequence[TargetP
     cells = list[tuple[str, ...]]()
     for price in prices:
         of_target = (price.explainer, price.at_most, price.readers, price.in_batches)
-        of_all = [f"{n * price.explainer:,.0f}" for n in neurons]
-        cells.append((price.model, *(f"{usd:.4f}" for usd in of_target), *of_all))
+        of_all = [None if price.explainer is None else n * price.explainer for n in neurons]
+        cells.append(
+            (price.model, *(_or_dash(usd, 4) for usd in of_target), *map(_or_dash, of_all))
+        )
     output.table(columns, cells, right=columns[1:])
     for origin in sorted({price.origin for price in prices}):
         output.line(f"prices: {origin}")
+
+
+def _or_dash(usd: float | None, places: int = 0) -> str:
+    return "-" if usd is None else f"{usd:,.{places}f}"
 
 
 def show_projections(

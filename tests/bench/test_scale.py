@@ -187,7 +187,7 @@ def test_a_size_is_measured_and_reported(
     (collected,) = cost.files
     assert abs(collected.error) < 0.05
     usage = count_tokens(tmp_path / "conversations", cost, 2)
-    assert set(usage) == set(ROLES)
+    assert list(usage) == ["explainer"]  # on so little text the program explains no target
     assert usage["explainer"].input > usage["explainer"].cache_read > 0
     assert 0 < usage["explainer"].output < AT_MOST["explainer"].output
     costs = [cost._replace(size=size._replace(layers=n)) for n in (1, 2, 3)]
