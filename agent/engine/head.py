@@ -28,16 +28,22 @@ class LostHead(NoWorkerError):
 class Head:
     """The head of the cluster that this process is connected to.
 
+    Args:
+        own: whether this process started it; then it ends with this process and is not looked for.
+
     Attributes:
         lost: whether it was found gone. Ray must not be called any more.
     """
 
-    def __init__(self, ray: Any) -> None:
+    def __init__(self, ray: Any, own: bool) -> None:
         self._address: str = ray.get_runtime_context().gcs_address
+        self._own = own
         self.lost = False
 
     def require(self) -> None:
         """Raise LostHead if nothing answers at its address."""
+        if self._own:
+            return
         for look in range(LOOKS):
             if self.lost:
                 break

@@ -60,6 +60,7 @@ class RayEngine:
         ray: the module, connected.
         expected: the versions that workers must have.
         most_deaths: workers that may die at one piece.
+        own_head: whether this process started the cluster.
     """
 
     def __init__(
@@ -70,10 +71,11 @@ class RayEngine:
         expected: dict[str, str],
         say: Callable[[str], None],
         most_deaths: int,
+        own_head: bool,
     ) -> None:
         self._most_deaths = most_deaths
         self._ray, self._size, self._order, self._expected = ray, size, order, expected
-        self._say, self._head = say, Head(ray)
+        self._say, self._head = say, Head(ray, own_head)
         self._dead = (
             ray.exceptions.RayActorError,
             ray.exceptions.NodeDiedError,
@@ -114,7 +116,8 @@ class RayEngine:
                 probe.write_bytes(b"seen")
             settings = {name: os.environ[name] for name in SETTINGS if name in os.environ}
             order = WorkerOrder(probe, settings, Path.cwd())
-            engine = cls(ray, size, order, versions_here(), say, most_deaths)
+            own = not choice.address
+            engine = cls(ray, size, order, versions_here(), say, most_deaths, own)
             try:
                 engine._give_back(engine._take())
             except BaseException:
