@@ -36,11 +36,9 @@ from .ray_worker import LivingWorker, RayWorker, WorkerOrder, check_report, vers
 from .worker import UnfitWorker
 
 MOST_DEATHS = 5
-"""Workers that may die at one piece. A piece that kills its worker is found out after five loads of
-the subject; nodes that die by chance hit one piece five times in a row hardly ever."""
+"""Workers that may die at one piece: chance hits one piece five times in a row hardly ever."""
 MOST_FAILED_STARTS = 5
-"""Starts in a row that may fail before no more are made, such as where hubel is not installed. One
-whose process or node died does not count."""
+"""Starts in a row that may fail before no more are made; a process or node that died does not count."""
 IN_CONSTRUCTOR = "creation task"
 """What Ray says of an actor whose constructor raised, and not of one that died."""
 START_S = 180.0
@@ -116,8 +114,7 @@ class RayEngine:
                 probe.write_bytes(b"seen")
             settings = {name: os.environ[name] for name in SETTINGS if name in os.environ}
             order = WorkerOrder(probe, settings, Path.cwd())
-            own = not choice.address
-            engine = cls(ray, size, order, versions_here(), say, most_deaths, own)
+            engine = cls(ray, size, order, versions_here(), say, most_deaths, not choice.address)
             try:
                 engine._give_back(engine._take())
             except BaseException:
