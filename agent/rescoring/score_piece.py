@@ -109,15 +109,15 @@ class ScorePiece:
     def run(self, worker: Worker) -> None:
         """Measure, and write the output. A defect is an output, too: it costs this target alone."""
         source = open_worker_source(self.inputs, worker)
-        started, failure, measured = time.perf_counter(), None, Measured({})
+        started, failure, measured = time.perf_counter(), None, _to_json(Measured({}))
         try:
-            measured = source.measure(self.number, self.work)
+            measured = _to_json(source.measure(self.number, self.work))
         except HubelError:
             raise
         except Exception as error:  # noqa: BLE001 - logged by the driver; the others go on
             failure = failure_of(error)
         seconds = time.perf_counter() - started
-        row = {"measured": _to_json(measured), "failure": failure, "seconds": seconds}
+        row = {"measured": measured, "failure": failure, "seconds": seconds}
         write_sealed(self.output, row)
 
 
@@ -205,11 +205,11 @@ class WorkerSource:
 
 
 def _to_json(measured: Measured) -> dict[str, Any]:
+    outcomes: dict[str, list[Any]] = {}
+    for split, of_split in measured.outcomes.items():
+        outcomes[split] = [outcome.to_json() for outcome in of_split]
     return {
-        "outcomes": {
-            split: [outcome.to_json() for outcome in outcomes]
-            for split, outcomes in measured.outcomes.items()
-        },
+        "outcomes": outcomes,
         "transfer": [score.to_json() for score in measured.transfer],
         "leaks": measured.leaks and asdict(measured.leaks),
         "evidence": measured.evidence and asdict(measured.evidence),
@@ -219,13 +219,13 @@ def _to_json(measured: Measured) -> dict[str, Any]:
 
 def _from_json(row: dict[str, Any]) -> Measured:
     leaks, evidence, dealt = row["leaks"], row["evidence"], row["dealt"]
-    return Measured(
-        {split: list(map(_outcome, outcomes)) for split, outcomes in row["outcomes"].items()},
-        [PartScore.from_json(score) for score in row["transfer"]],
-        leaks and Leaks(**{name: _tuple(value) for name, value in leaks.items()}),
-        evidence and Evidence(**{name: _interval(value) for name, value in evidence.items()}),
-        dealt and TargetResult(**dealt),
-    )
+    outcomes = {split: list(map(_outcome, rows)) for split, rows in row["outcomes"].items()}
+    transfer = list(map(PartScore.from_json, row["transfer"]))
+    if leaks:
+        leaks = Leaks(**{name: _tuple(value) for name, value in leaks.items()})
+    if evidence:
+        evidence = Evidence(**{name: _interval(value) for name, value in evidence.items()})
+    return Measured(outcomes, transfer, leaks, evidence, dealt and TargetResult(**dealt))
 
 
 def _outcome(row: dict[str, Any]) -> Outcome:
