@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from ..files import atomic_folder, cache_dir, locked
 from ..files.remembered import remembered_sha256
 from .library_errors import as_usage_error
-from .plain_model import save_plain_model
+from .plain_model import made_once, save_plain_model
 from .silence_transformers import silence
 
 SUFFIX = ".gguf"
@@ -42,15 +41,12 @@ def gguf_folder(path: Path, progress: Callable[[str], None] = lambda line: None)
         UsageError: the file cannot be read, or holds a model that transformers cannot take from GGUF.
         UnavailableError: the disk is full.
     """
-    folder = cache_dir() / "subjects" / f"gguf{_FORMAT}-{remembered_sha256(path)[:16]}"
-    if folder.exists():  # it appears complete or not at all
-        return folder
-    with locked(folder):
-        if not folder.exists():
-            progress(f"dequantising {path.name} from {quantisation(path)} (once)")
-            with atomic_folder(folder) as part:
-                convert_gguf(path, part)
-    return folder
+
+    def make(part: Path) -> None:
+        progress(f"dequantising {path.name} from {quantisation(path)} (once)")
+        convert_gguf(path, part)
+
+    return made_once(f"gguf{_FORMAT}-{remembered_sha256(path)[:16]}", make)
 
 
 def gguf_title(path: Path) -> str:

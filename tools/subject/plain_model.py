@@ -1,9 +1,28 @@
-"""Saves a model that a library has dequantised as a plain folder."""
+"""Plain folders of models that a library has dequantised, made once in the cache."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from ..files import atomic_folder, cache_dir, locked
+
+
+def made_once(name: str, make: Callable[[Path], None]) -> Path:
+    """A subject's folder in the cache, made if it is not there yet; it appears complete or not at all.
+
+    Raises:
+        UnavailableError: the disk is full.
+    """
+    folder = cache_dir() / "subjects" / name
+    if folder.exists():
+        return folder
+    with locked(folder):
+        if not folder.exists():
+            with atomic_folder(folder) as part:
+                make(part)
+    return folder
 
 
 def save_plain_model(model: Any, folder: Path) -> None:

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UnavailableError, UsageError
-from ..files import atomic_folder, cache_dir, file_sha256, locked
+from ..files import file_sha256
 from ..files.stored_tensors import read_stored_tensors
 from .model_config import CONFIG, read_config, stored_quantisation
-from .plain_model import save_plain_model
+from .plain_model import made_once, save_plain_model
 from .weights import load_dequantised
 
 METHODS: dict[str, tuple[str, ...]] = {
@@ -79,16 +79,13 @@ def dequantised_folder(
     versions = {package: version(package) for package in packages}
     inputs = json.dumps([weights, small, versions], sort_keys=True)
     key = hashlib.sha256(inputs.encode()).hexdigest()
-    made = cache_dir() / "subjects" / f"dequantised{_FORMAT}-{key[:16]}"
-    if made.exists():  # it appears complete or not at all
-        return made
-    with locked(made):
-        if not made.exists():
-            progress(f"dequantising {Path(subject).name} from {name} (once)")
-            with atomic_folder(made) as part:
-                _dequantise(folder, part)
-                (part / NOTE).write_text(json.dumps({"from": name}), encoding="utf-8")
-    return made
+
+    def make(part: Path) -> None:
+        progress(f"dequantising {Path(subject).name} from {name} (once)")
+        _dequantise(folder, part)
+        (part / NOTE).write_text(json.dumps({"from": name}), encoding="utf-8")
+
+    return made_once(f"dequantised{_FORMAT}-{key[:16]}", make)
 
 
 def dequantised_title(title: str, folder: Path) -> str:
