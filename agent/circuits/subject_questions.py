@@ -1,4 +1,4 @@
-"""What an investigation asks of the subject beside measurements, as small values that a worker can answer too.
+"""What an investigation asks of the subject apart from measurements: small values, which a worker can answer.
 
 So the process that holds a run on an engine never loads the subject, which may need a device.
 """

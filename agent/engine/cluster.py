@@ -8,7 +8,7 @@
 4. Nothing leaves the network: no dashboard, no usage statistics. On an address of this machine
    alone, Ray must not look for the address of an interface.
 5. A head may ask for a token, as one does that was started where an earlier Ray left a token. Ray sends
-   none to an address that it is given, so it is told to where that is the difference.
+   none to an address that it is given, so it is made to where the head asks.
 6. Importing Ray replaces the handler of SIGTERM; it is put back, so that the signal ends a command
    as Ctrl-C does.
 7. Ray prints nothing here. When a node dies it would print the last lines of its log on standard
@@ -50,7 +50,7 @@ AUTH_MODE = "RAY_AUTH_MODE"
 """At token Ray sends the token that is in a file or in a variable of its own."""
 _REFUSED = "AuthenticationError"
 """What Ray raises where the head asks for a token and gets none, or another one."""
-_TODO = "start the head as docs/cluster.md says, or correct --address"
+_ADVICE = "start the head as docs/cluster.md says, or correct --address"
 _PROBE = """
 import sys
 from ray._common.usage.usage_lib import get_cluster_metadata
@@ -166,7 +166,7 @@ def check_answers(address: str, ray_version: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=REACH_S).close()
     except OSError as error:
-        raise UnavailableError(f"nothing answers at {address} ({error}): {_TODO}") from error
+        raise UnavailableError(f"nothing answers at {address} ({error}): {_ADVICE}") from error
     answer = _ask(address, {})
     refused = _REFUSED in answer
     if refused and AUTH_MODE not in os.environ:
@@ -181,7 +181,7 @@ def check_answers(address: str, ray_version: str) -> None:
         )
     if versions is None:
         raise UnavailableError(
-            f"{address} answers, but not as the head of a Ray cluster does: {_TODO}"
+            f"{address} answers, but not as the head of a Ray cluster does: {_ADVICE}"
         )
     here = ray_version, sys.version.split()[0]
     if versions.groups() != here:

@@ -83,7 +83,7 @@ class IndexDecision(NamedTuple):
     Attributes:
         settings: of the index, as `index.json` has them.
         store: of every shard, with `store_bits`; never "auto".
-        said, warned: lines for whoever gave the command.
+        said, warned: lines for the user.
     """
 
     settings: dict[str, Any]

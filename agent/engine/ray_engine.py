@@ -36,7 +36,7 @@ from .ray_worker import LivingWorker, RayWorker, WorkerOrder, check_report, vers
 from .worker import UnfitWorker
 
 MOST_DEATHS = 5
-"""Workers that may die at one piece: chance hits one piece five times in a row hardly ever."""
+"""Workers that may die at one piece: chance rarely hits one piece five times in a row."""
 MOST_FAILED_STARTS = 5
 """Starts in a row that may fail before no more are made; a process or node that died does not count."""
 IN_CONSTRUCTOR = "creation task"

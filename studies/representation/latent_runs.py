@@ -74,12 +74,9 @@ class LatentRuns:
             # A name that is no task is refused before anything is loaded.
             find_task(self._options.task)
             opened = self._open(check=not self._options.unchecked).dictionaries
-            return {
-                "names": np.array([each.name for each in opened]),
-                "sha256": np.array([each.sha256 for each in opened]),
-                "places": np.array([str(each.writes) for each in opened]),
-                "latents": np.array([each.n_latents for each in opened]),
-            }
+            facts = [(each.name, each.sha256, str(each.writes), each.n_latents) for each in opened]
+            columns = map(np.array, zip(*facts, strict=True))
+            return dict(zip(("names", "sha256", "places", "latents"), columns, strict=True))
 
         return self._study.measured("dictionaries", read)
 

@@ -1,4 +1,4 @@
-"""A circuit run on an engine's workers has the log of a run in one process, whoever is killed."""
+"""A circuit run on an engine's workers has the log of a run in one process, whatever is killed."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ def test_a_stopped_command_leaves_no_worker_and_goes_on(
     out = f"stopped-{number}"
     ray = ["--engine", "ray", "--address", nodes.address]
     process = world.start("long", out, *ray)
-    wait_for(lambda: list(world.folder.glob(f"{out}.shards/*.unfinished/work/explore")))
+    wait_for(lambda: list(world.folder.glob(f"{out}.shards/*.unfinished/*/explore")))
     second = world.run("long", out, *ray, status=1)
     assert len(second) == 1
     assert "another process is computing the index" in second[0]
@@ -184,7 +184,7 @@ def test_a_command_whose_head_dies_ends_and_goes_on_with_another_head(world: Wor
     with ray_nodes() as nodes:
         assert nodes.start(2).wait() == 0
         process = world.start("long", "dead", "--engine", "ray", "--address", nodes.address)
-        wait_for(lambda: list(world.folder.glob("dead.shards/*.unfinished/work/explore")))
+        wait_for(lambda: list(world.folder.glob("dead.shards/*.unfinished/*/explore")))
         nodes.close()
         lines = ended(process, 1)
         assert "the same command continues" in lines[-1]

@@ -1,4 +1,4 @@
-"""`hubel eval` on an engine's workers: the log and the rows of one process, whoever is killed."""
+"""`hubel eval` on an engine's workers: the log and the rows of one process, whatever is killed."""
 
 from __future__ import annotations
 
