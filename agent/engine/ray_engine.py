@@ -29,7 +29,7 @@ from ...tools.files import writing
 from ..runlog.stopping import Stopped
 from .cluster import WorkerSize, cluster_size, connect, one_line, worker_size
 from .engine import EngineChoice, NoWorkerError
-from .head import LOOK_S, Head
+from .head import LOOK_S, Head, LostHead
 from .piece import Piece, PieceOutcome, SmallCall
 from .piece_feed import PieceFeed
 from .ray_worker import LivingWorker, RayWorker, WorkerOrder, check_report, versions_here
@@ -86,8 +86,7 @@ class RayEngine:
         self._alive: dict[str, LivingWorker] = {}
         self._starting: dict[int, Any] = {}
         self._failed_starts, self._deaths, self._started = 0, 0, 0
-        self._last_failure = ""
-        self._closed, self._said_waiting = False, False
+        self._last_failure, self._closed, self._said_waiting = "", False, False
         self._threads: list[threading.Thread] = []
         for _ in range(size.workers):
             self._start_worker()
@@ -120,9 +119,10 @@ class RayEngine:
             except BaseException:
                 engine.close()
                 raise
-        except BaseException:
+        except BaseException as error:
             probe.unlink(missing_ok=True)
-            ray.shutdown()
+            if not isinstance(error, LostHead):  # Ray would wait for it
+                ray.shutdown()
             raise
         return engine
 

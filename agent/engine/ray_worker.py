@@ -20,7 +20,7 @@ from .worker import UnfitWorker, Worker
 ROOT = Path(__file__).parents[2]
 CODE = ("tools", "evals", "studies", "agent", "bench")
 """The folders whose code decides what comes out of a piece."""
-OTHER_PACKAGES = ("torch", "numpy", "transformers")
+OTHER_PACKAGES = ("torch", "numpy", "transformers", "spacy")
 """Packages whose version decides it too."""
 
 
